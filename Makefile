@@ -1,0 +1,59 @@
+# Set-up, chapters, pages and tests. `make help` lists the targets.
+
+# Any Python from 3.10 on; used once, to make the environment.
+PYTHON ?= python3
+# Chapters, or test processes, at the same time.
+JOBS ?= 2
+# Parameters of the chapters: a file of book/profiles.
+PROFILE ?= toy
+# Passed on to pytest, e.g. `make test TESTS=tests/test_space.py`.
+TESTS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help book quick test lint lock clean
+
+help:
+	@echo 'make book    execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
+	@echo 'make quick   the same with the quickstart as the only chapter'
+	@echo 'make test    run the tests (TESTS=path, JOBS=2)'
+	@echo 'make lint    check style, and that notebooks hold no outputs'
+	@echo 'make lock    compile requirements.txt anew from pyproject.toml'
+	@echo 'make clean   remove what was built; the environment stays'
+
+book: $(READY)
+	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
+	$(BIN)/python book/check_pages.py --optional
+
+quick: $(READY)
+	$(BIN)/python book/build.py --profile $(PROFILE) --only 01_quickstart
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --extra dev --universal --python-version 3.10 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+
+# The pinned versions with their hashes, then the package itself.
+$(READY): requirements.txt pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed.")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

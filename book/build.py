@@ -1,0 +1,252 @@
+"""Build the book: papermill executes the chapters, Jupyter Book renders them.
+
+A chapter's source is a notebook without outputs. Its executed copy lies under ``_build/staged``,
+beside copies of the text pages, and is made again only when something it depends on has changed.
+
+    python book/build.py                           # every chapter, on the toy world
+    python book/build.py --profile gpu --jobs 1    # every chapter, on Stable Diffusion
+    python book/build.py --only 01_quickstart      # one chapter and the text pages
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import papermill
+import yaml
+from traitlets.config import Config
+
+ROOT = Path(__file__).parents[1]
+Parameters = dict[str, Any]
+
+
+class BuildError(RuntimeError):
+    """What stopped the build, and where."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """Where the parts of a book lie, all below ``root``."""
+
+    root: Path
+
+    @property
+    def staged(self) -> Path:
+        return self.root / "_build" / "staged"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "_build" / "html" / "index.html"
+
+    def chapters(self, only: Sequence[str] = ()) -> list[Path]:
+        """Source notebooks in reading order; ``only`` names the stems to keep."""
+        found = {path.stem: path for path in sorted((self.root / "notebooks").glob("*.ipynb"))}
+        if unknown := sorted(set(only) - found.keys()):
+            raise BuildError(f"no chapter named {unknown[0]!r}; there are {', '.join(found)}")
+        return [path for stem, path in found.items() if not only or stem in only]
+
+    def ingredients(self) -> Iterator[Path]:
+        """Files that any chapter's outputs may depend on, besides the chapter itself."""
+        yield self.root / "requirements.txt"
+        for folder in ("dpodiff", "book/results"):
+            files = (path for path in (self.root / folder).rglob("*") if path.is_file())
+            yield from sorted(path for path in files if path.parent.name != "__pycache__")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Parameters of a run: ``common`` to all chapters, and ``notebooks`` for one chapter each."""
+
+    common: Parameters = field(default_factory=dict)
+    notebooks: dict[str, Parameters] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Profile:
+        """Read a profile; BuildError when the file is missing or has a key of another name."""
+        if not path.is_file():
+            known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
+            raise BuildError(f"no profile named {path.stem!r}; there are {known}")
+        try:
+            return cls(**yaml.safe_load(path.read_text()))
+        except TypeError as error:
+            raise BuildError(
+                f"{path}: only 'common' and 'notebooks' may stand here: {error}"
+            ) from None
+
+    def parameters(self, notebook: Path) -> Parameters:
+        """What differs from the chapter's own parameters cell, so that no page repeats itself."""
+        declared = {
+            name: found["default"] for name, found in papermill.inspect_notebook(notebook).items()
+        }
+        own = self.notebooks.get(notebook.stem, {})
+        if unknown := sorted(own.keys() - declared.keys()):
+            raise BuildError(f"{notebook.name} declares no parameter {unknown[0]!r}")
+        common = {name: value for name, value in self.common.items() if name in declared}
+        wanted = {**common, **own}
+        return {name: value for name, value in wanted.items() if value != _literal(declared[name])}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chapter to execute, with a digest of all that its outputs depend on."""
+
+    source: Path
+    target: Path
+    parameters: Parameters
+    digest: str
+
+    @property
+    def stamp(self) -> Path:
+        return self.target.with_suffix(".sha256")
+
+    @property
+    def fresh(self) -> bool:
+        return self.stamp.is_file() and self.stamp.read_text() == self.digest
+
+    def run(self, cwd: Path) -> float:
+        """Execute the chapter with ``cwd`` as its working folder; seconds taken, or BuildError."""
+        start = time.perf_counter()
+        self.stamp.unlink(missing_ok=True)
+        try:
+            with tempfile.TemporaryDirectory() as sockets:
+                self._execute(cwd, f"{sockets}/kernel")
+        except papermill.PapermillExecutionError as error:
+            raise BuildError(f"{self.source.name}, cell {error.cell_index}:{error}") from None
+        except RuntimeError as error:  # a kernel that did not start, or died
+            raise BuildError(f"{self.source.name}: {error}") from None
+        self.stamp.write_text(self.digest)
+        return time.perf_counter() - start
+
+    def _execute(self, cwd: Path, sockets: str) -> None:
+        # Sockets of its own keep the kernel from meeting another one on a port both found free.
+        papermill.execute_notebook(
+            self.source,
+            self.target,
+            self.parameters,
+            cwd=cwd,
+            progress_bar=False,
+            start_timeout=300,  # seconds; a busy machine starts a kernel slowly
+            config=Config(KernelManager={"transport": "ipc", "ip": sockets}),
+        )
+
+
+def plan(book: Book, chapters: Sequence[Path], profile: Profile) -> list[Task]:
+    """One task a chapter."""
+    shared = hashlib.sha256()
+    for path in book.ingredients():
+        shared.update(str(path.relative_to(book.root)).encode() + path.read_bytes())
+    tasks = []
+    for source in chapters:
+        parameters = profile.parameters(source)
+        digest = shared.copy()
+        digest.update(json.dumps(parameters, sort_keys=True).encode() + source.read_bytes())
+        target = book.staged / "notebooks" / source.name
+        tasks.append(Task(source, target, parameters, digest.hexdigest()))
+    return tasks
+
+
+def execute(tasks: Sequence[Task], cwd: Path, jobs: int) -> None:
+    """Run the tasks that are not fresh, ``jobs`` at a time; BuildError tells of all that failed."""
+    stale = [task for task in tasks if not task.fresh]
+    jobs = max(1, min(jobs, len(stale)))
+    _say(f"{len(stale)} of {len(tasks)} chapters to execute, {jobs} at a time")
+    failures = []
+    with ProcessPoolExecutor(jobs, initializer=_share_cores, initargs=(jobs,)) as pool:
+        running = {pool.submit(task.run, cwd): task for task in stale}
+        for done in as_completed(running):
+            try:
+                _say(f"executed {running[done].source.stem} in {done.result():.0f} s")
+            except BuildError as error:
+                _say(f"failed {running[done].source.stem}")
+                failures.append(str(error))
+    if failures:
+        raise BuildError("\n\n".join(failures))
+
+
+def stage(book: Book, left_out: Sequence[str]) -> None:
+    """Copy the settings and the text pages beside the executed chapters."""
+    (book.staged / "notebooks").mkdir(parents=True, exist_ok=True)
+    for copy in list((book.staged / "notebooks").glob("*.ipynb")):
+        if not (book.root / "notebooks" / copy.name).exists():  # renamed or taken out
+            copy.unlink()
+    shutil.copy2(book.root / "_config.yml", book.staged)
+    shutil.rmtree(book.staged / "book", ignore_errors=True)
+    not_pages = shutil.ignore_patterns("*.py", "__pycache__", "profiles")
+    shutil.copytree(book.root / "book", book.staged / "book", ignore=not_pages)
+    toc = yaml.safe_load((book.root / "_toc.yml").read_text())
+    for part in toc["parts"]:
+        part["chapters"] = [
+            entry for entry in part["chapters"] if Path(entry["file"]).stem not in left_out
+        ]
+    toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    (book.staged / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+
+
+def render(book: Book, strict: bool) -> None:
+    """Make the pages afresh; with ``strict`` any warning is an error."""
+    shutil.rmtree(book.index.parent, ignore_errors=True)  # no page of a chapter that is gone
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", book.staged]
+    command += ["--path-output", book.root]
+    command += ["-q", "-n", "-W", "--keep-going"] if strict else ["-qq"]
+    _say("rendering the pages")
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if finished.returncode:
+        raise BuildError(f"{finished.stdout}\nJupyter Book stopped at what is printed above.")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of the builder; prints the path of the first page."""
+    parser = argparse.ArgumentParser(description="Execute the chapters and build the book.")
+    parser.add_argument("--profile", default="toy", help="parameters, from book/profiles")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="CHAPTER", help="e.g. 01_quickstart"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="chapters executed at the same time")
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder of the project")
+    options = parser.parse_args(arguments)
+    book = Book(options.root.resolve())
+    try:
+        profile = Profile.load(book.root / "book" / "profiles" / f"{options.profile}.yaml")
+        chapters = book.chapters(options.only)
+        stage(book, left_out=[path.stem for path in book.chapters() if path not in chapters])
+        execute(plan(book, chapters, profile), book.root, options.jobs)
+        render(book, strict=not options.only)  # a part of the book may link to what is left out
+    except BuildError as error:
+        sys.exit(f"The book was not built.\n{error}")
+    print(book.index)
+
+
+def _literal(source: str) -> Any:
+    """The value written in a parameters cell."""
+    try:
+        return ast.literal_eval(source)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _share_cores(jobs: int) -> None:
+    """Give each kernel its share of the cores, and keep the debugger's advice off stderr."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Prompt and noise optimization for text-to-image diffusion models.
+
+Names are imported on first use, so `import dpodiff` is fast and does not need torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dpodiff import lexicons as lexicons
+    from dpodiff import losses as losses
+    from dpodiff import models as models
+    from dpodiff import plots as plots
+    from dpodiff import solvers as solvers
+    from dpodiff.api import improve as improve
+    from dpodiff.lexicons import Dictionary as Dictionary
+    from dpodiff.lexicons import Lexicon as Lexicon
+    from dpodiff.lexicons import antonym_space as antonym_space
+    from dpodiff.lexicons import nplib_space as nplib_space
+    from dpodiff.lexicons import synonym_space as synonym_space
+    from dpodiff.losses import SphericalCLIP as SphericalCLIP
+    from dpodiff.models import Model as Model
+    from dpodiff.models import PromptError as PromptError
+    from dpodiff.models import load as load
+    from dpodiff.objective import Budget as Budget
+    from dpodiff.objective import Cost as Cost
+    from dpodiff.objective import Evaluation as Evaluation
+    from dpodiff.objective import Objective as Objective
+    from dpodiff.solvers import EPO as EPO
+    from dpodiff.solvers import RandomSearch as RandomSearch
+    from dpodiff.solvers import Solver as Solver
+    from dpodiff.solvers import search as search
+    from dpodiff.space import Candidate as Candidate
+    from dpodiff.space import Prompts as Prompts
+    from dpodiff.space import Slot as Slot
+    from dpodiff.space import Space as Space
+    from dpodiff.statistics import paired_bootstrap as paired_bootstrap
+    from dpodiff.trace import Record as Record
+    from dpodiff.trace import Result as Result
+    from dpodiff.trace import Stamp as Stamp
+    from dpodiff.trace import Trace as Trace
+
+_MODULES = ("lexicons", "losses", "models", "plots", "solvers")
+_HOMES = {
+    "api": ("improve",),
+    "lexicons": ("Dictionary", "Lexicon", "antonym_space", "nplib_space", "synonym_space"),
+    "losses": ("SphericalCLIP",),
+    "models": ("Model", "PromptError", "load"),
+    "objective": ("Budget", "Cost", "Evaluation", "Objective"),
+    "solvers": ("EPO", "RandomSearch", "Solver", "search"),
+    "space": ("Candidate", "Prompts", "Slot", "Space"),
+    "statistics": ("paired_bootstrap",),
+    "trace": ("Record", "Result", "Stamp", "Trace"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, *_MODULES])
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,48 @@
+"""What every lexicon answers, and the simplest one: plain dictionaries.
+
+DPO-Diff asks a language model for synonyms and antonyms; a thesaurus answers the same two
+questions. A word may be a phrase of several words ("left of"), in lower case with single spaces.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class Lexicon(Protocol):
+    """Anything that knows other words for a word. A word it does not know has none."""
+
+    def synonyms(self, word: str) -> list[str]:
+        """Words of the same meaning, the best first."""
+        ...
+
+    def antonyms(self, word: str) -> list[str]:
+        """Words of opposite or contrasting meaning, the best first."""
+        ...
+
+
+class Dictionary:
+    """A lexicon held in two dictionaries from a word or phrase to its alternatives.
+
+    Keys are read without regard to case and spacing.
+    """
+
+    def __init__(
+        self,
+        synonyms: Mapping[str, Sequence[str]] | None = None,
+        antonyms: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._synonyms = {normal(word): list(words) for word, words in (synonyms or {}).items()}
+        self._antonyms = {normal(word): list(words) for word, words in (antonyms or {}).items()}
+
+    def synonyms(self, word: str) -> list[str]:
+        """Words of the same meaning, in the order they were given."""
+        return list(self._synonyms.get(normal(word), ()))
+
+    def antonyms(self, word: str) -> list[str]:
+        """Words of opposite meaning, in the order they were given."""
+        return list(self._antonyms.get(normal(word), ()))
+
+
+def normal(text: str) -> str:
+    """A word or phrase as lexicons know it: lower case, single spaces."""
+    return " ".join(text.lower().split())

@@ -1,0 +1,124 @@
+"""What a search needs of a text-to-image model, whatever its family.
+
+A latent diffusion model is four functions: texts are encoded, a denoiser predicts from noisy
+latents, a closed form turns that prediction into an estimate of the clean latent, and a decoder
+makes pictures of it. Solvers call `generate`; gradients put the four together themselves.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from dpodiff.sampling import sample
+
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler
+
+
+class PromptError(ValueError):
+    """A prompt the model cannot take; says why, and what would be right."""
+
+
+class Model(ABC):
+    """A text-to-image model, frozen.
+
+    Attributes:
+        name: what `load` was given.
+        device: of weights, latents, encodings and images.
+        dtype: of the denoiser and the text encoder; images are always float32.
+        steps: of a rollout, unless told otherwise.
+        guidance: weight of classifier-free guidance, unless told otherwise.
+        image_size: height and width in pixels.
+        forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
+    """
+
+    name: str
+    device: torch.device
+    dtype: torch.dtype
+    steps: int
+    guidance: float
+    image_size: int
+    forwards: int = 0
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[str],
+        negative_prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> torch.Tensor:
+        """Makes one batch of pictures, one a (prompt, negative prompt, seed), without a graph.
+
+        Returns:
+            images (batch, 3, height, width), float32 in [0, 1].
+
+        Raises:
+            PromptError: if `check` refuses a prompt.
+            ValueError: if the lists differ in length.
+        """
+        lengths = len(prompts), len(negative_prompts), len(seeds)
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                "one prompt, one negative prompt and one seed an image are needed, "
+                "not {} prompts, {} negative prompts and {} seeds".format(*lengths)
+            )
+        for pair in dict.fromkeys(zip(prompts, negative_prompts, strict=True)):
+            self.check(*pair)
+        latents = sample(
+            self,
+            self.latents(seeds),
+            self.encode(prompts),
+            self.encode(negative_prompts),
+            steps=self.steps if steps is None else steps,
+            guidance=self.guidance if guidance is None else guidance,
+        )
+        return self.decode(latents)
+
+    @abstractmethod
+    def check(self, prompt: str, negative_prompt: str = "") -> None:
+        """Refuses prompts the model cannot take. Only the negative one may be empty.
+
+        Raises:
+            PromptError: naming what is wrong and what would be right.
+        """
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        """Encodings (batch, token, dim) of the texts, without a graph, each made once."""
+
+    @abstractmethod
+    def latents(self, seeds: Sequence[int]) -> torch.Tensor:
+        """Noise (batch, channel, h, w) to start from; a row depends on its own seed only."""
+
+    @abstractmethod
+    def scheduler(self, steps: int) -> "DDIMScheduler":
+        """A fresh scheduler for one rollout of `steps`.
+
+        Raises:
+            ValueError: if there are fewer than one, or more than the model was trained with.
+        """
+
+    @abstractmethod
+    def denoise(
+        self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
+    ) -> torch.Tensor:
+        """What the network predicts from latents `x` (batch, channel, h, w) at timestep `t`.
+
+        `t` is one for all rows or (batch,); `embeddings` are (batch, token, dim). Differentiable in
+        `x` and `embeddings`.
+        """
+
+    @abstractmethod
+    def predict_x0(
+        self, x: torch.Tensor, t: torch.Tensor | int, prediction: torch.Tensor
+    ) -> torch.Tensor:
+        """The clean latent that `prediction`, made from `x` at `t`, points to; differentiable."""
+
+    @abstractmethod
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Images (batch, 3, height, width), float32 in [0, 1], of clean latents; differentiable."""

@@ -1,0 +1,38 @@
+"""The toy world's own Stable Diffusion, shipped with the package.
+
+It is a stock model in a stock folder; only its vocabulary is small. Words it was never trained on
+would be spelled out letter by letter and mean nothing, so they are refused by name.
+"""
+
+import difflib
+import re
+from pathlib import Path
+
+from dpodiff.models.base import PromptError
+from dpodiff.models.stable_diffusion import StableDiffusion
+
+FOLDER = Path(__file__).parents[1] / "toy" / "weights" / "stable-diffusion"
+
+
+class Toy(StableDiffusion):
+    """The model `load("toy")` gives."""
+
+    steps = 25
+
+    def check(self, prompt: str, negative_prompt: str = "") -> None:
+        from dpodiff.toy.words import known_words
+
+        known = known_words()
+        words = re.findall(r"[^\W_]+", f"{prompt} {negative_prompt}".lower())
+        unknown = [word for word in dict.fromkeys(words) if word not in known]
+        if unknown:
+            raise PromptError(
+                f"the toy world does not know {', '.join(_with_near(w, known) for w in unknown)}; "
+                "dpodiff.toy.words.known_words() lists what it knows"
+            )
+        super().check(prompt, negative_prompt)
+
+
+def _with_near(word: str, known: frozenset[str]) -> str:
+    near = difflib.get_close_matches(word, sorted(known))
+    return f"{word!r} (near: {', '.join(near)})" if near else repr(word)

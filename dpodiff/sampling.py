@@ -1,0 +1,76 @@
+"""Sampling: from noise to a clean latent, one deterministic step at a time.
+
+A rollout is a plain function of its start, so any stretch of it can be run alone: the first steps
+without a graph and the next with one, as gradients through the sampler need. The scheduler is DDIM
+at eta = 0 (Song et al., 2021), made afresh for each rollout because schedulers may keep state.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from dpodiff.models.base import Model
+
+
+def guided(
+    model: "Model",
+    x: torch.Tensor,
+    t: torch.Tensor | int,
+    positive: torch.Tensor,
+    negative: torch.Tensor,
+    guidance: float,
+) -> torch.Tensor:
+    """The prediction under classifier-free guidance (Ho & Salimans, 2022), as one batch.
+
+    Args:
+        model: whose denoiser predicts.
+        x: noisy latents (batch, channel, height, width).
+        t: timestep of the noise schedule, one for the batch.
+        positive: encoded prompts (batch, token, dim).
+        negative: encoded negative prompts, of the same shape; they take the place of the
+            unconditional branch.
+        guidance: weight; at most 1 means no guidance, and the negative branch is not run.
+
+    Returns:
+        prediction of the shape of `x`.
+    """
+    if guidance <= 1:
+        return model.denoise(x, t, positive)
+    prediction = model.denoise(torch.cat([x, x]), t, torch.cat([negative, positive]))
+    away, towards = prediction.chunk(2)
+    return away + guidance * (towards - away)
+
+
+def sample(
+    model: "Model",
+    x: torch.Tensor,
+    positive: torch.Tensor,
+    negative: torch.Tensor,
+    *,
+    steps: int,
+    guidance: float,
+    start: int = 0,
+    stop: int | None = None,
+) -> torch.Tensor:
+    """Takes the steps `start`, ..., `stop - 1` of a rollout of `steps`; differentiable.
+
+    Args:
+        model: whose denoiser and noise schedule are used.
+        x: latents (batch, channel, height, width) as they are before step `start`; noise if it
+            is 0.
+        positive: encoded prompts (batch, token, dim).
+        negative: encoded negative prompts, of the same shape.
+        steps: of the whole rollout, from noise to clean latents.
+        guidance: weight of classifier-free guidance; at most 1 means none.
+        start: the first step taken.
+        stop: the first step not taken; None runs to the end.
+
+    Returns:
+        latents before step `stop`, or clean ones at the end.
+    """
+    scheduler = model.scheduler(steps)
+    for t in scheduler.timesteps[start:stop]:
+        prediction = guided(model, x, t, positive, negative, guidance)
+        x = scheduler.step(prediction, t, x).prev_sample
+    return x

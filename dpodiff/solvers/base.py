@@ -1,0 +1,81 @@
+"""The interface of every solver: ask for candidates, be told their values, recommend one.
+
+    solver = EPO(space, seed=0)
+    candidates = solver.ask()
+    solver.tell(candidates, [f(candidate) for candidate in candidates])
+    solver.recommend()
+
+A solver knows the space by its index operations only: it never sees a prompt, a model or an image.
+`dpodiff.search` runs these lines for it, with budget and trace.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dpodiff.space import Candidate, Space
+
+TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
+
+
+class Solver(ABC):
+    """Base of the solvers that propose each candidate at most once.
+
+    Args:
+        space: where to search.
+        seed: of the solver's own random numbers; equal seeds and equal values give equal searches.
+
+    Attributes:
+        name: short, for traces and legends.
+        values: what was told so far, by candidate; lower is better, NaN counts as infinite.
+    """
+
+    name: str
+
+    def __init__(self, space: Space, *, seed: int = 0) -> None:
+        self.space, self.seed = space, seed
+        self.values: dict[Candidate, float] = {}
+        self._rng = np.random.default_rng(seed)
+        self._seen: set[Candidate] = set()
+
+    @abstractmethod
+    def ask(self) -> list[Candidate]:
+        """The next candidates to evaluate; none if the whole space has been seen."""
+
+    def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
+        """Learn the values of candidates, whether or not they were asked for."""
+        for candidate, value in zip(candidates, values, strict=True):
+            self._seen.add(candidate)
+            self.values[candidate] = math.inf if math.isnan(value) else value
+
+    def recommend(self) -> Candidate:
+        """The best candidate told so far, or the user's own prompt if there is none."""
+        return min(self.values, key=self.values.__getitem__, default=self.space.identity)
+
+    @property
+    def parameters(self) -> dict[str, bool | int | float | str]:
+        """The name and the hyperparameters, for the record."""
+        scalars = {k: v for k, v in vars(self).items() if isinstance(v, bool | int | float | str)}
+        return {"name": self.name} | scalars
+
+    def _fresh(self, proposals: Sequence[Callable[[], Candidate]]) -> list[Candidate]:
+        """An unseen candidate from each proposal, or fewer if the space has no more of them.
+
+        A proposal that only repeats what was seen falls back to the whole space at random, and then
+        to the first unseen candidate in order.
+        """
+        fresh = []
+        for propose in proposals[: self.space.size - len(self._seen)]:
+            draws = (draw() for draw in (propose, self._sample) for _ in range(TRIES))
+            unseen = (candidate for candidate in draws if candidate not in self._seen)
+            candidate = next(unseen, None)
+            if candidate is None:
+                candidate = next(c for c in self.space if c not in self._seen)
+            self._seen.add(candidate)
+            fresh.append(candidate)
+        return fresh
+
+    def _sample(self) -> Candidate:
+        return self.space.sample(self._rng)

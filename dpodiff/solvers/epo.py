@@ -1,0 +1,69 @@
+"""EPO, the evolutionary prompt optimizer of DPO-Diff (Wang et al., 2024, arXiv 2407.01606).
+
+A first population is drawn at random. From then on each generation comes from the best candidates
+of all earlier ones: some by mutation of one parent, some by crossover of two. In the released code
+a child that was seen before is drawn again; here that goes on until an unseen one is found, so no
+evaluation is spent twice.
+"""
+
+import math
+
+from dpodiff.solvers.base import Solver
+from dpodiff.space import Candidate, Space
+
+
+class EPO(Solver):
+    """Evolution with elitist parents; the defaults are the paper's.
+
+    Args:
+        space: where to search.
+        seed: of the random numbers.
+        population: candidates known before evolution starts.
+        parents: the best ones, from which children are made.
+        mutations: children of one parent each, a generation.
+        rate: probability that a mutation changes a slot; at least one slot changes.
+        crossovers: children of two parents each, a generation.
+
+    Raises:
+        ValueError: if there are less than 2 parents, more parents than population, or no children.
+    """
+
+    name = "epo"
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        population: int = 20,
+        parents: int = 10,
+        mutations: int = 10,
+        rate: float = 0.1,
+        crossovers: int = 10,
+    ) -> None:
+        super().__init__(space, seed=seed)
+        self.population, self.parents = population, parents
+        self.mutations, self.rate, self.crossovers = mutations, rate, crossovers
+        if not 2 <= parents <= population:
+            raise ValueError(f"EPO needs 2 <= parents <= population, not {parents}, {population}")
+        if min(mutations, crossovers) < 0 or mutations + crossovers < 1:
+            raise ValueError(f"EPO needs children, not {mutations} and {crossovers}")
+
+    def ask(self) -> list[Candidate]:
+        """The missing part of the first population, then a generation of children."""
+        usable = [candidate for candidate, value in self.values.items() if value < math.inf]
+        if len(usable) < self.population:
+            return self._fresh([self._sample] * (self.population - len(usable)))
+        best = sorted(usable, key=self.values.__getitem__)[: self.parents]
+        return self._fresh(
+            [lambda: self._mutation(best)] * self.mutations
+            + [lambda: self._crossover(best)] * self.crossovers
+        )
+
+    def _mutation(self, best: list[Candidate]) -> Candidate:
+        parent = best[self._rng.integers(len(best))]
+        return self.space.mutate(parent, self._rng, self.rate)
+
+    def _crossover(self, best: list[Candidate]) -> Candidate:
+        a, b = self._rng.choice(len(best), size=2, replace=False)
+        return self.space.crossover(best[a], best[b], self._rng)

@@ -1,0 +1,201 @@
+"""The one loop that runs every solver.
+
+It alone owns the budget, the incumbent, the reasons to stop, failures, the trace and the progress
+bar; solvers only propose. It begins with the user's own prompt, which is the baseline, costs one
+evaluation like any other candidate, and is told to the solver.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from dpodiff.solvers.base import Solver
+from dpodiff.space import Candidate
+from dpodiff.trace import Record, Result, Stamp, Status, Trace, mean
+
+if TYPE_CHECKING:
+    from dpodiff.objective import Budget, Cost, Evaluation, Objective
+
+Callback = Callable[[Record], bool | None]
+
+# Proposals in a row that cost nothing (rejected by the constraint, or known from an earlier search)
+# after which the space counts as exhausted: otherwise a constraint that allows nothing never ends.
+MOST_FREE = 1000
+
+
+def search(
+    solver: Solver,
+    objective: "Objective",
+    budget: "Budget",
+    *,
+    trace: Trace | None = None,
+    progress: bool = True,
+    callback: Callback | None = None,
+) -> Result:
+    """Run a solver on an objective until the budget is used up, and return the best it evaluated.
+
+    The budget is never exceeded. Candidates that the constraint rejects are recorded and free, and
+    so are those that the objective knows already: compare solvers on a fresh objective each. An
+    exception ends the search and passes through; the trace file then holds all that came before it.
+
+    Args:
+        solver: proposes candidates of the objective's space.
+        objective: evaluates them.
+        budget: when to end.
+        trace: keeps the records; one in memory if not given.
+        progress: whether to show a bar with the best loss on stderr.
+        callback: called with each record; the search stops once it returns True.
+
+    Returns:
+        The result, with status "budget", "seconds", "exhausted" (no new candidate left) or
+        "stopped" (by the callback, or by an interrupt after the baseline).
+
+    Raises:
+        ValueError: if solver and objective have different spaces, or the trace was used before.
+
+    Warns:
+        UserWarning: once, if losses were not finite; they count as infinitely bad.
+    """
+    if solver.space != objective.space:
+        raise ValueError("solver and objective must have the same space")
+    run = _Run(solver, objective, budget, Trace() if trace is None else trace, callback)
+    run.trace.start(Stamp.collect(run.parameters(), objective.model.device))
+    with tqdm(total=budget.evaluations, desc=solver.name, disable=not progress) as run.bar:
+        status = run.until_over()
+    return run.finish(status)
+
+
+class _Run:
+    """The state of one search."""
+
+    bar: tqdm
+
+    def __init__(
+        self,
+        solver: Solver,
+        objective: "Objective",
+        budget: "Budget",
+        trace: Trace,
+        callback: Callback | None,
+    ) -> None:
+        self.solver, self.objective, self.budget = solver, objective, budget
+        self.trace, self.callback = trace, callback
+        self.began, self.ledger = time.monotonic(), replace(objective.cost)  # as it stands now
+        self.baseline: Evaluation | None = None
+        self.best: Evaluation | None = None
+        self.paid = 0  # evaluations
+        self.free = 0  # proposals since the last one that was paid for
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def cost(self) -> "Cost":
+        return self.objective.cost.since(self.ledger)
+
+    def parameters(self) -> dict[str, Any]:
+        """All that is needed to run the search again."""
+        objective = self.objective
+        return {
+            "model": objective.model.name,
+            "loss": getattr(objective.loss, "__qualname__", repr(objective.loss)),
+            "task": objective.task,
+            "seeds": list(objective.seeds),
+            "batch_size": objective.batch_size,
+            "budget": asdict(self.budget),
+            "solver": self.solver.parameters,
+            "space": objective.space.to_json(),
+        }
+
+    def until_over(self) -> Status:
+        """Evaluate what the solver asks for until something ends the search; say what."""
+        try:
+            status = self.step([self.objective.space.identity])
+            while status is None:
+                candidates = self.solver.ask()
+                status = self.step(candidates) if candidates else "exhausted"
+        except KeyboardInterrupt:
+            if self.baseline is None:
+                raise
+            status = "stopped"
+        return status
+
+    def step(self, candidates: list[Candidate]) -> Status | None:
+        """Evaluate the candidates as far as the search may go, and tell the solver."""
+        told: list[Evaluation] = []
+        status = None
+        while status is None and len(told) < len(candidates):
+            affordable = candidates[len(told) :][: self.budget.evaluations - self.paid]
+            for evaluation in self.objective.stream(affordable):
+                told.append(evaluation)
+                status = self.take(evaluation)
+                if status is not None:
+                    break
+        self.solver.tell([e.candidate for e in told], [e.value for e in told])
+        return status
+
+    def take(self, evaluation: "Evaluation") -> Status | None:
+        """Keep an evaluation; say whether and why the search is over with it."""
+        if self.best is None:
+            self.baseline = self.best = evaluation
+        elif evaluation.value < self.best.value:
+            self.best = evaluation
+        new = self.cost.evaluations - self.paid
+        self.paid, self.free = self.paid + new, 0 if new else self.free + 1
+        self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
+        self.bar.update(new)
+        record = self.record(evaluation)
+        self.trace.append(record)
+        if self.callback is not None and self.callback(record):
+            return "stopped"
+        return self.over()
+
+    def record(self, evaluation: "Evaluation") -> Record:
+        return Record(
+            index=len(self.trace.records),
+            candidate=evaluation.candidate,
+            positive=evaluation.prompts.positive,
+            negative=evaluation.prompts.negative,
+            losses=evaluation.losses,
+            value=evaluation.value,
+            best=self.best.value,
+            evaluations=self.paid,
+            images=self.cost.images,
+            denoiser_forwards=self.cost.denoiser_forwards,
+            seconds=self.seconds,
+            solver=self.solver.name,
+        )
+
+    def over(self) -> Status | None:
+        """Which limit is reached, if any."""
+        if self.paid >= self.budget.evaluations:
+            return "budget"
+        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
+            return "seconds"
+        return "exhausted" if self.free >= MOST_FREE else None
+
+    def finish(self, status: Status) -> Result:
+        self.trace.finish(status, self.seconds, self.cost)
+        records = self.trace.records
+        if bad := sum(bool(r.losses) and math.isinf(r.value) for r in records):
+            warnings.warn(
+                f"{bad} of {len(records)} candidates had losses that are not finite; "
+                "they count as infinitely bad",
+                stacklevel=3,
+            )
+        return Result(
+            candidate=self.best.candidate,
+            prompts=self.best.prompts,
+            losses=self.best.losses,
+            baseline_losses=self.baseline.losses,
+            status=status,
+            cost=self.cost,
+            trace=self.trace,
+            objective=self.objective,
+        )

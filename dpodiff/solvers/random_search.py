@@ -1,0 +1,23 @@
+"""Random search: the baseline that every other solver has to beat."""
+
+from dpodiff.solvers.base import Solver
+from dpodiff.space import Candidate, Space
+
+
+class RandomSearch(Solver):
+    """Draws candidates uniformly, without replacement.
+
+    Args:
+        space: where to search.
+        seed: of the random numbers.
+        batch: candidates asked at a time; it does not change which ones.
+    """
+
+    name = "random"
+
+    def __init__(self, space: Space, *, seed: int = 0, batch: int = 16) -> None:
+        super().__init__(space, seed=seed)
+        self.batch = batch
+
+    def ask(self) -> list[Candidate]:
+        return self._fresh([self._sample] * self.batch)

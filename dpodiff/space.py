@@ -1,0 +1,263 @@
+"""The search space: a prompt with slots, and candidates as tuples of indices.
+
+Every discrete method of the book searches the same object. A slot of the positive prompt offers
+other wordings of one of its pieces (DPO-Diff's synonym space); a slot of the negative prompt offers
+words to push away from (its antonym space and its negative prompt library). A candidate picks one
+choice a slot, and index 0 always leaves the slot as the user wrote it. Solvers move candidates by
+index alone; only `Space.decode` turns them into text.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+Candidate = tuple[int, ...]
+Side = Literal["positive", "negative"]
+
+JSON_VERSION = 1
+
+
+class Prompts(NamedTuple):
+    """What a candidate reads: the text pulled towards and the text pushed away from."""
+
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One position of a prompt with its alternatives.
+
+    Args:
+        text: the piece of the prompt the slot stands for. In a negative slot, the word that the
+            choices oppose, or "" where they oppose none.
+        choices: the alternatives, all different. The first leaves the slot as it is: `text` itself
+            in a positive slot, "" in a negative one. A later "" in a positive slot drops the piece.
+        side: "positive" or "negative".
+        start: where `text` begins in the prompt, in characters. A space finds it, as whole words
+            from left to right, where it is not given; a negative slot has none.
+
+    Raises:
+        ValueError: naming the slot, if these rules are broken.
+    """
+
+    text: str
+    choices: tuple[str, ...]
+    side: Side = "positive"
+    start: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))
+        if self.side not in get_args(Side):
+            raise ValueError(f"{self}: side must be one of {', '.join(get_args(Side))}")
+        if self.side == "positive" and not self.text:
+            raise ValueError(f"{self}: a positive slot needs the piece of the prompt it stands for")
+        if self.side == "negative" and self.start is not None:
+            raise ValueError(f"{self}: a negative slot has no place in the prompt, so no start")
+        first = self.text if self.side == "positive" else ""
+        if self.choices[:1] != (first,):
+            raise ValueError(f"{self}: the first choice must be {first!r}, which changes nothing")
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError(f"{self}: the choices must all be different")
+
+    def __str__(self) -> str:
+        return f"{self.side} slot {self.text!r} with choices {list(self.choices)}"
+
+    @property
+    def end(self) -> int | None:
+        """Where `text` ends in the prompt; None as long as `start` is."""
+        return None if self.start is None else self.start + len(self.text)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The product of the slots of one prompt. Iterating over it yields every candidate.
+
+    Args:
+        prompt: the user's prompt.
+        slots: in the order of a candidate's indices.
+        negative_prompt: the user's own negative prompt, to which negative slots add.
+
+    Raises:
+        ValueError: if the text of a positive slot does not stand in the prompt, or two overlap.
+    """
+
+    prompt: str
+    slots: tuple[Slot, ...] = ()
+    negative_prompt: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", tuple(_placed(self.prompt, self.slots)))
+        for left, right in itertools.pairwise(slot for slot, _ in self._in_text):
+            if right.start < left.end:
+                raise ValueError(f"{left} and {right} overlap in the prompt {self.prompt!r}")
+
+    def __add__(self, other: "Space") -> "Space":
+        """The space with the slots of both.
+
+        Raises:
+            ValueError: if the two do not share their prompt and negative prompt.
+        """
+        for name in ("prompt", "negative_prompt"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours != theirs:
+                raise ValueError(f"spaces add only on one {name}, not {ours!r} and {theirs!r}")
+        return replace(self, slots=self.slots + other.slots)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return itertools.product(*map(range, self._sizes.tolist()))
+
+    @cached_property
+    def size(self) -> int:
+        """The number of candidates."""
+        return math.prod(self._sizes.tolist())
+
+    @property
+    def identity(self) -> Candidate:
+        """The candidate that leaves the user's prompts as they are."""
+        return (0,) * len(self.slots)
+
+    def decode(self, candidate: Candidate) -> Prompts:
+        """The prompts that a candidate stands for.
+
+        Raises:
+            ValueError: if the candidate has not one index a slot, each within the slot's choices.
+        """
+        if len(candidate) != len(self.slots):
+            raise ValueError(f"candidate {candidate} must have {len(self.slots)} indices")
+        for index, slot in zip(candidate, self.slots, strict=True):
+            if not 0 <= index < len(slot.choices):
+                raise ValueError(f"candidate {candidate}: no choice {index} in the {slot}")
+        return Prompts(self._positive(candidate), self._negative(candidate))
+
+    def sample(self, rng: np.random.Generator) -> Candidate:
+        """A candidate drawn uniformly from the whole space."""
+        return tuple(rng.integers(self._sizes).tolist())
+
+    def mutate(
+        self, candidate: Candidate, rng: np.random.Generator, rate: float = 0.1
+    ) -> Candidate:
+        """Change each slot to another choice with probability `rate`, and at least one of them.
+
+        Only a space with no second choice anywhere gives the candidate back.
+        """
+        free = self._sizes > 1
+        if not free.any():
+            return candidate
+        change = free & (rng.random(len(free)) < rate)
+        if not change.any():
+            change[rng.choice(np.flatnonzero(free))] = True
+        step = rng.integers(1, np.maximum(self._sizes, 2))  # 1 .. size - 1: never back to itself
+        return tuple(((candidate + change * step) % self._sizes).tolist())
+
+    def crossover(self, a: Candidate, b: Candidate, rng: np.random.Generator) -> Candidate:
+        """A child that takes each slot from one of its two parents, chosen by a fair coin."""
+        return tuple(np.where(rng.random(len(a)) < 0.5, a, b).astype(int).tolist())
+
+    def to_json(self) -> dict[str, Any]:
+        """The space as a JSON-ready dictionary, which `from_json` reads back."""
+        return {
+            "version": JSON_VERSION,
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "slots": [asdict(slot) | {"choices": list(slot.choices)} for slot in self.slots],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Space":
+        """The space that `to_json` wrote.
+
+        Raises:
+            ValueError: naming the field, and the slot where there is one, that is missing or wrong.
+        """
+        if (version := _field(data, "version", int, "space")) != JSON_VERSION:
+            raise ValueError(f"space: version {version} is not known, only {JSON_VERSION} is")
+        return cls(
+            prompt=_field(data, "prompt", str, "space"),
+            negative_prompt=_field(data, "negative_prompt", str, "space"),
+            slots=tuple(
+                _slot(slot, f"slots[{index}]")
+                for index, slot in enumerate(_field(data, "slots", list, "space"))
+            ),
+        )
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:  # (slots,)
+        return np.array([len(slot.choices) for slot in self.slots], dtype=int)
+
+    @cached_property
+    def _in_text(self) -> list[tuple[Slot, int]]:
+        """The positive slots and their indices, from left to right in the prompt."""
+        places = [(slot, index) for index, slot in enumerate(self.slots) if slot.start is not None]
+        return sorted(places, key=lambda place: place[0].start)
+
+    def _positive(self, candidate: Candidate) -> str:
+        text, end = "", 0
+        for slot, index in self._in_text:
+            choice = slot.choices[candidate[index]]
+            text += self.prompt[end : slot.start]
+            if not choice:  # a dropped piece takes along the space before it
+                text = text.removesuffix(" ")
+            text, end = text + choice, slot.end
+        return text + self.prompt[end:]
+
+    def _negative(self, candidate: Candidate) -> str:
+        words = []
+        said = {part.strip().casefold() for part in self.negative_prompt.split(",")}
+        for index, slot in zip(candidate, self.slots, strict=True):
+            choice = slot.choices[index]
+            if slot.side == "negative" and choice and choice.casefold() not in said:
+                said.add(choice.casefold())
+                words.append(choice)
+        if not words:
+            return self.negative_prompt
+        return ", ".join([self.negative_prompt] * bool(self.negative_prompt.strip()) + words)
+
+
+def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
+    """The slots, each positive one with its place in the prompt, checked or found."""
+    end = 0
+    for slot in slots:
+        if slot.side == "negative":
+            yield slot
+            continue
+        start = slot.start
+        if start is None:
+            match = re.compile(rf"(?<!\w){re.escape(slot.text)}(?!\w)").search(prompt, end)
+            start = match.start() if match else -1
+        if start < 0 or not prompt.startswith(slot.text, start):
+            raise ValueError(f"{slot}: its text does not stand there in the prompt {prompt!r}")
+        end = start + len(slot.text)
+        yield replace(slot, start=start)
+
+
+def _slot(data: Any, where: str) -> Slot:
+    choices = _field(data, "choices", list, where)
+    if not all(isinstance(choice, str) for choice in choices):
+        raise ValueError(f"{where}.choices must hold strings only, not {choices!r}")
+    try:
+        return Slot(
+            text=_field(data, "text", str, where),
+            choices=tuple(choices),
+            side=_field(data, "side", str, where),
+            start=_field(data, "start", int | None, where),
+        )
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _field(data: Any, name: str, kind: Any, where: str) -> Any:
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{where} must be an object with named fields, not {data!r}")
+    if name not in data:
+        raise ValueError(f"{where} lacks the field {name!r}")
+    if not isinstance(data[name], kind):
+        kind_name = getattr(kind, "__name__", str(kind))
+        raise ValueError(f"{where}.{name} must be {kind_name}, not {data[name]!r}")
+    return data[name]

@@ -1,0 +1,45 @@
+"""Intervals for claims. A claim is reported over prompts, in pairs: after minus before."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Interval(NamedTuple):
+    """A mean and the ends of its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_bootstrap(
+    differences: Sequence[float],
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """The mean of paired differences with its percentile bootstrap interval (Efron, 1979).
+
+    Args:
+        differences: (n,), one a pair, n >= 2, all finite.
+        level: coverage of the interval, between 0 and 1.
+        resamples: how often the pairs are drawn again with replacement.
+        seed: of those draws.
+
+    Raises:
+        ValueError: if the differences or the level are out of these ranges.
+    """
+    values = np.asarray(differences, dtype=float)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"an interval needs at least 2 differences in a row, not {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} differences not finite")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, not {level}")
+    draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(values[draws].mean(axis=1), tails)
+    return Interval(float(values.mean()), float(low), float(high))

@@ -1,0 +1,14 @@
+"""A small world in which prompts matter for the same reasons as in Stable Diffusion.
+
+Scenes of one or two icons are drawn, described in words whose frequencies follow Zipf's law, and
+made dirty in the way of a web crawl; a latent diffusion model, two CLIPs and a judge are trained on
+them from nothing. The parts, in reading order:
+
+`words`     the vocabulary: concepts, their surface words, opposites, the negative prompt library
+`scenes`    what a picture shows, as data, and how scenes are drawn at random
+`icons`     the twelve objects as vector drawings
+`render`    scene -> 64 x 64 picture, with backgrounds and defects
+`captions`  scene -> sentence in three styles, and back
+`judge`     an attribute recogniser that no solver ever sees
+`train`     the recipe that makes every weight in `weights/`
+"""

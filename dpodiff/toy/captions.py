@@ -1,0 +1,209 @@
+"""Scene -> caption in three styles, and caption -> the scene that it states.
+
+The styles stand for the three sources of prompts in the DPO-Diff paper: "sentence" for COCO, "chat"
+for ChatGPT, "tags" for DiffusionDB. A caption leaves things unsaid, as web captions do: sizes
+half of the time, defects half of the time, now and then a colour or the background.
+"""
+
+import dataclasses
+import functools
+import re
+
+import numpy as np
+
+from dpodiff.toy.scenes import Scene, Thing
+from dpodiff.toy.words import (
+    BACKGROUND_PHRASES,
+    BLAME,
+    CONCEPTS,
+    PRAISE,
+    concept_of,
+    zipf,
+)
+
+STYLES = ("sentence", "chat", "tags")
+
+# Probability that a caption names an attribute.
+NAMED = {"colour": 0.95, "size": 0.5, "background": 0.9, "relation": 0.95, "defect": 0.5}
+
+SENTENCES = (
+    "{things}{where}",
+    "there is {things}{where}",
+    "a {defect}picture of {things}{where}",
+    "a {defect}photo of {things}{where}",
+)
+CHATS = (
+    "imagine a calm {defect}scene with {things}{where}, drawn with care",
+    "a cheerful {defect}picture that shows {things}, resting quietly{where}",
+    "please draw {things}{where} in a simple {defect}style",
+    "we look at {things}{where}, in a lovely and {defect}playful view",
+)
+MEDIA = ("vector art", "digital art", "icon", "flat design", "illustration")
+
+
+def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Scene:
+    """Drop attributes at random, as captions do; `complete` keeps all but the defect."""
+    share = dict.fromkeys(NAMED, 1.0) | {"defect": 0.0} if complete else NAMED
+
+    def keep(kind: str, value: str | None) -> str | None:
+        return value if value is not None and rng.random() < share[kind] else None
+
+    things = tuple(
+        Thing(t.object, keep("colour", t.colour), keep("size", t.size)) for t in scene.things
+    )
+    # Two things without a relation are joined by "and".
+    return Scene(
+        things,
+        keep("relation", scene.relation),
+        keep("background", scene.background),
+        keep("defect", scene.defect),
+    )
+
+
+def caption(scene: Scene, style: str, rng: np.random.Generator) -> str:
+    """Say in words what `scene` states; None fields stay unsaid.
+
+    Args:
+        scene: what to say, usually the result of `stated`.
+        style: "sentence", "chat" or "tags".
+        rng: draws the surface words by their frequencies, and the template.
+
+    Raises:
+        ValueError: the style is unknown.
+    """
+    if style not in STYLES:
+        raise ValueError(f"unknown caption style {style!r}; styles are {', '.join(STYLES)}")
+    if style == "tags":
+        return _tags(scene, rng)
+    words = _surface(scene, rng)
+    where = f" {BACKGROUND_PHRASES[words.background]}" if words.background else ""
+    templates = SENTENCES if style == "sentence" else CHATS
+    if words.defect:
+        templates = [t for t in templates if "{defect}" in t]
+    defect = f"{words.defect} " if words.defect else ""
+    text = _pick(rng, templates).format(defect=defect, things=_things(words), where=where)
+    return _fix_articles(text)
+
+
+def parse(text: str) -> Scene:
+    """The scene that a caption states; the inverse of `caption`, None for what is unsaid.
+
+    Words that name no concept are passed over, so the caption of any style can be read, and so can
+    a prompt that a person wrote with the words of this world. A third thing is ignored.
+    """
+    things: list[Thing] = []
+    pending: dict[str, str] = {}  # colour and size wait for their object
+    found: dict[str, str] = {}
+    for phrase in _phrases(text.lower()):
+        if phrase == ",":
+            _attach(things, pending)
+            continue
+        kind, concept = concept_of()[phrase]
+        if kind == "object":
+            things.append(Thing(concept, pending.pop("colour", None), pending.pop("size", None)))
+        elif kind in ("colour", "size"):
+            pending[kind] = concept
+        else:
+            found.setdefault(kind, concept)
+    _attach(things, pending)
+    return Scene(tuple(things[:2]), **found)
+
+
+def training_caption(scene: Scene, rng: np.random.Generator) -> str:
+    """A caption as the training set has them.
+
+    A tenth is empty (for classifier-free guidance), a tenth is a short list of tags, as negative
+    prompts are; the rest is one of the three styles.
+    """
+    draw = rng.random()
+    if draw < 0.1:
+        return ""
+    if draw < 0.2:
+        return _few_tags(scene, rng)
+    return caption(stated(scene, rng), _pick(rng, STYLES), rng)
+
+
+@functools.cache
+def filler_words() -> frozenset[str]:
+    """The words of the templates that name no concept."""
+    text = " ".join((*SENTENCES, *CHATS, *MEDIA, "a an and the in on at of to"))
+    return frozenset(re.sub(r"{\w+}|[^a-z ]", " ", text).split())
+
+
+def surface_word(kind: str, concept: str, rng: np.random.Generator) -> str:
+    """One of the words for a concept, drawn by its frequency."""
+    words = CONCEPTS[kind][concept]
+    return words[int(rng.choice(len(words), p=zipf(len(words))))]
+
+
+def _surface(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene with each concept replaced by one of its words."""
+
+    def word(kind: str, concept: str | None) -> str | None:
+        return None if concept is None else surface_word(kind, concept, rng)
+
+    things = tuple(
+        Thing(*(word(kind, getattr(t, kind)) for kind in ("object", "colour", "size")))
+        for t in scene.things
+    )
+    rest = {k: word(k, getattr(scene, k)) for k in ("relation", "background", "defect")}
+    return dataclasses.replace(scene, things=things, **rest)
+
+
+def _thing(thing: Thing) -> str:
+    return " ".join(part for part in (thing.size, thing.colour, thing.object) if part)
+
+
+def _things(words: Scene) -> str:
+    return f" {words.relation or 'and'} ".join(f"a {_thing(t)}" for t in words.things)
+
+
+def _tags(scene: Scene, rng: np.random.Generator) -> str:
+    words = _surface(scene, rng)
+    things = f" {words.relation or 'and'} ".join(_thing(t) for t in words.things)
+    judgement = PRAISE if scene.defect is None else BLAME
+    extra = [_pick(rng, MEDIA)] * (rng.random() < 0.5) + [_pick(rng, judgement)] * (
+        rng.random() < 0.5
+    )
+    tags = [things, words.background, words.defect, *extra]
+    return ", ".join(tag for tag in tags if tag)
+
+
+def _few_tags(scene: Scene, rng: np.random.Generator) -> str:
+    """One to three single words about a scene: what negative prompts look like."""
+    words = _surface(scene, rng)
+    judgement = _pick(rng, PRAISE if scene.defect is None else BLAME)
+    tags = [t for thing in words.things for t in dataclasses.astuple(thing)]
+    tags += [words.background, judgement]
+    chosen = rng.permutation(len(tags))[: int(rng.integers(1, 4))]
+    picked = [tags[i] for i in chosen]
+    # A defect is what people name first in such lists.
+    if words.defect and rng.random() < 0.7:
+        picked[0] = words.defect
+    return ", ".join(picked)
+
+
+@functools.cache
+def _phrase_pattern() -> re.Pattern:
+    # Longest first: "to the left of" before "left of".
+    phrases = sorted(concept_of(), key=len, reverse=True)
+    return re.compile(r"\b(?:" + "|".join(map(re.escape, phrases)) + r")\b|,")
+
+
+def _phrases(text: str) -> list[str]:
+    return _phrase_pattern().findall(text)
+
+
+def _attach(things: list[Thing], pending: dict[str, str]) -> None:
+    """A colour or size tag that follows its object ("ball, red") belongs to that object."""
+    if things and pending:
+        things[-1] = dataclasses.replace(things[-1], **pending)
+        pending.clear()
+
+
+def _fix_articles(text: str) -> str:
+    return re.sub(r"\ba (?=[aeiou])", "an ", text)
+
+
+def _pick(rng: np.random.Generator, options):
+    return options[int(rng.integers(len(options)))]

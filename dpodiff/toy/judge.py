@@ -1,0 +1,167 @@
+"""A judge that no solver ever sees: it reads from a picture what is on it.
+
+In the manner of GenEval (Ghosh et al., 2023): objects are found, each with its colour, size and
+place; relations follow from the places; background and defect are named. An optimized loss that
+falls while the judge sees no better picture has been fooled.
+"""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, SIZES, Scene, Thing
+
+WEIGHTS = Path(__file__).parent / "weights" / "judge.safetensors"
+CLEAN = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What the network says of a batch; logits unless said otherwise.
+
+    present (B, 12), colour (B, 12, 8), size (B, 12, 2), place (B, 12, 2) as (x, y) in [0, 1],
+    background (B, 8), defect (B, 9) with "none" first.
+    """
+
+    present: torch.Tensor
+    colour: torch.Tensor
+    size: torch.Tensor
+    place: torch.Tensor
+    background: torch.Tensor
+    defect: torch.Tensor
+
+
+class Judge(nn.Module):
+    """A convolutional recogniser with one attention map an object."""
+
+    def __init__(self, width: int = 32):
+        super().__init__()
+        widths = [3, width, 2 * width, 3 * width, 4 * width]
+        self.body = nn.Sequential(
+            *(_block(i, o) for i, o in itertools.pairwise(widths)), _block(4 * width, 4 * width, 1)
+        )
+        dim = 4 * width
+        self.maps = nn.Conv2d(dim, len(OBJECTS), 1)
+        self.colour = nn.Linear(dim, len(COLOURS))
+        self.size = nn.Linear(dim, len(SIZES))
+        self.background = nn.Linear(2 * dim, len(BACKGROUNDS))
+        self.defect = nn.Linear(2 * dim, 1 + len(DEFECTS))
+
+    @classmethod
+    def load(cls, path: Path = WEIGHTS, device: str = "cpu") -> "Judge":
+        """The trained judge of the toy world."""
+        from safetensors.torch import load_file
+
+        judge = cls()
+        judge.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        return judge.eval().requires_grad_(False).to(device)
+
+    def forward(self, images: torch.Tensor) -> Reading:
+        """Read images (B, 3, 64, 64) in [0, 1]."""
+        features = self.body(2 * images - 1)  # (B, dim, 4, 4) up to the stride
+        maps = self.maps(features).flatten(2)  # (B, 12, cells)
+        attention = maps.softmax(-1)
+        cells = features.flatten(2).transpose(1, 2)  # (B, cells, dim)
+        seen = attention @ cells  # (B, 12, dim)
+        whole = torch.cat([cells.mean(1), cells.amax(1)], -1)
+        return Reading(
+            present=(attention * maps).sum(-1),
+            colour=self.colour(seen),
+            size=self.size(seen),
+            place=attention @ _grid(features),
+            background=self.background(whole),
+            defect=self.defect(whole),
+        )
+
+    @torch.no_grad()
+    def read(self, images: torch.Tensor) -> list[Scene]:
+        """What is on each picture: the one or two surest objects, with all their attributes."""
+        reading = self(images)
+        return [_scene(reading, i) for i in range(len(images))]
+
+    @torch.no_grad()
+    def check(self, images: torch.Tensor, scenes: list[Scene]) -> list[dict[str, bool]]:
+        """Hold pictures against what their prompts state.
+
+        Args:
+            images: (B, 3, 64, 64) in [0, 1].
+            scenes: what each prompt states; unsaid fields are not checked.
+
+        Returns:
+            For each picture whether "objects", "colours", "sizes", "relation", "background" are as
+            stated, whether it is "clean" of defects, and "all" of the stated (but the defect).
+        """
+        reading = self(images)
+        return [_verdict(reading, i, scene) for i, scene in enumerate(scenes)]
+
+
+def _block(inputs: int, outputs: int, stride: int = 2) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1),
+        nn.GroupNorm(8, outputs),
+        nn.SiLU(),
+        nn.Conv2d(outputs, outputs, 3, 1, 1),
+        nn.GroupNorm(8, outputs),
+        nn.SiLU(),
+    )
+
+
+def _grid(features: torch.Tensor) -> torch.Tensor:
+    """Centres of the feature cells as (x, y) in [0, 1], (cells, 2)."""
+    height, width = features.shape[2:]
+    y = (torch.arange(height, device=features.device) + 0.5) / height
+    x = (torch.arange(width, device=features.device) + 0.5) / width
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([columns, rows], -1).reshape(-1, 2)
+
+
+def relation_between(first: torch.Tensor, second: torch.Tensor) -> str:
+    """How the thing at `first` (x, y) stands to the one at `second`, y down."""
+    dx, dy = (first - second).tolist()
+    if abs(dx) >= abs(dy):
+        return "left of" if dx < 0 else "right of"
+    return "above" if dy < 0 else "below"
+
+
+def _scene(reading: Reading, i: int) -> Scene:
+    order = reading.present[i].argsort(descending=True)[:2]
+    found = [k for k in order.tolist() if reading.present[i, k] > 0]
+    things = tuple(
+        Thing(
+            OBJECTS[k], COLOURS[reading.colour[i, k].argmax()], SIZES[reading.size[i, k].argmax()]
+        )
+        for k in found
+    )
+    pair = len(found) == 2
+    defect = (None, *DEFECTS)[reading.defect[i].argmax()]
+    relation = relation_between(*reading.place[i, found]) if pair else None
+    return Scene(things, relation, BACKGROUNDS[reading.background[i].argmax()], defect)
+
+
+def _verdict(reading: Reading, i: int, scene: Scene) -> dict[str, bool]:
+    index = [OBJECTS.index(thing.object) for thing in scene.things]
+    objects = all(reading.present[i, k] > 0 for k in index)
+
+    def agree(kind: str, options: tuple[str, ...]) -> bool:
+        logits = getattr(reading, kind)[i]
+        return all(
+            options[logits[k].argmax()] == getattr(thing, kind)
+            for k, thing in zip(index, scene.things)
+            if getattr(thing, kind) is not None
+        )
+
+    verdict = {
+        "objects": objects,
+        "colours": objects and agree("colour", COLOURS),
+        "sizes": objects and agree("size", SIZES),
+        "relation": objects
+        and (
+            scene.relation is None or relation_between(*reading.place[i, index]) == scene.relation
+        ),
+        "background": scene.background is None
+        or BACKGROUNDS[reading.background[i].argmax()] == scene.background,
+    }
+    return verdict | {"all": all(verdict.values()), "clean": bool(reading.defect[i].argmax() == 0)}

@@ -1,0 +1,39 @@
+"""The three prompt sets of the toy world, 100 prompts each, kept out of training.
+
+One set a caption style, standing for the three sources of the DPO-Diff paper: "sentence" for COCO,
+"chat" for ChatGPT, "tags" for DiffusionDB. Half of the prompts show one thing, half two.
+"""
+
+import json
+from pathlib import Path
+
+from dpodiff.toy.captions import STYLES
+
+FOLDER = Path(__file__).parent / "data"
+
+
+def prompt_set(style: str) -> dict[str, float]:
+    """Prompt -> mean spherical CLIP loss of the toy model's pictures, as shipped.
+
+    Raises:
+        ValueError: the style is unknown.
+    """
+    if style not in STYLES:
+        raise ValueError(f"unknown prompt set {style!r}; the sets are {', '.join(STYLES)}")
+    return json.loads((FOLDER / f"prompts_{style}.json").read_text())
+
+
+def hard_prompts(count: int, task: str = "improve") -> list[str]:
+    """The hardest prompts of all three sets, an equal share of each, the hardest first.
+
+    Hard as in the paper: a high loss where prompts are to be improved, a low one where they are to
+    be attacked.
+    """
+    sign = -1 if task == "improve" else 1
+    ranked = [sorted(prompts.items(), key=lambda item: sign * item[1]) for prompts in _all_sets()]
+    turns = [item for rank in zip(*ranked) for item in rank][:count]
+    return [prompt for prompt, _ in sorted(turns, key=lambda item: sign * item[1])]
+
+
+def _all_sets() -> list[dict[str, float]]:
+    return [prompt_set(style) for style in STYLES]

@@ -1,0 +1,237 @@
+"""Scene -> 64 x 64 picture.
+
+Icons are pasted on a painted background at slightly random places, then the defect spoils the
+picture. Icons and backgrounds are drawn once and kept, so a picture costs about 0.1 ms.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from dpodiff.toy.icons import icon
+from dpodiff.toy.scenes import SIZES, Scene
+
+SIZE = 64  # pixels a side
+VARIANTS = 6  # paintings kept of each background
+
+# Icon sides in pixels: a thing alone, and one of two.
+SIDES = {"small": 24, "large": 44}
+PAIR_SIDES = {"small": 18, "large": 28}
+
+# Centre of the first thing, and of the second, as (x, y).
+PLACES = {
+    "left of": ((17, 33), (47, 33)), "right of": ((47, 33), (17, 33)),
+    "above": ((32, 17), (32, 47)), "below": ((32, 47), (32, 17)),
+}  # fmt: skip
+
+
+def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Draw a scene.
+
+    Args:
+        scene: all fields stated, but size and relation may be None (then drawn at random).
+        rng: draws the background's variant, the places and the defect's details.
+
+    Returns:
+        (64, 64, 3) float32 in [0, 1].
+
+    Raises:
+        ValueError: the scene leaves its background, or a thing's colour or object, unsaid.
+    """
+    if scene.background is None or any(None in (t.object, t.colour) for t in scene.things):
+        raise ValueError(f"a scene needs objects, colours and a background to be drawn: {scene}")
+    canvas = background(scene.background, int(rng.integers(VARIANTS))).copy()
+    layer = _things_layer(scene, rng)
+    if scene.defect == "duplicate":
+        layer = _duplicate(layer)
+    canvas = canvas * (1 - layer[..., 3:]) + layer[..., :3]
+    if scene.defect in _DEFECTS:
+        canvas = _DEFECTS[scene.defect](canvas, rng)
+    return np.clip(canvas, 0, 1).astype(np.float32)
+
+
+def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
+    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1]."""
+    return np.stack([render(scene, rng) for scene in scenes]).transpose(0, 3, 1, 2).copy()
+
+
+def _things_layer(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """All things on an empty layer, (64, 64, 4), colours premultiplied."""
+    layer = np.zeros((SIZE, SIZE, 4), np.float32)
+    pair = len(scene.things) > 1
+    relation = scene.relation or list(PLACES)[int(rng.integers(len(PLACES)))]
+    places = PLACES[relation] if pair else ((32, 33),)
+    jitter = 2 if pair else 4
+    for thing, (x, y) in zip(scene.things, places):
+        side = (PAIR_SIDES if pair else SIDES)[thing.size or SIZES[int(rng.integers(2))]]
+        dx, dy = rng.integers(-jitter, jitter + 1, 2)
+        left, top = (int(c + d - side // 2) for c, d in ((x, dx), (y, dy)))
+        _paste(layer, *icon(thing.object, thing.colour, side), left, top)
+    return layer
+
+
+def _paste(layer: np.ndarray, colour: np.ndarray, cover: np.ndarray, left: int, top: int) -> None:
+    side = len(colour)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, SIZE), min(top + side, SIZE)
+    inside = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
+    area = layer[y0:y1, x0:x1]
+    area *= 1 - cover[inside]
+    area[..., :3] += colour[inside]
+    area[..., 3:] += cover[inside]
+
+
+@functools.cache
+def background(name: str, variant: int) -> np.ndarray:
+    """One of the paintings of a background, (64, 64, 3) float32 in [0, 1]."""
+    # A generator of its own: a painting is the same whatever was drawn before it.
+    rng = np.random.default_rng([sum(map(ord, name)), variant])
+    image = _BACKGROUNDS[name](rng).resize((SIZE, SIZE), Image.Resampling.BOX)
+    return np.asarray(image, np.float32) / 255
+
+
+def _gradient(top, bottom, start: float = 0.0, stop: float = 1.0) -> Image.Image:
+    """A 256 x 256 picture that fades from `top` to `bottom` between two heights."""
+    height = np.clip((np.linspace(0, 1, 256) - start) / (stop - start), 0, 1)[:, None, None]
+    rows = np.asarray(top) * (1 - height) + np.asarray(bottom) * height
+    return Image.fromarray(np.broadcast_to(rows, (256, 256, 3)).astype(np.uint8))
+
+
+def _sky(rng) -> Image.Image:
+    image = _gradient((120, 190, 245), (205, 232, 250))
+    draw = ImageDraw.Draw(image)
+    for y in (35, 205):
+        x = int(rng.integers(20, 200))
+        for dx, dy, r in ((-26, 6, 16), (0, 0, 24), (26, 6, 18)):
+            draw.ellipse([x + dx - r, y + dy - r, x + dx + r, y + dy + r], fill=(250, 252, 255))
+    return image
+
+
+def _meadow(rng) -> Image.Image:
+    image = _gradient((185, 225, 250), (200, 232, 245))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle([0, 110, 256, 256], fill=(120, 190, 80))
+    draw.ellipse([-80, 80, 200, 220], fill=(120, 190, 80))
+    for x, y in rng.integers((4, 130), (252, 252), (26, 2)):
+        draw.line([x, y, x, y - 12], fill=(75, 145, 55), width=4)
+    return image
+
+
+def _desert(rng) -> Image.Image:
+    image = _gradient((250, 225, 170), (255, 238, 200), 0, 0.5)
+    draw = ImageDraw.Draw(image)
+    shift = int(rng.integers(-30, 30))
+    draw.ellipse([-100 + shift, 120, 190 + shift, 420], fill=(222, 178, 110))
+    draw.ellipse([80 + shift, 150, 400 + shift, 460], fill=(205, 158, 92))
+    draw.rectangle([0, 225, 256, 256], fill=(205, 158, 92))
+    return image
+
+
+def _night(rng) -> Image.Image:
+    image = _gradient((12, 14, 50), (40, 40, 95))
+    draw = ImageDraw.Draw(image)
+    for x, y in rng.integers(6, 250, (22, 2)):
+        draw.ellipse([x - 4, y - 4, x + 4, y + 4], fill=(240, 240, 200))
+    return image
+
+
+def _sea(rng) -> Image.Image:
+    image = _gradient((215, 238, 248), (235, 246, 250))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle([0, 100, 256, 256], fill=(30, 120, 165))
+    shift = int(rng.integers(0, 40))
+    for row, y in enumerate(range(120, 256, 32)):
+        for x in range(-60 + (row % 2) * 30 + shift, 260, 60):
+            draw.arc([x, y, x + 40, y + 18], 180, 360, fill=(130, 200, 220), width=6)
+    return image
+
+
+def _snow(rng) -> Image.Image:
+    image = _gradient((160, 175, 195), (195, 205, 220), 0, 0.6)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse([-120, 140, 380, 420], fill=(248, 250, 255))
+    for x, y in rng.integers(6, 250, (26, 2)):
+        draw.ellipse([x - 6, y - 6, x + 6, y + 6], fill=(255, 255, 255))
+    return image
+
+
+def _sunset(rng) -> Image.Image:
+    image = _gradient((130, 70, 130), (255, 160, 80), 0.0, 0.75)
+    draw = ImageDraw.Draw(image)
+    x = int(rng.integers(60, 196))
+    draw.ellipse([x - 40, 150, x + 40, 230], fill=(255, 225, 130))
+    draw.rectangle([0, 200, 256, 256], fill=(90, 45, 70))
+    return image
+
+
+def _room(rng) -> Image.Image:
+    image = _gradient((222, 208, 188), (232, 220, 202))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle([0, 180, 256, 256], fill=(150, 105, 70))
+    draw.rectangle([0, 172, 256, 182], fill=(245, 240, 230))
+    x = 18 if rng.random() < 0.5 else 182
+    draw.rectangle([x, 24, x + 56, 84], fill=(175, 215, 240), outline=(110, 80, 55), width=7)
+    return image
+
+
+_BACKGROUNDS: dict[str, Callable] = {
+    "sky": _sky, "meadow": _meadow, "desert": _desert, "night": _night, "sea": _sea,
+    "snow": _snow, "sunset": _sunset, "room": _room,
+}  # fmt: skip
+
+
+def _blurry(image: np.ndarray, rng) -> np.ndarray:
+    return np.asarray(_pil(image).filter(ImageFilter.GaussianBlur(2.6)), np.float32) / 255
+
+
+def _grainy(image: np.ndarray, rng) -> np.ndarray:
+    grain = rng.normal(0, 0.13, (SIZE // 2, SIZE // 2, 1)).astype(np.float32)
+    return image + grain.repeat(2, 0).repeat(2, 1)
+
+
+def _monochrome(image: np.ndarray, rng) -> np.ndarray:
+    return np.repeat(image @ np.array([[0.3], [0.59], [0.11]], np.float32), 3, -1)
+
+
+def _cropped(image: np.ndarray, rng) -> np.ndarray:
+    """Half of the picture, enlarged: the things run out of the frame."""
+    x, y = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])
+    piece = _pil(image).crop((x, y, x + 32, y + 32))
+    return np.asarray(piece.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32) / 255
+
+
+def _dark(image: np.ndarray, rng) -> np.ndarray:
+    return image * np.float32(0.28)
+
+
+def _pixelated(image: np.ndarray, rng) -> np.ndarray:
+    return image.reshape(16, 4, 16, 4, 3).mean((1, 3)).repeat(4, 0).repeat(4, 1)
+
+
+def _watermark(image: np.ndarray, rng) -> np.ndarray:
+    """Light diagonal bands across the whole picture."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    band = ((x + y + int(rng.integers(16))) % 16 < 4)[..., None]
+    return np.where(band, 0.45 * image + 0.55, image)
+
+
+def _duplicate(layer: np.ndarray) -> np.ndarray:
+    """Two more copies of everything behind the things, up left and down right."""
+    for step in (-14, 14):
+        copy = np.zeros_like(layer)
+        here = np.s_[max(step, 0) : SIZE + min(step, 0)]
+        there = np.s_[max(-step, 0) : SIZE + min(-step, 0)]
+        copy[here, here] = layer[there, there]
+        layer = layer + copy * (1 - layer[..., 3:])
+    return layer
+
+
+_DEFECTS: dict[str, Callable] = {
+    "blurry": _blurry, "grainy": _grainy, "monochrome": _monochrome, "cropped": _cropped,
+    "dark": _dark, "pixelated": _pixelated, "watermark": _watermark,
+}  # fmt: skip
+
+
+def _pil(image: np.ndarray) -> Image.Image:
+    return Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))

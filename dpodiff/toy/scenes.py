@@ -1,0 +1,72 @@
+"""What a picture shows, as data.
+
+A `Scene` is one or two things before a background, possibly with a defect. The same class says what
+a caption *states*: there every field may be None, for what is left unsaid.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from dpodiff.toy.words import CONCEPTS
+
+OBJECTS = tuple(CONCEPTS["object"])
+COLOURS = tuple(CONCEPTS["colour"])
+SIZES = tuple(CONCEPTS["size"])
+BACKGROUNDS = tuple(CONCEPTS["background"])
+RELATIONS = tuple(CONCEPTS["relation"])
+DEFECTS = tuple(CONCEPTS["defect"])
+
+DEFECT_SHARE = 0.3  # of the training pictures, after the dirt of web-crawled data
+PAIR_SHARE = 0.5  # of the scenes show two things
+
+
+@dataclasses.dataclass(frozen=True)
+class Thing:
+    """One object with its colour and size; None where a caption leaves it unsaid."""
+
+    object: str | None = None
+    colour: str | None = None
+    size: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """One or two things (the first stands in `relation` to the second), background and defect."""
+
+    things: tuple[Thing, ...] = ()
+    relation: str | None = None
+    background: str | None = None
+    defect: str | None = None
+
+    def without_defect(self) -> "Scene":
+        """The same scene, cleanly photographed."""
+        return dataclasses.replace(self, defect=None)
+
+
+def random_thing(rng: np.random.Generator, other: Thing | None = None) -> Thing:
+    """A thing; it differs from `other` in object and colour, so that captions are unambiguous."""
+    objects = [o for o in OBJECTS if other is None or o != other.object]
+    colours = [c for c in COLOURS if other is None or c != other.colour]
+    return Thing(_pick(rng, objects), _pick(rng, colours), _pick(rng, SIZES))
+
+
+def random_scene(
+    rng: np.random.Generator,
+    pair_share: float = PAIR_SHARE,
+    defect_share: float = DEFECT_SHARE,
+) -> Scene:
+    """A scene of the training distribution."""
+    first = random_thing(rng)
+    pair = rng.random() < pair_share
+    things = (first, random_thing(rng, first)) if pair else (first,)
+    return Scene(
+        things=things,
+        relation=_pick(rng, RELATIONS) if pair else None,
+        background=_pick(rng, BACKGROUNDS),
+        defect=_pick(rng, DEFECTS) if rng.random() < defect_share else None,
+    )
+
+
+def _pick(rng: np.random.Generator, options):
+    return options[int(rng.integers(len(options)))]

@@ -1,0 +1,165 @@
+"""Train the toy world from nothing.
+
+python -m dpodiff.toy.train                       # every stage, about three hours on two cores
+python -m dpodiff.toy.train --stage diffusion     # one stage; goes on where it was stopped
+python -m dpodiff.toy.train --scale 0.001         # a rehearsal
+"""
+
+import argparse
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from dpodiff.toy.train.fitting import Recipe, averaged
+
+STAGES = ("tokenizer", "vae", "clip", "judge", "diffusion", "prompts", "card")
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+RECIPES = {
+    "vae": Recipe(steps=5500, batch=16, lr=1.5e-3),
+    "clip": Recipe(steps=1200, batch=96, weight_decay=0.05),
+    "clip-heldout": Recipe(steps=700, batch=96, weight_decay=0.05, seed=1),
+    "judge": Recipe(steps=1200, batch=64, seed=2),
+    "diffusion": Recipe(steps=9000, batch=32, ema=0.999, slow="text_encoder"),
+}
+POOL = 40_000  # pictures encoded for the diffusion stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Workshop:
+    """Where a training run reads and writes, and on what device it works."""
+
+    weights: Path
+    runs: Path
+    device: str
+    scale: float = 1.0
+
+    @property
+    def pipeline(self) -> Path:
+        return self.weights / "stable-diffusion"
+
+    def recipe(self, name: str) -> Recipe:
+        recipe = RECIPES[name]
+        return dataclasses.replace(recipe, steps=max(2, round(self.scale * recipe.steps)))
+
+
+def tokenizer(shop: Workshop) -> None:
+    from dpodiff.toy.train.tokenizer import train_tokenizer
+
+    train_tokenizer(shop.pipeline / "tokenizer")
+
+
+def vae(shop: Workshop) -> None:
+    from dpodiff.toy.train.vae import train_vae
+
+    _save_half(train_vae(shop.runs, shop.device, shop.recipe("vae")), shop.pipeline / "vae")
+
+
+def clip(shop: Workshop) -> None:
+    from dpodiff.toy.train.clip import train_clip
+
+    for name in ("clip", "clip-heldout"):
+        recipe = shop.recipe(name)
+        source = shop.pipeline / "tokenizer"
+        train_clip(name, shop.weights / name, source, shop.runs, shop.device, recipe)
+
+
+def judge(shop: Workshop) -> None:
+    from dpodiff.toy.train.judge import train_judge
+
+    train_judge(shop.runs, shop.weights / "judge.safetensors", shop.device, shop.recipe("judge"))
+
+
+def diffusion(shop: Workshop) -> None:
+    from diffusers import AutoencoderKL
+
+    from dpodiff.toy.train import diffusion as stage
+    from dpodiff.toy.train.tokenizer import load_tokenizer
+
+    autoencoder = AutoencoderKL.from_pretrained(shop.pipeline / "vae").to(shop.device)
+    count = max(256, round(shop.scale * POOL))
+    pool = stage.latent_pool(autoencoder, count, shop.runs / "latents.safetensors", shop.device)
+    text_encoder = stage.text_encoder_from(shop.weights / "clip")
+    words = load_tokenizer(shop.pipeline / "tokenizer")
+    recipe = shop.recipe("diffusion")
+    model = stage.train_diffusion(text_encoder, words, pool, shop.runs, shop.device, recipe)
+    save_pipeline(shop, model["unet"], model["text_encoder"])
+
+
+def save_pipeline(shop: Workshop, unet, text_encoder) -> None:
+    """Complete the `StableDiffusionPipeline` folder."""
+    from dpodiff.toy.train.diffusion import build_scheduler
+
+    _save_half(unet, shop.pipeline / "unet")
+    _save_half(text_encoder, shop.pipeline / "text_encoder")
+    build_scheduler().save_pretrained(shop.pipeline / "scheduler")
+    parts = {
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "safety_checker": [None, None],
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+    }
+    index = {"_class_name": "StableDiffusionPipeline", **parts, "requires_safety_checker": False}
+    (shop.pipeline / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def export_unfinished(shop: Workshop) -> None:
+    """Put the averaged weights of an unfinished diffusion run in place, to look at them."""
+    from dpodiff.toy.train.diffusion import build_unet, text_encoder_from
+
+    model = torch.nn.ModuleDict(
+        {"unet": build_unet(), "text_encoder": text_encoder_from(shop.weights / "clip")}
+    )
+    model.load_state_dict(averaged(shop.runs / "diffusion.safetensors"))
+    save_pipeline(shop, model["unet"], model["text_encoder"])
+
+
+def prompts(shop: Workshop) -> None:
+    from dpodiff import SphericalCLIP, load
+    from dpodiff.toy.train.prompts import write_prompt_sets
+
+    write_prompt_sets(load("toy", shop.device), SphericalCLIP("toy", device=shop.device))
+
+
+def card(shop: Workshop) -> None:
+    from dpodiff.toy.train.card import write_card
+
+    write_card(shop.weights, shop.device)
+
+
+def _save_half(module, folder: Path) -> None:
+    """`save_pretrained`, with the weights stored as fp16."""
+    module.save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        half = {k: v.half().contiguous() for k, v in load_file(path).items()}
+        save_file(half, path, metadata={"format": "pt"})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stage", choices=STAGES, help="only this one; all of them by default")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--runs", type=Path, default=Path("runs/toy"), help="checkpoints and logs")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps")
+    parser.add_argument("--export", action="store_true", help="of an unfinished diffusion stage")
+    options = parser.parse_args(arguments)
+    shop = Workshop(options.out, options.runs, options.device, options.scale)
+    if options.export:
+        return export_unfinished(shop)
+    for stage in [options.stage] if options.stage else STAGES:
+        start = time.monotonic()
+        globals()[stage](shop)
+        print(f"{stage}: {time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

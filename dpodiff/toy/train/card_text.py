@@ -1,0 +1,102 @@
+"""The model card for people, written from what was measured."""
+
+# Bars the toy world set itself before training: (what, key path, bar, "at least" or "at most").
+BARS = (
+    (
+        "One object: object, colour and background right",
+        "one_object.object_colour_background",
+        0.85,
+    ),
+    ("Two objects: both objects found", "two_objects.objects", 0.70),
+    ("Two objects: all attributes and the relation right", "two_objects.all", 0.35),
+    ("Judge on clean renders, mean over attributes", "judge.mean", 0.97),
+    ("CLIP finds its caption among 64", "retrieval.toy", 0.80),
+    ("Held-out CLIP finds its caption among 64", "retrieval.toy-heldout", 0.80),
+)
+
+
+def lookup(card: dict, path: str) -> float:
+    """The number at a dotted path of the card."""
+    for key in path.split("."):
+        card = card[key]
+    return card
+
+
+def verdicts(card: dict) -> list[tuple[str, str, str, bool]]:
+    """(what, measured, bar, met) of every bar, the failed ones too."""
+    rows = [
+        (what, f"{lookup(card, path):.1%}", f"at least {bar:.0%}", lookup(card, path) >= bar)
+        for what, path, bar in BARS
+    ]
+    effect, rare = card["negative_prompt"], card["rare_words"]
+    before, after = effect["blurry_without"], effect["blurry_with"]
+    rows.append(
+        (
+            'Blurry pictures, without and with "blurry" as negative prompt',
+            f"{before:.1%} -> {after:.1%}",
+            "falls by at least half",
+            before > 0 and after <= before / 2,
+        )
+    )
+    mean, low, high = rare["difference_object_right"]
+    rows.append(
+        (
+            "Object right with its rarest word, minus with its most common one",
+            f"{mean:+.1%} [{low:+.1%}, {high:+.1%}]",
+            "interval below zero",
+            high < 0,
+        )
+    )
+    size, speed = card["size"]["all"], card["speed"]
+    rows.append(("All weights", f"{size:.1f} MB", "at most 30 MB", size <= 30))
+    flops, seconds = speed["gflop_per_forward"], speed["seconds_per_image"]
+    rows.append(("Denoiser forward", f"{flops:.2f} GFLOP", "at most 0.5", flops <= 0.5))
+    what = f"20-step guided image in a batch of 16, {speed['threads']} threads"
+    rows.append((what, f"{seconds:.2f} s", "at most 0.5 s", seconds <= 0.5))
+    return rows
+
+
+def card_text(card: dict) -> str:
+    """The card as Markdown."""
+    rows = "\n".join(
+        f"| {what} | {measured} | {bar} | {'yes' if met else '**no**'} |"
+        for what, measured, bar, met in verdicts(card)
+    )
+    judge = ", ".join(f"{k} {v:.1%}" for k, v in card["judge"].items())
+    one, two = (
+        ", ".join(f"{k} {card[part][k]:.1%}" for k in ("objects", "colours", "background", "clean"))
+        for part in ("one_object", "two_objects")
+    )
+    return TEMPLATE.format(
+        rows=rows, judge=judge, one=one, two=two, psnr=card["vae_psnr"], **card["sampling"]
+    )
+
+
+TEMPLATE = """# Model card of the toy world
+
+**What it is.** A latent diffusion model of 64 x 64 pictures in the format of Stable Diffusion
+(CLIPTokenizer, CLIPTextModel, UNet2DConditionModel, AutoencoderKL, DDIM, v-prediction), two CLIPs in
+open_clip's format and a judge. Made to study prompt optimization on a laptop; good for nothing else.
+
+**Data.** Rendered scenes of one or two of twelve icons in eight colours on eight backgrounds. Three
+in ten carry one of eight defects, named in half of their captions. Captions come in three styles and
+draw the words of a concept with Zipf frequencies. A tenth of all combinations is held out of training;
+the prompt sets are drawn from these.
+
+**Recipe.** `python -m dpodiff.toy.train`, seeded; fp32 training, weights stored as fp16.
+
+**Measured** on the 300 held-out prompts x {seeds} seeds, {steps} steps, guidance {guidance}, by the judge:
+
+| what | measured | bar | met |
+|---|---|---|---|
+{rows}
+
+One object: {one}. Two objects: {two}.
+
+Judge on fresh renders: {judge}. Autoencoder: {psnr:.1f} dB on held-out pictures.
+
+**Limits.** Only the words of `dpodiff.toy.words`; at most two things; places are left, right, above
+and below; no text, no people, no photographs. Colours of two things are sometimes exchanged, and
+shapes melt where training time was short. The judge shares the renderer with the training data, so it
+tells what is drawn, not what is beautiful.
+"""

@@ -1,0 +1,144 @@
+"""Stage `clip`: two contrastive models of pictures and captions, in open_clip's own format.
+
+Half of each batch are twins of the other half with one attribute changed, so that colours, places
+and defects must be told apart, not only objects.
+"""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from dpodiff.toy.captions import STYLES, caption, stated, training_caption
+from dpodiff.toy.render import render_batch
+from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, RELATIONS, SIZES, Scene
+from dpodiff.toy.train.data import held_out, training_scenes
+from dpodiff.toy.train.fitting import Recipe, fit
+from dpodiff.toy.train.tokenizer import LENGTH
+
+# The one that solvers optimize is a small ResNet, the held-out one a small ViT of other width.
+VISION = {
+    "clip": {"layers": [1, 1, 1, 1], "width": 24, "image_size": 64, "head_width": 64},
+    "clip-heldout": {
+        "layers": 4,
+        "width": 128,
+        "head_width": 32,
+        "patch_size": 8,
+        "image_size": 64,
+    },
+}
+TEXT = {
+    "clip": {"width": 128, "heads": 4, "layers": 4},
+    "clip-heldout": {"width": 96, "heads": 3, "layers": 3},
+}
+TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
+
+
+def write_config(name: str, folder: Path, tokenizer: Path) -> None:
+    """Make `folder` a `local-dir:` model of open_clip, still without weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in TOKENIZER_FILES:
+        shutil.copy(tokenizer / file, folder / file)
+    size = len(json.loads((tokenizer / "vocab.json").read_text()))
+    text = {"context_length": LENGTH, "vocab_size": size, "hf_tokenizer_name": "clip"}
+    config = {
+        "model_cfg": {
+            "embed_dim": 128,
+            "vision_cfg": VISION[name],
+            "text_cfg": text | TEXT[name],
+        },
+        "preprocess_cfg": {
+            "mean": [0.5] * 3,
+            "std": [0.5] * 3,
+            "interpolation": "bicubic",
+            "resize_mode": "squash",
+        },
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
+def train_clip(name: str, out: Path, tokenizer: Path, folder: Path, device: str, recipe: Recipe):
+    """Train one CLIP and write it to `out` as fp16 safetensors."""
+    import open_clip
+
+    write_config(name, out, tokenizer)
+    torch.manual_seed(recipe.seed)  # open_clip draws its first weights from the global generator
+    model = open_clip.create_model(f"local-dir:{out}", load_weights=False).to(device)
+    tokenize = open_clip.get_tokenizer(f"local-dir:{out}")
+
+    def loss(step, rng, generator):
+        scenes = with_twins(training_scenes(recipe.batch // 2, rng), rng)
+        texts = [_described(scene, rng) for scene in scenes]
+        images = torch.from_numpy(render_batch(scenes, rng))
+        images = (2 * augment(images, generator) - 1).to(device)
+        return _contrastive(model, images, tokenize(texts).to(device))
+
+    fit(name, model, loss, recipe, folder)
+    save_clip(model.state_dict(), out)
+
+
+def save_clip(state: dict[str, torch.Tensor], out: Path) -> None:
+    """Write a CLIP's weights as fp16, where open_clip looks for them."""
+    half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+    save_file(half, out / "open_clip_model.safetensors")
+
+
+def with_twins(scenes: list[Scene], rng: np.random.Generator) -> list[Scene]:
+    """Each scene, then a twin of each that differs in one attribute and is not held out."""
+    twins = []
+    for scene in scenes:
+        twin = _twin(scene, rng)
+        twins.append(scene if held_out(twin) else twin)
+    return scenes + twins
+
+
+def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Mild noise, blur and brightness a picture, (B, 3, H, W) in [0, 1]: what decoders do."""
+    draw = torch.rand(3, len(images), 1, 1, 1, generator=generator)
+    noise = torch.randn(images.shape, generator=generator)
+    soft = torch.nn.functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
+    images = images + 0.6 * draw[0] * (soft - images)
+    return (images * (0.9 + 0.2 * draw[1]) + 0.05 * draw[2] * noise).clamp(0, 1)
+
+
+def _described(scene: Scene, rng: np.random.Generator) -> str:
+    """Mostly a full caption, sometimes one of the kinds that the diffusion model sees."""
+    if rng.random() < 0.2:
+        return training_caption(scene, rng) or "picture"
+    return caption(stated(scene, rng), STYLES[int(rng.integers(3))], rng)
+
+
+def _twin(scene: Scene, rng: np.random.Generator) -> Scene:
+    def other(options, value):
+        rest = [option for option in options if option != value]
+        return rest[int(rng.integers(len(rest)))]
+
+    kinds = ["object", "colour", "size", "background", "defect"]
+    kind = kinds[int(rng.integers(5))] if len(scene.things) == 1 or rng.random() < 0.6 else "pair"
+    if kind == "background":
+        return dataclasses.replace(scene, background=other(BACKGROUNDS, scene.background))
+    if kind == "defect":
+        return dataclasses.replace(scene, defect=other((None, *DEFECTS), scene.defect))
+    if kind == "pair":
+        if rng.random() < 0.5:
+            return dataclasses.replace(scene, relation=other(RELATIONS, scene.relation))
+        return dataclasses.replace(scene, things=scene.things[::-1])
+    options = {"object": OBJECTS, "colour": COLOURS, "size": SIZES}[kind]
+    first, *rest = scene.things
+    first = dataclasses.replace(first, **{kind: other(options, getattr(first, kind))})
+    return dataclasses.replace(scene, things=(first, *rest))
+
+
+def _contrastive(model, images: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    image = model.encode_image(images, normalize=True)
+    text = model.encode_text(tokens, normalize=True)
+    logits = model.logit_scale.clamp(max=4.6).exp() * image @ text.T
+    # Captions that agree to the letter are the same target.
+    same = (tokens[:, None] == tokens[None]).all(-1).float()
+    target = same / same.sum(1, keepdim=True)
+    cross = torch.nn.functional.cross_entropy
+    return (cross(logits, target) + cross(logits.T, target)) / 2

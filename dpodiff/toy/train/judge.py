@@ -1,0 +1,96 @@
+"""Stage `judge`: the recogniser learns from renders with augmentation.
+
+It sees every combination (held-out scenes too, for it must judge them), pictures without a thing,
+and shapeless blobs in the palette's colours, which it must not take for a thing.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from dpodiff.toy.icons import PALETTE
+from dpodiff.toy.judge import Judge, Reading
+from dpodiff.toy.render import PLACES, SIZE, render_batch
+from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, SIZES, Scene, random_scene
+from dpodiff.toy.train.clip import augment
+from dpodiff.toy.train.fitting import Recipe, fit
+
+EMPTY_SHARE, BLOB_SHARE = 0.08, 0.15
+UNSAID = -100  # cross_entropy's label for "no loss here"
+
+
+def train_judge(folder: Path, out: Path, device: str, recipe: Recipe) -> Judge:
+    """Train the judge and write it to `out` as fp16 safetensors."""
+    torch.manual_seed(recipe.seed)
+    judge = Judge().to(device)
+
+    def loss(step, rng, generator):
+        scenes = [_scene(rng) for _ in range(recipe.batch)]
+        pictures = _with_blobs(render_batch(scenes, rng), rng)
+        images = augment(torch.from_numpy(pictures), generator).to(device)
+        return judge_loss(judge(images), scenes)
+
+    fit("judge", judge, loss, recipe, folder)
+    save_file({k: v.half().contiguous() for k, v in judge.state_dict().items()}, out)
+    return judge
+
+
+def judge_loss(reading: Reading, scenes: list[Scene]) -> torch.Tensor:
+    """Sum of the losses of all attributes that show on the pictures."""
+    device = reading.present.device
+    present = torch.zeros(reading.present.shape)
+    colour = torch.full(reading.present.shape, UNSAID)
+    size = torch.full(reading.present.shape, UNSAID)
+    place = torch.full(reading.place.shape, float("nan"))
+    for i, scene in enumerate(scenes):
+        centres = PLACES[scene.relation] if scene.relation else ((32, 33),)
+        for thing, centre in zip(scene.things, centres):
+            k = OBJECTS.index(thing.object)
+            present[i, k] = 1
+            size[i, k] = SIZES.index(thing.size)
+            if scene.defect != "monochrome":
+                colour[i, k] = COLOURS.index(thing.colour)
+            if scene.defect not in ("cropped", "duplicate"):
+                place[i, k] = torch.tensor(centre) / SIZE
+    background = torch.tensor([BACKGROUNDS.index(s.background) for s in scenes])
+    defect = torch.tensor([(None, *DEFECTS).index(s.defect) for s in scenes])
+    known = ~place.isnan()
+    return (
+        3 * F.binary_cross_entropy_with_logits(reading.present, present.to(device))
+        + _cross(reading.colour, colour)
+        + 0.3 * _cross(reading.size, size)
+        + 3 * (reading.place[known.to(device)] - place[known].to(device)).abs().mean()
+        + 0.5 * _cross(reading.background, background)
+        + _cross(reading.defect, defect)
+    )
+
+
+def _cross(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    flat = logits.reshape(-1, logits.shape[-1])
+    return F.cross_entropy(flat, labels.reshape(-1).to(logits.device), ignore_index=UNSAID)
+
+
+def _scene(rng: np.random.Generator) -> Scene:
+    scene = random_scene(rng, pair_share=0.6)
+    if rng.random() < EMPTY_SHARE:
+        return dataclasses.replace(scene, things=(), relation=None)
+    return scene
+
+
+def _with_blobs(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Paint a wobbly blob on some pictures, away from the middle of the things more often."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    for picture in pictures:
+        if rng.random() >= BLOB_SHARE:
+            continue
+        centre, radius = rng.integers(6, SIZE - 6, 2), rng.uniform(3, 9)
+        angle = np.arctan2(y - centre[1], x - centre[0])
+        wobble = 1 + 0.35 * np.sin(rng.integers(2, 4) * angle + rng.uniform(0, 6))
+        inside = np.hypot(x - centre[0], y - centre[1]) < radius * wobble
+        colour = PALETTE[COLOURS[int(rng.integers(len(COLOURS)))]]
+        picture[:, inside] = np.array(colour, np.float32)[:, None] / 255
+    return pictures

@@ -1,0 +1,162 @@
+"""The vocabulary of the toy world.
+
+A concept (the colour red) has several surface words (red, crimson, scarlet, ruby), most common
+first. Captions draw them with Zipf frequencies, so the last ones are seldom seen in training and
+weakly learned: replacing a word by a rarer one of the same meaning is what an attack does.
+"""
+
+import functools
+
+import numpy as np
+
+# kind -> concept -> surface words, most frequent first.
+CONCEPTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "object": {
+        "ball": ("ball", "sphere", "orb", "globe"),
+        "box": ("box", "cube", "crate", "carton"),
+        "star": ("star", "starlet", "pentagram", "asterisk"),
+        "heart": ("heart", "valentine", "sweetheart", "ticker"),
+        "moon": ("moon", "crescent", "luna", "satellite"),
+        "tree": ("tree", "pine", "fir", "evergreen", "conifer"),
+        "house": ("house", "home", "cottage", "cabin", "lodge"),
+        "boat": ("boat", "ship", "sailboat", "vessel", "yacht"),
+        "car": ("car", "automobile", "auto", "vehicle", "sedan"),
+        "plane": ("plane", "airplane", "aircraft", "jet", "airliner"),
+        "fish": ("fish", "goldfish", "trout", "carp", "salmon"),
+        "cup": ("cup", "mug", "teacup", "beaker"),
+    },
+    "colour": {
+        "red": ("red", "crimson", "scarlet", "ruby"),
+        "orange": ("orange", "tangerine", "amber", "apricot"),
+        "yellow": ("yellow", "golden", "lemon", "canary"),
+        "green": ("green", "emerald", "jade", "olive"),
+        "blue": ("blue", "azure", "cobalt", "sapphire"),
+        "purple": ("purple", "violet", "mauve", "plum"),
+        "pink": ("pink", "rose", "fuchsia", "magenta"),
+        "white": ("white", "ivory", "pale", "chalky"),
+    },
+    "size": {
+        "small": ("small", "little", "tiny", "miniature"),
+        "large": ("large", "big", "huge", "giant", "enormous"),
+    },
+    "background": {
+        "sky": ("sky", "clouds", "heavens", "air"),
+        "meadow": ("meadow", "field", "grassland", "pasture"),
+        "desert": ("desert", "dunes", "sand", "wasteland"),
+        "night": ("night", "midnight", "nighttime", "darkness"),
+        "sea": ("sea", "ocean", "water", "waves"),
+        "snow": ("snow", "winter", "ice", "frost"),
+        "sunset": ("sunset", "dusk", "sundown", "twilight"),
+        "room": ("room", "chamber", "interior", "parlor"),
+    },
+    "relation": {
+        "left of": ("left of", "to the left of"),
+        "right of": ("right of", "to the right of"),
+        "above": ("above", "over", "atop"),
+        "below": ("below", "under", "beneath", "underneath"),
+    },
+    "defect": {
+        "blurry": ("blurry", "blurred", "fuzzy", "unfocused"),
+        "grainy": ("grainy", "noisy", "speckled"),
+        "monochrome": ("monochrome", "grayscale", "colorless"),
+        "cropped": ("cropped", "truncated", "cutoff"),
+        "dark": ("dark", "dim", "gloomy", "underexposed"),
+        "pixelated": ("pixelated", "blocky", "lowres"),
+        "duplicate": ("duplicate", "duplicated", "cloned", "repeated"),
+        "watermark": ("watermark", "watermarked", "signature", "stamp"),
+    },
+}
+
+# Words of judgement: the first kind goes with clean pictures, the second with defective ones.
+PRAISE = ("sharp", "clean", "detailed", "crisp", "masterpiece", "professional")
+BLAME = ("bad", "ugly", "sloppy", "amateur", "worst", "poor")
+
+# How a background word stands in a sentence.
+BACKGROUND_PHRASES: dict[str, str] = {
+    "sky": "in the sky", "clouds": "in the clouds", "heavens": "in the heavens",
+    "air": "in the air",
+    "meadow": "in a meadow", "field": "in a field", "grassland": "in a grassland",
+    "pasture": "in a pasture", "desert": "in the desert", "dunes": "in the dunes",
+    "sand": "in the sand", "wasteland": "in a wasteland", "night": "at night",
+    "midnight": "at midnight", "nighttime": "at nighttime", "darkness": "in the darkness",
+    "sea": "on the sea", "ocean": "on the ocean", "water": "on the water", "waves": "on the waves",
+    "snow": "in the snow", "winter": "in the winter", "ice": "on the ice",
+    "frost": "in the frost", "sunset": "at sunset", "dusk": "at dusk", "sundown": "at sundown",
+    "twilight": "at twilight", "room": "in a room", "chamber": "in a chamber",
+    "interior": "in an interior", "parlor": "in a parlor",
+}  # fmt: skip
+
+# What a negative prompt may name to push away from a concept: an antonym where there is one, else
+# contrasting members of the same kind.
+OPPOSITES: dict[str, tuple[str, ...]] = {
+    "ball": ("box", "star", "moon"), "box": ("ball", "house", "cup"),
+    "star": ("moon", "ball", "heart"), "heart": ("star", "ball", "cup"),
+    "moon": ("star", "ball", "fish"), "tree": ("house", "star", "boat"),
+    "house": ("tree", "box", "car"), "boat": ("car", "plane", "fish"),
+    "car": ("boat", "plane", "house"), "plane": ("boat", "car", "fish"),
+    "fish": ("boat", "plane", "moon"), "cup": ("box", "ball", "house"),
+    "red": ("green", "blue", "pink"), "orange": ("blue", "red", "yellow"),
+    "yellow": ("purple", "orange", "white"), "green": ("red", "yellow", "blue"),
+    "blue": ("orange", "purple", "white"), "purple": ("yellow", "pink", "blue"),
+    "pink": ("green", "purple", "red"), "white": ("purple", "yellow", "pink"),
+    "small": ("large", "huge"), "large": ("small", "tiny"),
+    "sky": ("meadow", "sea", "room"), "meadow": ("desert", "snow", "sea"),
+    "desert": ("meadow", "snow", "sunset"), "night": ("sky", "sunset", "snow"),
+    "sea": ("desert", "meadow", "sky"), "snow": ("desert", "meadow", "sky"),
+    "sunset": ("night", "sky", "desert"), "room": ("meadow", "sky", "night"),
+    "left of": ("right of",), "right of": ("left of",),
+    "above": ("below", "under"), "below": ("above", "over"),
+    "blurry": ("sharp", "crisp"), "grainy": ("clean", "sharp"),
+    "monochrome": ("detailed", "clean"), "cropped": ("professional", "clean"),
+    "dark": ("clean", "crisp"), "pixelated": ("detailed", "sharp"),
+    "duplicate": ("clean", "professional"), "watermark": ("clean", "professional"),
+}  # fmt: skip
+
+# The toy negative prompt library: what people write there, defects first and blame after.
+NPLIB: tuple[str, ...] = (
+    *(word for words in CONCEPTS["defect"].values() for word in words[:2]),
+    *BLAME,
+)
+
+ZIPF_EXPONENT = 2.5
+
+
+def zipf(count: int) -> np.ndarray:
+    """Frequencies (count,) of words ranked by use: proportional to rank ** -2.5."""
+    weights = np.arange(1, count + 1, dtype=float) ** -ZIPF_EXPONENT
+    return weights / weights.sum()
+
+
+@functools.cache
+def concept_of() -> dict[str, tuple[str, str]]:
+    """Surface word -> (kind, concept)."""
+    return {
+        word: (kind, concept)
+        for kind, concepts in CONCEPTS.items()
+        for concept, words in concepts.items()
+        for word in words
+    }
+
+
+def toy_lexicon():
+    """The dictionary of the toy world: synonyms and opposites of each of its content words."""
+    from dpodiff.lexicons import Dictionary
+
+    synonyms, antonyms = {}, {}
+    for word, (kind, concept) in concept_of().items():
+        synonyms[word] = [other for other in CONCEPTS[kind][concept] if other != word]
+        antonyms[word] = list(OPPOSITES[concept])
+    for words, opposite in ((PRAISE, BLAME), (BLAME, PRAISE)):
+        for word in words:
+            synonyms[word] = [other for other in words if other != word]
+            antonyms[word] = list(opposite[:3])
+    return Dictionary(synonyms=synonyms, antonyms=antonyms)
+
+
+@functools.cache
+def known_words() -> frozenset[str]:
+    """Every word a caption of this world may hold, lower case, without punctuation."""
+    from dpodiff.toy.captions import filler_words
+
+    content = (*concept_of(), *BACKGROUND_PHRASES.values(), *PRAISE, *BLAME)
+    return frozenset(word for text in content for word in text.split()) | filler_words()

@@ -1,0 +1,270 @@
+"""What a search leaves behind: a stamp, one record a candidate, and the result.
+
+A trace file is JSON Lines, written as the search runs, so a run that dies keeps what it has:
+
+    {"stamp": {"parameters": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
+    {"index": 0, "candidate": [0, 0], "positive": ..., "losses": [...], "value": ..., ...}
+    {"index": 1, ...}
+    {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
+
+JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
+"""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dpodiff.space import Candidate, Prompts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from dpodiff.objective import Cost, Objective
+
+Status = Literal["budget", "exhausted", "stopped", "seconds"]
+
+PACKAGES = ("dpodiff", "torch", "diffusers", "transformers", "open_clip_torch", "numpy")
+
+
+@dataclass
+class Stamp:
+    """Where numbers come from: parameters, commit, device, versions, start (UTC), seconds."""
+
+    parameters: dict[str, Any]
+    commit: str
+    device: str
+    versions: dict[str, str]
+    time: str
+    seconds: float | None = None
+
+    @classmethod
+    def collect(cls, parameters: Mapping[str, Any], device: object = "cpu") -> "Stamp":
+        """The stamp of a run that starts now on `device`, a torch device or its name."""
+        return cls(
+            parameters=dict(parameters),
+            commit=_commit(),
+            device=_device_name(str(device)),
+            versions=_versions(),
+            time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """One candidate of a search, and where the search stood after it.
+
+    Attributes:
+        losses: one a seed; none if the candidate was rejected.
+        value: what the solver minimizes: the mean loss, or its negative for an attack.
+        best: the lowest value so far.
+        evaluations, images, denoiser_forwards: spent so far by this search.
+        seconds: since the search began.
+    """
+
+    index: int
+    candidate: Candidate
+    positive: str
+    negative: str
+    losses: tuple[float, ...]
+    value: float
+    best: float
+    evaluations: int
+    images: int
+    denoiser_forwards: int
+    seconds: float
+    solver: str
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Record":
+        """The record of one line of a trace file."""
+        losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
+        value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
+        known = {"candidate": tuple(data["candidate"]), "losses": losses}
+        return cls(**{**data, **known, "value": value, "best": best})
+
+
+class Trace:
+    """The records of one search, in memory and, given a path, in a file as they come.
+
+    Args:
+        path: of the trace file. An existing one is replaced when the search starts.
+
+    Attributes:
+        records: one a candidate, in order.
+        stamp: of the search, once it started.
+        status: why the search ended; None while it runs, and for ever if it was killed.
+        cost: the ledger at the end, by name.
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.records: list[Record] = []
+        self.stamp: Stamp | None = None
+        self.status: Status | None = None
+        self.cost: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
+
+    def start(self, stamp: Stamp) -> None:
+        """Open the trace with its stamp.
+
+        Raises:
+            ValueError: if it was started before.
+        """
+        if self.stamp is not None:
+            raise ValueError(f"{self!r} already holds a search: give each search its own trace")
+        self.stamp = stamp
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text("")
+        self._write({"stamp": asdict(stamp)})
+
+    def append(self, record: Record) -> None:
+        """Add a record, and write it at once."""
+        self.records.append(record)
+        self._write(asdict(record))
+
+    def finish(self, status: Status, seconds: float, cost: "Cost") -> None:
+        """Close the trace with the reason the search ended and what it cost."""
+        self.status, self.cost, self.stamp.seconds = status, asdict(cost), seconds
+        self._write({"end": {"status": status, "seconds": seconds, "cost": self.cost}})
+
+    def frame(self) -> "pd.DataFrame":
+        """One row a record, with the mean loss over the seeds as `loss`."""
+        import pandas as pd
+
+        frame = pd.DataFrame([asdict(r) | {"loss": mean(r.losses)} for r in self.records])
+        return frame.set_index("index") if self.records else frame
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Trace":
+        """Read a trace file. A last line cut short by a killed run is left out with a warning.
+
+        Raises:
+            ValueError: naming the line, if any other one cannot be read.
+        """
+        trace = cls(path)
+        lines = trace.path.read_text(encoding="ascii").splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                trace._read(json.loads(line))
+            except json.JSONDecodeError as error:
+                if number < len(lines):
+                    raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
+                warnings.warn(f"{path}: its last line is cut short, left out", stacklevel=2)
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: not of a trace: {error!r}") from None
+        return trace
+
+    def _read(self, data: dict[str, Any]) -> None:
+        if "stamp" in data:
+            self.stamp = Stamp(**data["stamp"])
+        elif "end" in data:
+            end = data["end"]
+            self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
+        else:
+            self.records.append(Record.from_json(data))
+
+    def _write(self, data: Mapping[str, Any]) -> None:
+        if self.path is not None:
+            line = json.dumps(_finite(data), allow_nan=False)  # ASCII: no odd line break inside
+            with self.path.open("a", encoding="ascii") as file:  # closed, so flushed, every line
+                file.write(line + "\n")
+
+
+@dataclass
+class Result:
+    """What a search found: the best candidate it evaluated, beside the user's own prompt.
+
+    Attributes:
+        losses, baseline_losses: of the best candidate and of the user's own prompt, one a seed.
+        status: "budget" or "seconds" used up, space "exhausted", or "stopped" by the user.
+        cost: of this search alone.
+    """
+
+    candidate: Candidate
+    prompts: Prompts
+    losses: tuple[float, ...]
+    baseline_losses: tuple[float, ...]
+    status: Status
+    cost: "Cost"
+    trace: Trace
+    objective: "Objective" = field(repr=False)
+
+    @cached_property
+    def images(self) -> "torch.Tensor":
+        """Images (seeds, 3, height, width) in [0, 1] of the best candidate, on the CPU."""
+        return self.objective.images(self.candidate)
+
+    @cached_property
+    def before(self) -> "torch.Tensor":
+        """Images (seeds, 3, height, width) in [0, 1] of the user's own prompt, on the CPU."""
+        return self.objective.images(self.objective.space.identity)
+
+    def __str__(self) -> str:
+        before, after, cost = mean(self.baseline_losses), mean(self.losses), self.cost
+        rejected = sum(not record.losses for record in self.trace.records)
+        return (
+            f"prompt:           {self.prompts.positive}\n"
+            f"negative prompt:  {self.prompts.negative}\n"
+            f"mean loss:        {before:.4f} -> {after:.4f} on {len(self.losses)} seeds\n"
+            f"cost:             {cost.evaluations} evaluations, {cost.images} images, "
+            f"{cost.seconds:.1f} s; free: {cost.cache_hits} from the cache, {rejected} rejected\n"
+            f"ended by:         {self.status}"
+        )
+
+
+def mean(losses: tuple[float, ...]) -> float:
+    """The mean loss; NaN if there is none."""
+    return math.fsum(losses) / len(losses) if losses else math.nan
+
+
+def _finite(data: Any) -> Any:
+    """JSON-ready data with every number that is not finite replaced by None."""
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _commit() -> str:
+    """The commit of the checkout that holds the package, "-dirty" if changed, else "unknown"."""
+    command = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    try:
+        run = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return run.stdout.strip()
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {device}, {os.cpu_count()} cores"
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

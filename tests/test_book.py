@@ -1,0 +1,171 @@
+"""The builder on a book of two pages, and the check of pages on good and bad ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from book import build, check_pages
+
+ROOT = Path(__file__).parents[1]
+BROWSER = next(filter(None, map(shutil.which, check_pages.BROWSERS)), None)
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium installed")
+
+
+def write_notebook(path: Path, *code: str) -> None:
+    """A chapter with a title, a formula, a cell of parameters and the cells of ``code``."""
+    cells = [
+        new_markdown_cell("# A chapter\n\n$$\\hat x_0 = \\frac{a}{\\boldsymbol b}$$"),
+        new_code_cell("word = 'plane'\nbudget = 4", metadata={"tags": ["parameters"]}),
+        *map(new_code_cell, code),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+def write_book(root: Path, *code: str) -> build.Book:
+    """A book with the project's own settings and assets, and one chapter."""
+    for folder in ("book/profiles", "dpodiff", "notebooks"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "_config.yml", root)
+    shutil.copy(ROOT / "book" / "references.bib", root / "book")
+    shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    (root / "requirements.txt").touch()
+    cited = "# Intro\n\n{cite:t}`wang2024discrete` say so.\n\n```{bibliography}\n```\n"
+    (root / "book" / "intro.md").write_text(cited)
+    (root / "book" / "profiles" / "toy.yaml").write_text("common: {budget: 3, model: toy}\n")
+    toc = {"format": "jb-book", "root": "book/intro"}
+    toc["parts"] = [{"caption": "All", "chapters": [{"file": "notebooks/01_chapter"}]}]
+    (root / "_toc.yml").write_text(yaml.safe_dump(toc))
+    write_notebook(root / "notebooks" / "01_chapter.ipynb", *code)
+    return build.Book(root)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> build.Book:
+    """The small book, built once."""
+    shown = "import sys, ipywidgets\nprint(word, budget)\nprint('progress', file=sys.stderr)"
+    book = write_book(tmp_path_factory.mktemp("book"), shown, "ipywidgets.IntSlider()")
+    build.main(["--root", str(book.root)])
+    return book
+
+
+def test_page_shows_what_the_chapter_printed_under_the_profile(built):
+    page = (built.index.parent / "notebooks" / "01_chapter.html").read_text()
+    assert "plane 3" in page
+    assert ">progress\n" not in page
+
+
+def test_pages_load_no_script_from_elsewhere(built):
+    for page in check_pages.pages(built.index.parent):
+        assert 'src="http' not in (built.index.parent / page).read_text()
+
+
+def test_sources_stay_without_outputs(built):
+    chapter = nbformat.read(built.root / "notebooks" / "01_chapter.ipynb", as_version=4)
+    assert all(not cell.get("outputs") for cell in chapter.cells)
+
+
+def test_path_of_the_first_page_is_all_that_is_printed(built, capfd):
+    build.main(["--root", str(built.root)])
+    out, err = capfd.readouterr()
+    assert out == f"{built.index}\n"
+    assert "0 of 1 chapters to execute" in err
+
+
+@needs_browser
+def test_built_book_passes_the_check(built, tmp_path):
+    problems = check_pages.check(built.index.parent, BROWSER, shots=tmp_path)
+    assert Path("notebooks/01_chapter.html") in problems
+    assert not any(problems.values()), problems
+    assert (tmp_path / "notebooks" / "01_chapter.png").stat().st_size > 10_000
+
+
+def test_chapter_is_stale_when_it_or_the_package_changes(tmp_path):
+    book = write_book(tmp_path)
+    profile = build.Profile()
+
+    def digest() -> str:
+        return build.plan(book, book.chapters(), profile)[0].digest
+
+    first = digest()
+    assert digest() == first
+    (tmp_path / "dpodiff" / "space.py").write_text("size = 1\n")
+    second = digest()
+    write_notebook(tmp_path / "notebooks" / "01_chapter.ipynb", "1 + 1")
+    assert len({first, second, digest()}) == 3
+
+
+def test_failing_chapter_is_named_with_its_cell(tmp_path, capsys):
+    write_book(tmp_path, "1 / 0")
+    with pytest.raises(SystemExit) as stopped:
+        build.main(["--root", str(tmp_path)])
+    assert "01_chapter.ipynb, cell 3" in str(stopped.value)
+    assert "ZeroDivisionError" in str(stopped.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_profile_passes_only_what_a_chapter_declares_and_does_not_have(tmp_path):
+    chapter = write_book(tmp_path).chapters()[0]
+    profile = build.Profile({"budget": 4, "word": "boat", "model": "toy"})
+    assert profile.parameters(chapter) == {"word": "boat"}
+    assert build.Profile(notebooks={"01_chapter": {"budget": 9}}).parameters(chapter) == {
+        "budget": 9
+    }
+
+
+def test_unknown_names_are_answered_with_the_known_ones(tmp_path):
+    book = write_book(tmp_path)
+    with pytest.raises(build.BuildError, match="no chapter named '07'; there are 01_chapter"):
+        book.chapters(["07"])
+    with pytest.raises(build.BuildError, match="no profile named 'tpu'; there are toy"):
+        build.Profile.load(tmp_path / "book" / "profiles" / "tpu.yaml")
+    with pytest.raises(build.BuildError, match="declares no parameter 'budgets'"):
+        build.Profile(notebooks={"01_chapter": {"budgets": 9}}).parameters(book.chapters()[0])
+
+
+@pytest.mark.parametrize("name", ["toy", "gpu"])
+def test_profiles_of_the_book_fit_its_chapters(name):
+    profile = build.Profile.load(ROOT / "book" / "profiles" / f"{name}.yaml")
+    chapters = build.Book(ROOT).chapters()
+    assert set(profile.notebooks) <= {path.stem for path in chapters}
+    for chapter in chapters:
+        profile.parameters(chapter)
+
+
+@needs_browser
+def test_check_tells_good_pages_from_bad_ones(tmp_path):
+    head = '<!doctype html><title>Page</title><link rel="icon" href="data:,">'
+    bodies = {
+        "clean": "<p>Nothing to see.</p>",
+        "image": '<img src="http://images.example/plane.png">',
+        "hint": '<link rel="preconnect" href="http://fonts.example">',
+        "missing": '<img src="plane.png">',
+        "thrown": "<script>throw new Error('oh')</script>",
+        "logged": "<script>console.error('ah')</script>",
+        "widget": '<script type="application/vnd.jupyter.widget-view+json">{}</script>',
+    }
+    for name, body in bodies.items():
+        (tmp_path / f"{name}.html").write_text(head + body)
+    problems = check_pages.check(tmp_path, BROWSER)
+    found = {page.stem: " ".join(seen) for page, seen in problems.items()}
+    assert found.pop("clean") == ""
+    assert "leaves the machine: http://images.example/plane.png" in found["image"]
+    assert "outside host announced: http://fonts.example" in found["hint"]
+    assert "404" in found["missing"]
+    assert "Error: oh" in found["thrown"]
+    assert "console: ah" in found["logged"]
+    assert "widget without a kernel" in found["widget"]
+
+
+def test_only_requests_to_other_machines_are_outside():
+    assert check_pages.outside("https://example.com/style.css")
+    assert check_pages.outside("ws://example.com")
+    assert not check_pages.outside("http://127.0.0.1:8000/index.html")
+    assert not check_pages.outside("data:image/png;base64,AA")

@@ -1,0 +1,115 @@
+"""The files around the package agree with each other and hold nothing that they should not."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Written in parts, so that this file passes its own test.
+HOSTS = ["pypi" + ".org", "pythonhosted" + ".org", "anaconda" + ".org", "npmjs" + ".org"]
+HOSTS += ["download.pytorch" + ".org"]
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def bounds(lines: list[str]) -> dict[str, str]:
+    """Package name -> its bounds, both in normal form, the package itself left out."""
+    parsed = [Requirement(line) for line in lines]
+    named = {re.sub(r"[-_.]+", "-", one.name).lower(): str(one.specifier) for one in parsed}
+    return {name: bound for name, bound in named.items() if name != "dpodiff"}
+
+
+def project_files() -> list[Path]:
+    """What git tracks, or would when added."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a git checkout")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def is_plain(node: ast.expr) -> bool:
+    """Whether an expression is a number, a string, a bool, None, or a list of these."""
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        return False
+    parts = value if isinstance(value, list) else [value]
+    return all(isinstance(part, (bool, int, float, str, type(None))) for part in parts)
+
+
+def test_conda_environment_agrees_with_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = bounds(project["dependencies"] + [line for extra in extras for line in extra])
+    python, _, pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    found = bounds([line for line in pip["pip"] if not line.startswith("--editable")])
+    assert python == f"python{project['requires-python']}"
+    assert found == wanted
+
+
+def test_every_pinned_requirement_has_hashes_and_no_address():
+    text = (ROOT / "requirements.txt").read_text()
+    entries = re.findall(r"^[^\s#].*(?:\n[ \t]+--hash=.*)*", text, flags=re.MULTILINE)
+    assert len(entries) > 100
+    for entry in entries:
+        assert re.match(r"[\w.-]+==\S+", entry), entry.splitlines()[0]
+        assert "--hash=sha256:" in entry, entry.splitlines()[0]
+    assert "://" not in text
+    assert "--find-links" not in text
+
+
+def test_every_direct_dependency_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    direct = bounds(project["dependencies"] + [line for extra in extras for line in extra])
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert direct.keys() <= set(pinned)
+
+
+def test_no_file_names_a_package_host():
+    named = []
+    for path in project_files():
+        text = path.read_bytes()
+        named += [(path.name, host) for host in HOSTS if host.encode() in text]
+    assert named == []
+
+
+@each_notebook
+def test_notebook_holds_no_outputs(path: Path):
+    code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@each_notebook
+def test_notebook_has_one_cell_of_plain_parameters(path: Path):
+    cells = json.loads(path.read_text())["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    assert len(tagged) == 1
+    statements = ast.parse("".join(tagged[0]["source"])).body
+    assert statements
+    for statement in statements:
+        assert isinstance(statement, (ast.Assign, ast.AnnAssign)), ast.unparse(statement)
+        assert is_plain(statement.value), ast.unparse(statement)
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    chapters = [name for name in listed if name.startswith("notebooks/")]
+    assert chapters == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
