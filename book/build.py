@@ -141,6 +141,7 @@ class Task:
             progress_bar=False,
             start_timeout=300,  # seconds; a busy machine starts a kernel slowly
             config=Config(KernelManager={"transport": "ipc", "ip": sockets}),
+            extra_arguments=["--IPKernelApp.log_level=50"],  # a failing cell is told by papermill
         )
 
 

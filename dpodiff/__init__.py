@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dpodiff import plots as plots
     from dpodiff import solvers as solvers
     from dpodiff.api import improve as improve
+    from dpodiff.evaluation import held_out as held_out
     from dpodiff.lexicons import Dictionary as Dictionary
     from dpodiff.lexicons import Lexicon as Lexicon
     from dpodiff.lexicons import antonym_space as antonym_space
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dpodiff.objective import Cost as Cost
     from dpodiff.objective import Evaluation as Evaluation
     from dpodiff.objective import Objective as Objective
+    from dpodiff.records import Recorded as Recorded
     from dpodiff.solvers import EPO as EPO
     from dpodiff.solvers import RandomSearch as RandomSearch
     from dpodiff.solvers import Solver as Solver
@@ -39,18 +41,22 @@ if TYPE_CHECKING:
     from dpodiff.trace import Result as Result
     from dpodiff.trace import Stamp as Stamp
     from dpodiff.trace import Trace as Trace
+    from dpodiff.widgets import panel as panel
 
 _MODULES = ("lexicons", "losses", "models", "plots", "solvers")
 _HOMES = {
     "api": ("improve",),
     "lexicons": ("Dictionary", "Lexicon", "antonym_space", "nplib_space", "synonym_space"),
+    "evaluation": ("held_out",),
     "losses": ("SphericalCLIP",),
     "models": ("Model", "PromptError", "load"),
     "objective": ("Budget", "Cost", "Evaluation", "Objective"),
     "solvers": ("EPO", "RandomSearch", "Solver", "search"),
     "space": ("Candidate", "Prompts", "Slot", "Space"),
+    "records": ("Recorded",),
     "statistics": ("paired_bootstrap",),
     "trace": ("Record", "Result", "Stamp", "Trace"),
+    "widgets": ("panel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -5,16 +5,15 @@ et al., 2021) how far a picture lies from the words it was asked for.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
 from dpodiff.text_cache import TextCache
+from dpodiff.toy import WEIGHTS
 
 PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of the toy weights
-WEIGHTS = Path(__file__).parent / "toy" / "weights"
 
 
 def spherical_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -61,6 +60,9 @@ class SphericalCLIP:
         self._tokenize = open_clip.get_tokenizer(source)
         self._preprocessing = open_clip.get_model_preprocess_cfg(self.clip)
         self._texts = TextCache(self._encode_texts)
+
+    def __repr__(self) -> str:
+        return f"SphericalCLIP({self.name!r})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """The loss of each image about its own prompt; differentiable in the images.

@@ -4,6 +4,8 @@ Each function returns a matplotlib figure that shows itself in a notebook. None 
 any other global state. Prompts are printed as they are: a "$" in one is no formula.
 """
 
+import base64
+import html
 import io
 import math
 import textwrap
@@ -158,6 +160,47 @@ def intervals(frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - 
     ax.set_xlabel(xlabel, fontsize=FONT)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+class Slider:
+    """Frames with a slider under them; works on a static page, in an iframe-free HTML output."""
+
+    def __init__(self, pngs: Sequence[bytes], labels: Sequence[str]) -> None:
+        self._pngs, self._labels = pngs, labels
+
+    def _repr_html_(self) -> str:
+        frames = "".join(
+            f'<figure style="margin:0;display:{"none" if i else "block"}">'
+            f'<img style="max-width:100%" alt="{html.escape(label)}" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f"<figcaption>{html.escape(label)}</figcaption></figure>"
+            for i, (png, label) in enumerate(zip(self._pngs, self._labels, strict=True))
+        )
+        show = (
+            "[...this.previousElementSibling.children].forEach("
+            "(f, i) => f.style.display = i == this.value ? 'block' : 'none')"
+        )
+        return (
+            f'<div><div>{frames}</div><input type="range" min="0" max="{len(self._pngs) - 1}" '
+            f'value="0" aria-label="frame" style="width:100%" oninput="{show}"></div>'
+        )
+
+
+def slider(frames: Sequence["Images"], labels: Sequence[str], columns: int = 8) -> Slider:
+    """An animation that the reader moves: one row of images a frame.
+
+    Args:
+        frames: of each frame, images (n, 3, height, width) in [0, 1].
+        labels: one a frame, shown under it.
+        columns: images a row.
+
+    Raises:
+        ValueError: if the labels are not as many as the frames.
+    """
+    if len(frames) != len(labels):
+        raise ValueError(f"{len(frames)} frames, but {len(labels)} labels")
+    pngs = [contact_sheet(images, columns=columns)._repr_png_() for images in frames]
+    return Slider(pngs, labels)
 
 
 def _strip_of(result: Result) -> Figure:

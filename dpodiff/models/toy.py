@@ -6,12 +6,12 @@ would be spelled out letter by letter and mean nothing, so they are refused by n
 
 import difflib
 import re
-from pathlib import Path
 
 from dpodiff.models.base import PromptError
 from dpodiff.models.stable_diffusion import StableDiffusion
+from dpodiff.toy import WEIGHTS
 
-FOLDER = Path(__file__).parents[1] / "toy" / "weights" / "stable-diffusion"
+FOLDER = WEIGHTS / "stable-diffusion"
 
 
 class Toy(StableDiffusion):

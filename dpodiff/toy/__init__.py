@@ -12,3 +12,7 @@ them from nothing. The parts, in reading order:
 `judge`     an attribute recogniser that no solver ever sees
 `train`     the recipe that makes every weight in `weights/`
 """
+
+from pathlib import Path
+
+WEIGHTS = Path(__file__).parent / "weights"

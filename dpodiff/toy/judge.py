@@ -12,10 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dpodiff.toy import WEIGHTS
 from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, SIZES, Scene, Thing
-
-WEIGHTS = Path(__file__).parent / "weights" / "judge.safetensors"
-CLEAN = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Judge(nn.Module):
         self.defect = nn.Linear(2 * dim, 1 + len(DEFECTS))
 
     @classmethod
-    def load(cls, path: Path = WEIGHTS, device: str = "cpu") -> "Judge":
+    def load(cls, path: Path = WEIGHTS / "judge.safetensors", device: str = "cpu") -> "Judge":
         """The trained judge of the toy world."""
         from safetensors.torch import load_file
 

@@ -14,17 +14,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from dpodiff.toy import WEIGHTS
 from dpodiff.toy.train.fitting import Recipe, averaged
 
 STAGES = ("tokenizer", "vae", "clip", "judge", "diffusion", "prompts", "card")
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 RECIPES = {
     "vae": Recipe(steps=5500, batch=16, lr=1.5e-3),
     "clip": Recipe(steps=1200, batch=96, weight_decay=0.05),
     "clip-heldout": Recipe(steps=700, batch=96, weight_decay=0.05, seed=1),
     "judge": Recipe(steps=1200, batch=64, seed=2),
-    "diffusion": Recipe(steps=9000, batch=32, ema=0.999, slow="text_encoder"),
+    "diffusion": Recipe(steps=7500, batch=32, ema=0.999, slow="text_encoder"),
 }
 POOL = 40_000  # pictures encoded for the diffusion stage
 

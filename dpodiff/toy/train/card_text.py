@@ -75,17 +75,19 @@ def card_text(card: dict) -> str:
 TEMPLATE = """# Model card of the toy world
 
 **What it is.** A latent diffusion model of 64 x 64 pictures in the format of Stable Diffusion
-(CLIPTokenizer, CLIPTextModel, UNet2DConditionModel, AutoencoderKL, DDIM, v-prediction), two CLIPs in
-open_clip's format and a judge. Made to study prompt optimization on a laptop; good for nothing else.
+(CLIPTokenizer, CLIPTextModel, UNet2DConditionModel, AutoencoderKL, DDIM, v-prediction), two CLIPs
+in open_clip's format and a judge. Made to study prompt optimization on a laptop; good for nothing
+else.
 
 **Data.** Rendered scenes of one or two of twelve icons in eight colours on eight backgrounds. Three
-in ten carry one of eight defects, named in half of their captions. Captions come in three styles and
-draw the words of a concept with Zipf frequencies. A tenth of all combinations is held out of training;
-the prompt sets are drawn from these.
+in ten carry one of eight defects, named in half of their captions. Captions come in three styles
+and draw the words of a concept with Zipf frequencies. A tenth of all combinations is held out of
+training; the prompt sets are drawn from these.
 
 **Recipe.** `python -m dpodiff.toy.train`, seeded; fp32 training, weights stored as fp16.
 
-**Measured** on the 300 held-out prompts x {seeds} seeds, {steps} steps, guidance {guidance}, by the judge:
+**Measured** on the 300 held-out prompts x {seeds} seeds, {steps} steps, guidance {guidance}, by the
+judge:
 
 | what | measured | bar | met |
 |---|---|---|---|
@@ -97,6 +99,6 @@ Judge on fresh renders: {judge}. Autoencoder: {psnr:.1f} dB on held-out pictures
 
 **Limits.** Only the words of `dpodiff.toy.words`; at most two things; places are left, right, above
 and below; no text, no people, no photographs. Colours of two things are sometimes exchanged, and
-shapes melt where training time was short. The judge shares the renderer with the training data, so it
-tells what is drawn, not what is beautiful.
+shapes melt where training time was short. The judge shares the renderer with the training data, so
+it tells what is drawn, not what is beautiful.
 """

@@ -149,7 +149,9 @@ def train_diffusion(
     def loss(step, rng, generator):
         index = rng.integers(len(latents), size=recipe.batch)
         texts = [training_caption(scenes[i], rng) for i in index]
-        tokens = tokenizer(texts, padding="max_length", max_length=LENGTH, return_tensors="pt")
+        tokens = tokenizer(
+            texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
+        )
         clean = latents[index].float()
         noise = torch.randn(clean.shape, generator=generator)
         times = torch.randint(1000, (recipe.batch,), generator=generator)

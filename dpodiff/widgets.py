@@ -1,0 +1,256 @@
+"""A live panel for readers with a kernel: improve a prompt of one's own, and watch.
+
+    dpodiff.panel("a small red plane in the sky")
+
+The search runs in a thread of its own, so the kernel stays free and Stop is heard. Whatever goes
+wrong is answered in the panel. Where no kernel runs, as on a page of the book, plain HTML with the
+last images and prompts stands in its place.
+"""
+
+import base64
+import inspect
+import io
+import threading
+from collections import deque
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from dpodiff.api import SOLVERS, _default_loss, improve
+from dpodiff.trace import Record, Result, mean
+
+if TYPE_CHECKING:
+    import torch
+
+    from dpodiff.models import Model
+    from dpodiff.objective import Loss
+
+NAMES = ("prompt", "negative_prompt", "task", "space", "solver", "budget", "seeds")
+CHOICES = {
+    "task": ("improve", "attack"),
+    "space": ("antonym+nplib", "antonym", "nplib", "synonym"),
+    "solver": tuple(SOLVERS),
+}
+SIDE = 192  # pixels an image is shown with, at most
+WITHOUT_KERNEL = (
+    "<p>Where a kernel runs, a live panel stands here: it improves a prompt of your own.</p>"
+)
+
+
+def panel(
+    prompt: str = "a small red plane in the sky", model: "str | Model" = "toy", **defaults: Any
+) -> "Panel":
+    """Controls for `improve`, with Run and Stop, progress, and the images before and after.
+
+    Args:
+        prompt: to start with.
+        model: a name for `dpodiff.load`, loaded by the first run; or a loaded model.
+        defaults: any other argument of `improve` but `progress` and `callback`, which the panel
+            needs itself. Those that have a control start from it.
+
+    Raises:
+        TypeError: if `improve` has no argument of that name. Bad values are answered by a run.
+    """
+    return Panel(prompt, model=model, **defaults)
+
+
+class Panel(widgets.VBox):
+    """What `panel` makes; its arguments are those of `improve`.
+
+    Attributes:
+        controls: by the argument of `improve` that each sets.
+        run_button, stop_button, bar, status, before, after, cost: the other parts.
+        result: of the last search that ended; None before.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        bound = inspect.signature(improve).bind(*args, **kwargs)
+        bound.apply_defaults()
+        super().__init__()
+        self.arguments = bound.arguments
+        self.result: Result | None = None
+        self.controls = {name: _control(name, self.arguments[name]) for name in NAMES}
+        self.run_button = widgets.Button(description="Run", icon="play", button_style="primary")
+        self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True)
+        self.run_button.on_click(self.run)
+        self.stop_button.on_click(self.stop)
+        self.bar = widgets.IntProgress()
+        self.status, self.before, self.after, self.cost = (widgets.HTML() for _ in range(4))
+        self.children = self._rows()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._tap: _Tap | None = None
+        self._best: Record | None = None
+
+    def run(self, _: object = None) -> None:
+        """Start a search with what the controls say, unless one is running."""
+        if self.run_button.disabled:
+            return
+        self._set_running(True)
+        self._stop.clear()
+        self._tap = self._best = None
+        chosen = {name: control.value for name, control in self.controls.items()}
+        self.bar.value, self.bar.max = 0, max(chosen["budget"], 1)
+        self.before.value = self.after.value = self.cost.value = ""
+        self._thread = threading.Thread(target=self._work, args=(chosen,), daemon=True)
+        self._thread.start()
+
+    def stop(self, _: object = None) -> None:
+        """End the search once the candidate in the making is done; what it found is kept."""
+        self._stop.set()
+        self.stop_button.disabled = True
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for the running search, if any, to end, at most `timeout` seconds."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _rows(self) -> list[widgets.Widget]:
+        prompts, choices = list(self.controls.values())[:2], list(self.controls.values())[2:]
+        buttons = [self.run_button, self.stop_button, self.bar, self.status]
+        wrap = widgets.Layout(flex_flow="row wrap")
+        return [
+            *prompts,
+            widgets.HBox(choices, layout=wrap),
+            widgets.HBox(buttons, layout=wrap),
+            self.before,
+            self.after,
+            self.cost,
+        ]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The live view, and beside it what a page without a kernel shows."""
+        shown = self.before.value + self.after.value + self.cost.value
+        return super()._repr_mimebundle_(**kwargs) | {"text/html": shown or WITHOUT_KERNEL}
+
+    def _set_running(self, running: bool) -> None:
+        self.run_button.disabled, self.stop_button.disabled = running, not running
+
+    def _say(self, text: str) -> None:
+        self.status.value = f'<span role="status">{escape(text)}</span>'
+
+    def _work(self, chosen: dict[str, Any]) -> None:
+        """What the thread does: search, and answer whatever comes of it."""
+        try:
+            self.result = self._search(chosen)
+            self._say(_summary(self.result))
+        except Exception as error:
+            # Before any image is made, a ValueError is about the input and says all there is.
+            made = self._tap is not None and self._tap.used
+            expected = isinstance(error, ValueError) and not made
+            self._say(str(error) if expected else f"{type(error).__name__}: {error}")
+            if not expected:
+                raise  # the thread prints the traceback
+        finally:
+            self._set_running(False)
+
+    def _search(self, chosen: dict[str, Any]) -> Result:
+        self._load()
+        self._say("searching ...")
+        self._tap = _Tap(self.arguments["loss"])
+        own = {"loss": self._tap, "progress": False, "callback": self._follow}
+        return improve(**self.arguments | chosen | own)
+
+    def _load(self) -> None:
+        """Load model and loss, unless they are loaded already."""
+        from dpodiff.models import load
+
+        if isinstance(self.arguments["model"], str):
+            self._say(f"loading {self.arguments['model']} ...")
+            self.arguments["model"] = load(self.arguments["model"])
+        if self.arguments["loss"] is None:
+            self.arguments["loss"] = _default_loss(self.arguments["model"])
+
+    def _follow(self, record: Record) -> bool:
+        """Show where the search stands; True once it should stop."""
+        images = self._tap.images_of(record)
+        if self._best is None:
+            self._best = record
+            self.before.value = _row("before", record, images)
+            self.after.value = _block("<b>after</b>: nothing found yet that does better")
+        elif record.value < self._best.value:
+            self._best = record
+            self.after.value = _row("after", record, images)
+        self.bar.value, best = record.evaluations, mean(self._best.losses)
+        self._say(f"{record.evaluations} of {self.bar.max} evaluations, best loss {best:.4f}")
+        self.cost.value = _cost(record)
+        return self._stop.is_set()
+
+
+class _Tap:
+    """A loss that keeps the images it judges, so that none is made twice to be shown.
+
+    An objective judges images in the order of the records they lead to.
+    """
+
+    def __init__(self, loss: "Loss") -> None:
+        self.loss = loss
+        self.images: deque[torch.Tensor] = deque()
+        self.paid = 0  # evaluations
+        self.used = False
+
+    def __call__(self, images: "torch.Tensor", prompts: list[str]) -> "torch.Tensor":
+        self.used = True
+        self.images.extend(images.detach().cpu())
+        return self.loss(images, prompts)
+
+    def images_of(self, record: Record) -> "list[torch.Tensor]":
+        """The images (3, height, width) of the next record; none if none were made for it."""
+        new, self.paid = record.evaluations > self.paid, record.evaluations
+        return [self.images.popleft() for _ in record.losses] if new else []
+
+
+def _control(name: str, value: Any) -> widgets.Widget:
+    about = {"description": name.replace("_", " "), "value": value}
+    if name in CHOICES:  # an unknown value is offered as well: a run tells what would be right
+        return widgets.Dropdown(options=list(dict.fromkeys([*CHOICES[name], value])), **about)
+    if isinstance(value, int):
+        return widgets.IntText(layout=widgets.Layout(width="160px"), **about)
+    style = {"description_width": "initial"}
+    return widgets.Text(layout=widgets.Layout(width="auto"), style=style, **about)
+
+
+def _summary(result: Result) -> str:
+    before, after = mean(result.baseline_losses), mean(result.losses)
+    return f"mean loss {before:.4f} -> {after:.4f}; ended by: {result.status}"
+
+
+def _cost(record: Record) -> str:
+    return _block(
+        f"<b>cost</b>: {record.evaluations} evaluations, {record.images} images, "
+        f"{record.denoiser_forwards} denoiser forwards, {record.seconds:.1f} s"
+    )
+
+
+def _row(title: str, record: Record, images: "list[torch.Tensor]") -> str:
+    """The prompts of a record, and under them its images with their losses, as HTML."""
+    texts = f"<b>{title}</b>: {escape(record.positive)}"
+    if record.negative:
+        texts += f"<br><b>negative prompt</b>: {escape(record.negative)}"
+    cells = "".join(
+        f'<div style="flex: none; text-align: center"><img src="{_png(image)}" '
+        f'style="max-width: {SIDE}px" alt="{title}, seed {seed}: {escape(record.positive)}">'
+        f"<br>loss {loss:.3f}</div>"
+        for seed, (image, loss) in enumerate(zip(images, record.losses, strict=True))
+    )
+    return _block(f'{texts}<div style="display: flex; gap: 8px; overflow-x: auto">{cells}</div>')
+
+
+def _block(text: str) -> str:
+    """A block of HTML in which MathJax leaves a "$" alone."""
+    return f'<div class="tex2jax_ignore mathjax_ignore">{text}</div>'
+
+
+def _png(image: "torch.Tensor") -> str:
+    """The address of an image (3, height, width) in [0, 1] as a PNG inside the page.
+
+    Small images are enlarged by a whole number, to crisp pixels.
+    """
+    from PIL import Image
+
+    pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
+    factor = max(1, SIDE // pixels.shape[1])
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1)).save(buffer, "png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

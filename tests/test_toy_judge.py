@@ -1,0 +1,204 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dpodiff.toy.judge import WEIGHTS, Judge, Reading, relation_between
+from dpodiff.toy.render import render_batch
+from dpodiff.toy.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    DEFECTS,
+    OBJECTS,
+    SIZES,
+    Scene,
+    Thing,
+    random_scene,
+)
+from dpodiff.toy.train.judge import judge_loss
+
+SURE = 5.0
+SCENE = Scene(
+    (Thing("ball", "red", "small"), Thing("cup", "blue", "large")), "left of", "sea", "dark"
+)
+
+
+def a_judge(seed=0):
+    torch.manual_seed(seed)
+    return Judge(width=8)
+
+
+def batch(count, seed=0, **shares):
+    rng = np.random.default_rng(seed)
+    scenes = [random_scene(rng, **shares) for _ in range(count)]
+    return scenes, torch.from_numpy(render_batch(scenes, rng))
+
+
+def reading_of(scene, places=((0.25, 0.5), (0.75, 0.5))):
+    """What a judge would say of a picture that shows `scene`, things at `places`."""
+    present = torch.full((1, len(OBJECTS)), -SURE)
+    attributes = {"colour": torch.zeros(1, 12, 8), "size": torch.zeros(1, 12, 2)}
+    place = torch.full((1, 12, 2), 0.5)
+    for rank, thing in enumerate(scene.things):
+        k = OBJECTS.index(thing.object)
+        present[0, k] = SURE - rank  # the first thing is the surest
+        attributes["colour"][0, k, COLOURS.index(thing.colour)] = SURE
+        attributes["size"][0, k, SIZES.index(thing.size)] = SURE
+        place[0, k] = torch.tensor(places[rank])
+    background, defect = torch.zeros(1, 8), torch.zeros(1, 9)
+    background[0, BACKGROUNDS.index(scene.background)] = SURE
+    defect[0, (None, *DEFECTS).index(scene.defect)] = SURE
+    return Reading(present, **attributes, place=place, background=background, defect=defect)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """A judge that sees what it is told."""
+
+    def build(reading):
+        judge = a_judge()
+        monkeypatch.setattr(judge, "forward", lambda images: reading)
+        return judge
+
+    return build
+
+
+def check(judge, scene):
+    (verdict,) = judge.check(torch.zeros(1, 3, 64, 64), [scene])
+    return verdict
+
+
+def test_a_reading_has_a_row_for_every_object():
+    reading = a_judge()(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    shapes = {k.name: tuple(getattr(reading, k.name).shape) for k in dataclasses.fields(reading)}
+    assert shapes == {
+        "present": (2, 12),
+        "colour": (2, 12, 8),
+        "size": (2, 12, 2),
+        "place": (2, 12, 2),
+        "background": (2, 8),
+        "defect": (2, 9),
+    }
+    assert 0 < reading.place.min() and reading.place.max() < 1
+
+
+@pytest.mark.parametrize(
+    ("first", "relation"),
+    [
+        ((0.2, 0.45), "left of"),
+        ((0.8, 0.55), "right of"),
+        ((0.45, 0.2), "above"),
+        ((0.55, 0.8), "below"),
+    ],
+)
+def test_relations_follow_from_places(first, relation):
+    assert relation_between(torch.tensor(first), torch.tensor([0.5, 0.5])) == relation
+
+
+def test_reading_names_what_is_seen(told):
+    assert told(reading_of(SCENE)).read(torch.zeros(1, 3, 64, 64)) == [SCENE]
+
+
+def test_reading_names_at_most_the_two_surest_objects(told):
+    reading = reading_of(SCENE)
+    reading.present[0, OBJECTS.index("star")] = 1.0
+    assert told(reading).read(torch.zeros(1, 3, 64, 64)) == [SCENE]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_thing_or_none_has_no_relation(told, count):
+    scene = dataclasses.replace(SCENE, things=SCENE.things[:count], relation=None, defect=None)
+    assert told(reading_of(scene)).read(torch.zeros(1, 3, 64, 64)) == [scene]
+
+
+def test_everything_as_stated_is_right_though_dirty(told):
+    verdict = check(told(reading_of(SCENE)), SCENE)
+    assert not verdict.pop("clean")
+    assert all(verdict.values())
+    clean = reading_of(SCENE.without_defect())
+    assert all(check(told(clean), SCENE).values())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "change"),
+    [
+        ("colours", {"things": (Thing("ball", "pink", "small"), SCENE.things[1])}),
+        ("sizes", {"things": (SCENE.things[0], Thing("cup", "blue", "small"))}),
+        ("relation", {"relation": "above"}),
+        ("background", {"background": "snow"}),
+    ],
+)
+def test_one_wrong_attribute_is_told_from_the_rest(told, wrong, change):
+    verdict = check(told(reading_of(SCENE)), dataclasses.replace(SCENE, **change))
+    assert {name for name, right in verdict.items() if not right} == {wrong, "all", "clean"}
+
+
+def test_a_missing_object_spoils_what_depends_on_it(told):
+    stated = dataclasses.replace(SCENE, things=(Thing("tree"), Thing("cup")))
+    verdict = check(told(reading_of(SCENE)), stated)
+    assert verdict["background"]
+    assert not any(verdict[k] for k in ("objects", "colours", "sizes", "relation", "all"))
+
+
+def test_what_is_unsaid_is_not_checked(told):
+    verdict = check(told(reading_of(SCENE)), Scene((Thing("cup"), Thing("ball"))))
+    assert verdict["all"]
+
+
+def test_more_objects_than_stated_are_no_error(told):
+    assert check(told(reading_of(SCENE)), Scene(SCENE.things[:1]))["all"]
+
+
+@pytest.mark.parametrize("defect", [None, *DEFECTS])
+def test_the_loss_is_finite_with_empty_scenes(defect):
+    scenes, images = batch(4, defect_share=0.0)
+    scenes[1] = Scene(background="sky", defect=defect)
+    scenes[2] = dataclasses.replace(scenes[2], defect=defect)
+    assert judge_loss(a_judge()(images), scenes).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("defect", "hidden"), [("monochrome", "colour"), ("cropped", "place"), ("duplicate", "place")]
+)
+def test_what_a_defect_hides_is_not_taught(defect, hidden):
+    scenes, images = batch(2, defect_share=0.0)
+    reading = a_judge()(images)
+    output = getattr(reading, hidden)
+    output.retain_grad()
+    judge_loss(reading, [dataclasses.replace(scenes[0], defect=defect), scenes[1]]).backward()
+    assert not output.grad[0].any()
+    assert output.grad[1].any()
+
+
+def test_the_loss_falls_in_training():
+    scenes, images = batch(8, seed=1)
+    judge = a_judge()
+    optimizer = torch.optim.Adam(judge.parameters(), 3e-3)
+    losses = []
+    for _ in range(30):
+        loss = judge_loss(judge(images), scenes)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-3:]) < 0.6 * losses[0]
+
+
+def test_saved_judges_are_loaded_as_float32_without_gradients(tmp_path):
+    judge = Judge()
+    path = tmp_path / "judge.safetensors"
+    save_file({k: v.half() for k, v in judge.state_dict().items()}, path)
+    loaded = Judge.load(path)
+    assert not loaded.training
+    assert all(p.dtype == torch.float32 and not p.requires_grad for p in loaded.parameters())
+    expected = judge.colour.weight.half().float()
+    torch.testing.assert_close(loaded.colour.weight, expected, atol=0, rtol=0)
+
+
+@pytest.mark.skipif(not WEIGHTS.exists(), reason="the judge is not trained yet")
+def test_the_shipped_judge_reads_clean_renders():
+    scenes, images = batch(50, seed=2, defect_share=0.0)
+    right = [verdict["all"] for verdict in Judge.load().check(images, scenes)]
+    assert np.mean(right) >= 0.9
