@@ -87,7 +87,7 @@ def improve(
     _check_space(space, prompt, negative_prompt)
     objective = Objective(
         model,
-        _default_loss(model) if loss is None else loss,
+        default_loss(model) if loss is None else loss,
         space,
         range(seeds),
         task=task,
@@ -136,7 +136,7 @@ def _check_known(what: str, name: str, known: Iterable[str]) -> None:
         raise ValueError(f"unknown {what} {name!r}; choose from {', '.join(known)}")
 
 
-def _default_loss(model: "Model") -> "Loss":
+def default_loss(model: "Model") -> "Loss":
     from dpodiff.losses import SphericalCLIP
 
     if model.name == "toy":

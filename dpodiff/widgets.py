@@ -16,8 +16,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from PIL import Image
 
-from dpodiff.api import SOLVERS, _default_loss, improve
+from dpodiff.api import SOLVERS, default_loss, improve
 from dpodiff.trace import Record, Result, mean
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ CHOICES = {
     "space": ("antonym+nplib", "antonym", "nplib", "synonym"),
     "solver": tuple(SOLVERS),
 }
-SIDE = 192  # pixels an image is shown with, at most
+SIDE = 160  # pixels an image is shown with, at most: four fit on a page of the book
 WITHOUT_KERNEL = (
     "<p>Where a kernel runs, a live panel stands here: it improves a prompt of your own.</p>"
 )
@@ -160,7 +161,7 @@ class Panel(widgets.VBox):
             self._say(f"loading {self.arguments['model']} ...")
             self.arguments["model"] = load(self.arguments["model"])
         if self.arguments["loss"] is None:
-            self.arguments["loss"] = _default_loss(self.arguments["model"])
+            self.arguments["loss"] = default_loss(self.arguments["model"])
 
     def _follow(self, record: Record) -> bool:
         """Show where the search stands; True once it should stop."""
@@ -186,6 +187,7 @@ class _Tap:
 
     def __init__(self, loss: "Loss") -> None:
         self.loss = loss
+        self.__qualname__ = getattr(loss, "__qualname__", repr(loss))  # for the trace's stamp
         self.images: deque[torch.Tensor] = deque()
         self.paid = 0  # evaluations
         self.used = False
@@ -234,7 +236,8 @@ def _row(title: str, record: Record, images: "list[torch.Tensor]") -> str:
         f"<br>loss {loss:.3f}</div>"
         for seed, (image, loss) in enumerate(zip(images, record.losses, strict=True))
     )
-    return _block(f'{texts}<div style="display: flex; gap: 8px; overflow-x: auto">{cells}</div>')
+    style = "display: flex; gap: 8px; margin: 4px 0 12px; overflow-x: auto"
+    return _block(f'{texts}<div style="{style}">{cells}</div>')
 
 
 def _block(text: str) -> str:
@@ -247,8 +250,6 @@ def _png(image: "torch.Tensor") -> str:
 
     Small images are enlarged by a whole number, to crisp pixels.
     """
-    from PIL import Image
-
     pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
     factor = max(1, SIDE // pixels.shape[1])
     buffer = io.BytesIO()

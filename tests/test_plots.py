@@ -4,7 +4,7 @@ import pytest
 from helpers import FakeModel, negative_space, shade
 
 from dpodiff import EPO, Budget, Objective, RandomSearch, paired_bootstrap, search
-from dpodiff.plots import contact_sheet, convergence, intervals, strip
+from dpodiff.plots import contact_sheet, convergence, intervals, slider, strip
 
 AWKWARD = r"a $\frac{ball_ ^ \$ %s on $x_{2}$ {} & a very long prompt that has to go on for lines"
 
@@ -109,3 +109,17 @@ def test_intervals_draw_one_line_a_row():
 
 def test_figures_show_themselves():
     assert contact_sheet(images(1))._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_slider_holds_every_frame_and_escapes_its_labels():
+    frames = [np.zeros((2, 3, 4, 4)), np.ones((2, 3, 4, 4))]
+    page = slider(frames, ["t = 1", "<b>"])._repr_html_()
+    assert page.count("data:image/png;base64,") == 2
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert 'max="1"' in page
+
+
+def test_a_slider_needs_a_label_a_frame():
+    with pytest.raises(ValueError, match="1 frames, but 2 labels"):
+        slider([np.zeros((1, 3, 4, 4))], ["a", "b"])

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -67,6 +69,12 @@ def test_without_defect_changes_nothing_else(scenes):
 
 def test_about_a_tenth_of_the_scenes_is_held_out(scenes):
     assert np.mean([held_out(s) for s in scenes]) == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_scene_is_held_out_with_all_its_sizes_and_defects(scenes):
+    for scene in filter(held_out, scenes[:200]):
+        things = tuple(dataclasses.replace(thing, size=None) for thing in scene.things)
+        assert held_out(dataclasses.replace(scene, things=things, defect="dark"))
 
 
 def test_training_scenes_are_never_held_out():

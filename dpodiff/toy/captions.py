@@ -185,9 +185,7 @@ def _few_tags(scene: Scene, rng: np.random.Generator) -> str:
 
 @functools.cache
 def _phrase_pattern() -> re.Pattern:
-    # Longest first: "to the left of" before "left of".
-    phrases = sorted(concept_of(), key=len, reverse=True)
-    return re.compile(r"\b(?:" + "|".join(map(re.escape, phrases)) + r")\b|,")
+    return re.compile(r"\b(?:" + "|".join(map(re.escape, concept_of())) + r")\b|,")
 
 
 def _phrases(text: str) -> list[str]:

@@ -170,8 +170,7 @@ def _room(rng) -> Image.Image:
     draw = ImageDraw.Draw(image)
     draw.rectangle([0, 180, 256, 256], fill=(150, 105, 70))
     draw.rectangle([0, 172, 256, 182], fill=(245, 240, 230))
-    x = 18 if rng.random() < 0.5 else 182
-    draw.rectangle([x, 24, x + 56, 84], fill=(175, 215, 240), outline=(110, 80, 55), width=7)
+    draw.rectangle([182, 24, 238, 84], fill=(175, 215, 240), outline=(110, 80, 55), width=7)
     return image
 
 

@@ -1,12 +1,14 @@
 """Scenes for training, and those kept out of it."""
 
+import dataclasses
 import zlib
 
 import numpy as np
 
 from dpodiff.toy.scenes import Scene, random_scene
 
-HELD_OUT_SHARE = 10  # one scene in ten is kept for the prompt sets
+HELD_OUT_SHARE = 10  # one scene in ten is kept out
+MIRRORED = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 
 def held_out(scene: Scene) -> bool:
@@ -19,20 +21,29 @@ def held_out(scene: Scene) -> bool:
     return zlib.crc32(key.encode()) % HELD_OUT_SHARE == 0
 
 
+def unseen(scene: Scene) -> bool:
+    """Whether training has the picture in no wording: neither as "A above B" nor as "B below A"."""
+    if len(scene.things) < 2:
+        return held_out(scene)
+    other = MIRRORED[scene.relation]
+    mirror = dataclasses.replace(scene, things=scene.things[::-1], relation=other)
+    return held_out(scene) and held_out(mirror)
+
+
 def training_scenes(count: int, rng: np.random.Generator, **shares: float) -> list[Scene]:
     """Random scenes, none of them held out; `shares` go to `random_scene`."""
-    return _draw(count, rng, False, shares)
+    return _draw(count, rng, lambda scene: not held_out(scene), shares)
 
 
 def held_out_scenes(count: int, rng: np.random.Generator, **shares: float) -> list[Scene]:
-    """Random scenes, all of them held out; `shares` go to `random_scene`."""
-    return _draw(count, rng, True, shares)
+    """Random scenes that training has not seen; `shares` go to `random_scene`."""
+    return _draw(count, rng, unseen, shares)
 
 
-def _draw(count: int, rng: np.random.Generator, out: bool, shares: dict) -> list[Scene]:
+def _draw(count: int, rng: np.random.Generator, wanted, shares: dict) -> list[Scene]:
     scenes: list[Scene] = []
     while len(scenes) < count:
         scene = random_scene(rng, **shares)
-        if held_out(scene) is out:
+        if wanted(scene):
             scenes.append(scene)
     return scenes

@@ -1,0 +1,54 @@
+"""Records are read with their stamp, and a claim that fails is printed as failed."""
+
+import json
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+
+from dpodiff.records import Recorded
+from dpodiff.trace import Stamp
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = []
+    for index in range(8):
+        for solver, gain in (("epo", 0.1 + 0.01 * index), ("random", 0.01 * (-1) ** index)):
+            for measure, sign in (("loss, new seeds", -1), ("judge, clean", 1)):
+                row = {"prompt": f"p{index}", "solver": solver, "measure": measure}
+                rows.append(row | {"before": 0.5, "after": 0.5 + sign * gain})
+    stamp = Stamp.collect({"budget": 40})
+    stamp.seconds = 12.0
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "stamp.json").write_text(json.dumps(asdict(stamp)))
+    pd.DataFrame(rows).to_csv(tmp_path / "some" / "table.csv", index=False)
+    return tmp_path
+
+
+def test_differences_are_paired_over_prompts(folder):
+    row = Recorded.load("some", folder).differences().loc["epo: loss, new seeds"]
+    assert row["mean"] == pytest.approx(-0.135)
+    assert row["low"] < -0.135 < row["high"] < 0
+    assert row["prompts"] == 8
+
+
+def test_a_claim_whose_interval_touches_zero_is_printed_as_failed(folder):
+    lines = Recorded.load("some", folder).verdicts()
+    assert [line.split()[0] for line in lines] == ["holds", "holds", "FAILS", "FAILS"]
+
+
+def test_contrast_pairs_two_solvers(folder):
+    contrast = Recorded.load("some", folder).contrast("epo", "random")
+    assert contrast.loc["loss, new seeds", "high"] < 0 < contrast.loc["judge, clean", "low"]
+
+
+def test_the_stamp_names_parameters_device_commit_and_seconds(folder):
+    text = Recorded.load("some", folder).stamp_text()
+    for part in ("Recorded", "12 s", "commit", "budget = 40", "python"):
+        assert part in text
+
+
+def test_an_unknown_record_is_answered_with_those_there_are(folder):
+    with pytest.raises(FileNotFoundError, match="there are: some"):
+        Recorded.load("other", folder)

@@ -1,0 +1,59 @@
+import pytest
+
+from dpodiff.toy.train.card_text import card_text, verdicts
+
+CARD = {
+    "sampling": {"steps": 25, "guidance": 7.5, "seeds": 4},
+    "one_object": {
+        "object_colour_background": 0.9,
+        "objects": 0.95,
+        "colours": 0.94,
+        "background": 0.93,
+        "clean": 0.92,
+    },
+    "two_objects": {
+        "all": 0.36,
+        "objects": 0.71,
+        "colours": 0.6,
+        "background": 0.9,
+        "clean": 0.8,
+    },
+    "judge": {"objects": 0.99, "mean": 0.98},
+    "retrieval": {"toy": 0.9, "toy-heldout": 0.85},
+    "vae_psnr": 31.25,
+    "negative_prompt": {"blurry_without": 0.1, "blurry_with": 0.04},
+    "rare_words": {"difference_object_right": [-0.3, -0.4, -0.2]},
+    "size": {"all": 29.0},
+    "speed": {"gflop_per_forward": 0.4, "seconds_per_image": 0.3, "threads": 2},
+}
+
+
+def test_a_card_that_meets_its_bars_says_so():
+    assert all(met for *_, met in verdicts(CARD))
+    text = card_text(CARD)
+    assert "**no**" not in text
+    assert text.count("| yes |") == len(verdicts(CARD))
+    assert "31.2 dB" in text
+    assert "4 seeds, 25 steps, guidance 7.5" in text
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "row"),
+    [
+        ("one_object", {"object_colour_background": 0.849}, "84.9% | at least 85%"),
+        ("two_objects", {"objects": 0.5}, "50.0% | at least 70%"),
+        ("two_objects", {"all": 0.1}, "10.0% | at least 35%"),
+        ("judge", {"mean": 0.96}, "96.0% | at least 97%"),
+        ("retrieval", {"toy": 0.79}, "79.0% | at least 80%"),
+        ("negative_prompt", {"blurry_with": 0.06}, "10.0% -> 6.0% | falls by at least half"),
+        ("negative_prompt", {"blurry_without": 0.0, "blurry_with": 0.0}, "0.0% -> 0.0%"),
+        ("rare_words", {"difference_object_right": [-0.1, -0.2, 0.01]}, "[-20.0%, +1.0%]"),
+        ("size", {"all": 30.5}, "30.5 MB | at most 30 MB"),
+        ("speed", {"gflop_per_forward": 0.6}, "0.60 GFLOP | at most 0.5"),
+        ("speed", {"seconds_per_image": 0.7}, "0.70 s | at most 0.5 s"),
+    ],
+)
+def test_a_missed_bar_is_printed_as_missed(part, change, row):
+    text = card_text(CARD | {part: CARD[part] | change})
+    (missed,) = [line for line in text.splitlines() if "**no**" in line]
+    assert row in missed
