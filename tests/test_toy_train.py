@@ -16,8 +16,12 @@ from dpodiff.toy.train import clip as stage
 from dpodiff.toy.train.clip import augment, save_clip, train_clip, with_twins
 from dpodiff.toy.train.data import held_out, training_scenes
 from dpodiff.toy.train.diffusion import (
+    Pool,
     build_scheduler,
+    build_unet,
+    cell_weight,
     latent_pool,
+    spread_times,
     text_encoder_from,
     train_diffusion,
     v_weight,
@@ -195,13 +199,28 @@ def test_latents_are_kept_with_the_scenes_they_show(tmp_path):
     torch.manual_seed(6)
     vae = build_vae().eval()
     path = tmp_path / "latents.safetensors"
-    latents, scenes = latent_pool(vae, 3, path, "cpu")
-    assert latents.shape == (3, 4, 16, 16)
-    assert latents.dtype == torch.float16
-    assert not any(map(held_out, scenes))
-    again, same = latent_pool(None, 3, path, "cpu")  # needs no autoencoder a second time
-    assert torch.equal(again, latents)
-    assert same == scenes
+    pool = latent_pool(vae, 3, path, "cpu")
+    assert pool.latents.shape == (3, 4, 16, 16)
+    assert pool.latents.dtype == torch.float16
+    assert not any(map(held_out, pool.scenes))
+    again = latent_pool(None, 3, path, "cpu")  # needs no autoencoder a second time
+    assert torch.equal(again.latents, pool.latents)
+    assert torch.equal(again.cover, pool.cover)
+    assert again.scenes == pool.scenes
+
+
+def test_cells_of_things_weigh_more_and_a_picture_as_much_as_any_other():
+    cover = torch.zeros(2, 16, 16)
+    cover[0, 4:8, 4:8] = 1
+    weight = cell_weight(cover)
+    assert weight[0, 5, 5] == pytest.approx(6 * weight[0, 0, 0].item())
+    assert torch.allclose(weight.mean((1, 2)), torch.ones(2))
+    assert torch.equal(weight[1], torch.ones(16, 16))
+
+
+def test_timesteps_are_spread_over_the_whole_schedule():
+    times = spread_times(10, torch.Generator().manual_seed(0))
+    assert (times // 100).tolist() == list(range(10))
 
 
 # The command
@@ -256,13 +275,15 @@ def test_the_diffusion_stage_makes_a_pipeline_of_plain_diffusers(shop, clip, wor
     from diffusers import StableDiffusionPipeline
 
     generator = torch.Generator().manual_seed(8)
-    pool = (
+    pool = Pool(
         torch.randn(4, 4, 16, 16, generator=generator),
+        torch.zeros(4, 16, 16),
         training_scenes(4, np.random.default_rng(8)),
     )
     recipe = Recipe(steps=2, batch=2, slow="text_encoder")
     encoder, tokenizer = text_encoder_from(clip), load_tokenizer(words)
-    model = train_diffusion(encoder, tokenizer, pool, shop.runs, "cpu", recipe)
+    unet = build_unet(encoder.config.hidden_size)
+    model = train_diffusion(unet, encoder, tokenizer, pool, shop.runs, "cpu", recipe)
     command.save_pipeline(shop, model["unet"], model["text_encoder"])
     build_vae().save_pretrained(shop.pipeline / "vae")
     shutil.copytree(words, shop.pipeline / "tokenizer")

@@ -40,21 +40,37 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     Raises:
         ValueError: the scene leaves its background, or a thing's colour or object, unsaid.
     """
+    return _render_with_cover(scene, rng)[0]
+
+
+def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
+    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1]."""
+    return np.stack([render(scene, rng) for scene in scenes]).transpose(0, 3, 1, 2).copy()
+
+
+def render_with_covers(
+    scenes: list[Scene], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures of `render_batch`, and how much things cover each pixel, (B, 64, 64)."""
+    images, covers = zip(*(_render_with_cover(scene, rng) for scene in scenes))
+    return np.stack(images).transpose(0, 3, 1, 2).copy(), np.stack(covers)
+
+
+def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     if scene.background is None or any(None in (t.object, t.colour) for t in scene.things):
         raise ValueError(f"a scene needs objects, colours and a background to be drawn: {scene}")
     canvas = background(scene.background, int(rng.integers(VARIANTS))).copy()
     layer = _things_layer(scene, rng)
     if scene.defect == "duplicate":
         layer = _duplicate(layer)
-    canvas = canvas * (1 - layer[..., 3:]) + layer[..., :3]
-    if scene.defect in _DEFECTS:
+    cover = layer[..., 3:]
+    canvas = canvas * (1 - cover) + layer[..., :3]
+    if scene.defect == "cropped":
+        corner = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])
+        canvas, cover = (_enlarged(part, *corner) for part in (canvas, cover))
+    elif scene.defect in _DEFECTS:
         canvas = _DEFECTS[scene.defect](canvas, rng)
-    return np.clip(canvas, 0, 1).astype(np.float32)
-
-
-def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
-    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1]."""
-    return np.stack([render(scene, rng) for scene in scenes]).transpose(0, 3, 1, 2).copy()
+    return np.clip(canvas, 0, 1).astype(np.float32), cover[..., 0]
 
 
 def _things_layer(scene: Scene, rng: np.random.Generator) -> np.ndarray:
@@ -193,11 +209,11 @@ def _monochrome(image: np.ndarray, rng) -> np.ndarray:
     return np.repeat(image @ np.array([[0.3], [0.59], [0.11]], np.float32), 3, -1)
 
 
-def _cropped(image: np.ndarray, rng) -> np.ndarray:
-    """Half of the picture, enlarged: the things run out of the frame."""
-    x, y = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])
+def _enlarged(image: np.ndarray, x: int, y: int) -> np.ndarray:
+    """A quarter of the picture at twice its size: the things run out of the frame."""
     piece = _pil(image).crop((x, y, x + 32, y + 32))
-    return np.asarray(piece.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32) / 255
+    pixels = np.asarray(piece.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32) / 255
+    return pixels.reshape(image.shape)
 
 
 def _dark(image: np.ndarray, rng) -> np.ndarray:
@@ -227,10 +243,10 @@ def _duplicate(layer: np.ndarray) -> np.ndarray:
 
 
 _DEFECTS: dict[str, Callable] = {
-    "blurry": _blurry, "grainy": _grainy, "monochrome": _monochrome, "cropped": _cropped,
+    "blurry": _blurry, "grainy": _grainy, "monochrome": _monochrome,
     "dark": _dark, "pixelated": _pixelated, "watermark": _watermark,
 }  # fmt: skip
 
 
 def _pil(image: np.ndarray) -> Image.Image:
-    return Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
+    return Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8).squeeze())

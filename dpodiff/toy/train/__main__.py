@@ -37,6 +37,7 @@ class Workshop:
     runs: Path
     device: str
     scale: float = 1.0
+    warm: bool = False
 
     @property
     def pipeline(self) -> Path:
@@ -83,11 +84,24 @@ def diffusion(shop: Workshop) -> None:
     autoencoder = AutoencoderKL.from_pretrained(shop.pipeline / "vae").to(shop.device)
     count = max(256, round(shop.scale * POOL))
     pool = stage.latent_pool(autoencoder, count, shop.runs / "latents.safetensors", shop.device)
-    text_encoder = stage.text_encoder_from(shop.weights / "clip")
+    unet, text_encoder = _first_weights(shop)
     words = load_tokenizer(shop.pipeline / "tokenizer")
     recipe = shop.recipe("diffusion")
-    model = stage.train_diffusion(text_encoder, words, pool, shop.runs, shop.device, recipe)
+    model = stage.train_diffusion(unet, text_encoder, words, pool, shop.runs, shop.device, recipe)
     save_pipeline(shop, model["unet"], model["text_encoder"])
+
+
+def _first_weights(shop: Workshop):
+    """Denoiser and text encoder to begin with: new ones, or those in place for more training."""
+    from dpodiff.toy.train.diffusion import build_unet, text_encoder_from
+
+    if not shop.warm:
+        return build_unet(), text_encoder_from(shop.weights / "clip")
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    unet = UNet2DConditionModel.from_pretrained(shop.pipeline / "unet")
+    return unet, CLIPTextModel.from_pretrained(shop.pipeline / "text_encoder").float()
 
 
 def save_pipeline(shop: Workshop, unet, text_encoder) -> None:
@@ -113,11 +127,8 @@ def save_pipeline(shop: Workshop, unet, text_encoder) -> None:
 
 def export_unfinished(shop: Workshop) -> None:
     """Put the averaged weights of an unfinished diffusion run in place, to look at them."""
-    from dpodiff.toy.train.diffusion import build_unet, text_encoder_from
-
-    model = torch.nn.ModuleDict(
-        {"unet": build_unet(), "text_encoder": text_encoder_from(shop.weights / "clip")}
-    )
+    unet, text_encoder = _first_weights(dataclasses.replace(shop, warm=False))
+    model = torch.nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
     model.load_state_dict(averaged(shop.runs / "diffusion.safetensors"))
     save_pipeline(shop, model["unet"], model["text_encoder"])
 
@@ -151,8 +162,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps")
     parser.add_argument("--export", action="store_true", help="of an unfinished diffusion stage")
+    parser.add_argument(
+        "--warm", action="store_true", help="diffusion: begin with the weights in place"
+    )
     options = parser.parse_args(arguments)
-    shop = Workshop(options.out, options.runs, options.device, options.scale)
+    shop = Workshop(options.out, options.runs, options.device, options.scale, options.warm)
     if options.export:
         return export_unfinished(shop)
     for stage in [options.stage] if options.stage else STAGES:

@@ -33,7 +33,9 @@ def write_card(weights: Path, device: str) -> None:
     model, judge = load("toy", device), Judge.load(weights / "judge.safetensors", device)
     clips = {name: SphericalCLIP(name, device=device) for name in ("toy", "toy-heldout")}
     prompts = [prompt for style in STYLES for prompt in prompt_set(style)]
-    plain, blurred = (judged(model, judge, prompts, negative) for negative in ("", "blurry"))
+    plain = judged(model, judge, prompts, "")
+    third = prompts[::3]  # as many of each style, with one thing as often as with two
+    blurred = judged(model, judge, third, "blurry")
     card = {
         "sampling": {"steps": STEPS, "guidance": GUIDANCE, "seeds": len(SEEDS)},
         "one_object": shares([v for v in plain if not v["pair"]]),
@@ -41,7 +43,7 @@ def write_card(weights: Path, device: str) -> None:
         "judge": judge_accuracy(judge, device),
         "retrieval": {name: retrieval(clip) for name, clip in clips.items()},
         "vae_psnr": psnr(model),
-        "negative_prompt": negative_effect(plain, blurred),
+        "negative_prompt": negative_effect([v for v in plain if v["prompt"] in third], blurred),
         "rare_words": rare_words(model, judge, clips["toy"]),
         "size": sizes(weights),
         "speed": speed(model),
@@ -63,9 +65,10 @@ def judged(model, judge: Judge, prompts: list[str], negative: str) -> list[dict]
     verdicts = []
     for batch, images in images_of(model, jobs, f"negative prompt {negative!r}"):
         scenes = [parse(prompt) for prompt, _, _ in batch]
-        for scene, seen, verdict in zip(scenes, judge.read(images), judge.check(images, scenes)):
-            pair = len(scene.things) == 2
-            verdicts.append(verdict | {"pair": pair, "defect": seen.defect or "none"})
+        seen = zip(batch, scenes, judge.read(images), judge.check(images, scenes))
+        for (prompt, _, _), scene, read, verdict in seen:
+            said = {"prompt": prompt, "pair": len(scene.things) == 2, "defect": read.defect}
+            verdicts.append(verdict | said)
     return verdicts
 
 

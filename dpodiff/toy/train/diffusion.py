@@ -5,6 +5,7 @@ learning at a lower rate. v-prediction; the loss of nearly clean latents is boun
 weighting (Hang et al., 2023).
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ from torch import nn
 from tqdm import tqdm
 
 from dpodiff.toy.captions import training_caption
-from dpodiff.toy.render import render_batch
+from dpodiff.toy.render import render_with_covers
 from dpodiff.toy.scenes import Scene
 from dpodiff.toy.train.data import training_scenes
 from dpodiff.toy.train.fitting import Recipe, fit
 from dpodiff.toy.train.tokenizer import LENGTH
 
 SNR_BOUND = 5.0
+THING_WEIGHT = 5.0
 POOL_BATCH = 128
 
 
@@ -40,10 +42,11 @@ def build_scheduler():
     )
 
 
-def build_unet(text_width: int = 128):
+def build_unet(text_width: int = 128, seed: int = 0):
     """An untrained denoiser of 16 x 16 x 4 latents; it looks at the text at 8 x 8 and 4 x 4."""
     from diffusers import UNet2DConditionModel
 
+    torch.manual_seed(seed)  # layers draw their first weights from the global generator
     return UNet2DConditionModel(
         sample_size=16,
         block_out_channels=(48, 96, 144),
@@ -112,58 +115,87 @@ def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return renamed
 
 
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Encoded training pictures.
+
+    latents (n, 4, 16, 16) fp16 and scaled; cover (n, 16, 16) fp16, how much of each cell things
+    cover; scenes, what the pictures show.
+    """
+
+    latents: torch.Tensor
+    cover: torch.Tensor
+    scenes: list[Scene]
+
+
 @torch.no_grad()
-def latent_pool(
-    vae, count: int, path: Path, device: str, seed: int = 0
-) -> tuple[torch.Tensor, list[Scene]]:
-    """Latents (count, 4, 16, 16), fp16 and scaled, of seeded training scenes, kept in `path`."""
+def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool:
+    """Encode `count` seeded training pictures, or read them from `path` if they are there."""
 
     def batches():
         for start in range(0, count, POOL_BATCH):
             rng = np.random.default_rng([seed, start])
             yield training_scenes(min(POOL_BATCH, count - start), rng), rng
 
-    stored = load_file(path)["latents"] if path.exists() else torch.empty(0, 4, 16, 16)
-    if len(stored) == count:
-        return stored, [scene for scenes, _ in batches() for scene in scenes]
-    latents, all_scenes = [], []
+    stored = load_file(path) if path.exists() else {"latents": ()}
+    if len(stored["latents"]) == count:
+        return Pool(**stored, scenes=[scene for scenes, _ in batches() for scene in scenes])
+    latents, covers, all_scenes = [], [], []
     for scenes, rng in tqdm(batches(), "latents", total=-(-count // POOL_BATCH)):
-        images = torch.from_numpy(render_batch(scenes, rng)).to(device)
+        pictures, cover = render_with_covers(scenes, rng)
+        images = torch.from_numpy(pictures).to(device)
         mean = vae.encode(2 * images - 1).latent_dist.mean
         latents.append((mean * vae.config.scaling_factor).half().cpu())
+        covers.append(torch.nn.functional.max_pool2d(torch.from_numpy(cover), 4).half())
         all_scenes += scenes
-    save_file({"latents": torch.cat(latents)}, path)
-    return torch.cat(latents), all_scenes
+    stored = {"latents": torch.cat(latents), "cover": torch.cat(covers)}
+    save_file(stored, path)
+    return Pool(**stored, scenes=all_scenes)
 
 
 def train_diffusion(
-    text_encoder, tokenizer, pool: tuple, folder: Path, device: str, recipe: Recipe
+    unet, text_encoder, tokenizer, pool: Pool, folder: Path, device: str, recipe: Recipe
 ) -> nn.ModuleDict:
     """Train denoiser and text encoder together; returns both with averaged weights."""
-    latents, scenes = pool
-    torch.manual_seed(recipe.seed)
-    unet = build_unet(text_encoder.config.hidden_size)
     model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
     scheduler = build_scheduler()
 
     def loss(step, rng, generator):
-        index = rng.integers(len(latents), size=recipe.batch)
-        texts = [training_caption(scenes[i], rng) for i in index]
+        index = rng.integers(len(pool.latents), size=recipe.batch)
+        texts = [training_caption(pool.scenes[i], rng) for i in index]
         tokens = tokenizer(
             texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
         )
-        clean = latents[index].float()
+        clean = pool.latents[index].float()
         noise = torch.randn(clean.shape, generator=generator)
-        times = torch.randint(1000, (recipe.batch,), generator=generator)
+        times = spread_times(recipe.batch, generator)
         noisy = scheduler.add_noise(clean, noise, times)
         target = scheduler.get_velocity(clean, noise, times)
         text = model["text_encoder"](tokens.input_ids.to(device)).last_hidden_state
         guess = model["unet"](noisy.to(device), times.to(device), text).sample
-        error = (guess - target.to(device)).square().mean((1, 2, 3))
-        return (error * v_weight(scheduler.alphas_cumprod[times]).to(device)).mean()
+        error = (guess - target.to(device)).square().mean(1)  # (batch, 16, 16)
+        weight = cell_weight(pool.cover[index].float()) * v_weight(
+            scheduler.alphas_cumprod[times]
+        ).view(-1, 1, 1)
+        return (error * weight.to(device)).mean()
 
     fit("diffusion", model, loss, recipe, folder)
     return model
+
+
+def spread_times(count: int, generator: torch.Generator) -> torch.Tensor:
+    """One timestep from each of `count` equal parts of 0 ... 999: less noisy than free draws."""
+    parts = torch.arange(count) + torch.rand(count, generator=generator)
+    return (parts * 1000 / count).long()
+
+
+def cell_weight(cover: torch.Tensor) -> torch.Tensor:
+    """Weight of the loss a cell: things are few cells and all of the meaning, so they count more.
+
+    The best prediction of a cell does not depend on its weight; where the capacity goes does.
+    """
+    weight = 1 + THING_WEIGHT * (cover > 0.05).float()
+    return weight / weight.mean((1, 2), keepdim=True)
 
 
 def v_weight(alpha_bar: torch.Tensor) -> torch.Tensor:

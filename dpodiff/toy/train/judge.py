@@ -20,7 +20,7 @@ from dpodiff.toy.train.clip import augment
 from dpodiff.toy.train.fitting import Recipe, fit
 
 EMPTY_SHARE, BLOB_SHARE = 0.08, 0.15
-UNSAID = -100  # cross_entropy's label for "no loss here"
+UNSAID = -100  # label of what does not show
 
 
 def train_judge(folder: Path, out: Path, device: str, recipe: Recipe) -> Judge:
@@ -63,15 +63,24 @@ def judge_loss(reading: Reading, scenes: list[Scene]) -> torch.Tensor:
         3 * F.binary_cross_entropy_with_logits(reading.present, present.to(device))
         + _cross(reading.colour, colour)
         + 0.3 * _cross(reading.size, size)
-        + 3 * (reading.place[known.to(device)] - place[known].to(device)).abs().mean()
+        + 3 * _mean((reading.place[known.to(device)] - place[known].to(device)).abs())
         + 0.5 * _cross(reading.background, background)
         + _cross(reading.defect, defect)
     )
 
 
 def _cross(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    flat = logits.reshape(-1, logits.shape[-1])
-    return F.cross_entropy(flat, labels.reshape(-1).to(logits.device), ignore_index=UNSAID)
+    said = labels != UNSAID
+    return _mean(
+        F.cross_entropy(
+            logits[said.to(logits.device)], labels[said].to(logits.device), reduction="none"
+        )
+    )
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """The mean; zero where a batch shows nothing of the kind."""
+    return values.sum() / max(1, values.numel())
 
 
 def _scene(rng: np.random.Generator) -> Scene:
