@@ -91,7 +91,7 @@ def _scene(rng: np.random.Generator) -> Scene:
 
 
 def _with_blobs(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Paint a wobbly blob on some pictures, away from the middle of the things more often."""
+    """Paint a wobbly blob on some pictures."""
     y, x = np.mgrid[:SIZE, :SIZE]
     for picture in pictures:
         if rng.random() >= BLOB_SHARE:
