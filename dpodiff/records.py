@@ -5,6 +5,7 @@ A record is a folder with `stamp.json` (parameters, commit, device, versions, se
 """
 
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from dpodiff.trace import Stamp
 if TYPE_CHECKING:
     import pandas as pd
 
+WIDTH = 76  # characters of a line of output in the book
 RESULTS = Path(__file__).parents[1] / "book" / "results"
 
 
@@ -50,14 +52,12 @@ class Recorded:
         return cls(name, Stamp(**json.loads(stamp.read_text())), pd.read_csv(table))
 
     def stamp_text(self) -> str:
-        """Where and when it was recorded, in one line for a caption."""
-        stamp, commit = self.stamp, self.stamp.commit[:12]
+        """Where, when and how it was recorded, in a few lines."""
+        stamp, commit = self.stamp, f"commit {self.stamp.commit[:12]}"
         versions = ", ".join(f"{k} {v}" for k, v in stamp.versions.items())
         settings = ", ".join(f"{k} = {v}" for k, v in stamp.parameters.items())
-        return (
-            f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}, "
-            f"commit {commit}.\n{settings}\n{versions}"
-        )
+        first = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}, {commit}."
+        return "\n".join(textwrap.fill(line, WIDTH) for line in (first, settings, versions))
 
     def differences(self) -> "pd.DataFrame":
         """Mean of after - before over prompts, with a paired 95% interval a solver and measure."""

@@ -221,7 +221,8 @@ class Result:
             f"negative prompt:  {self.prompts.negative}\n"
             f"mean loss:        {before:.4f} -> {after:.4f} on {len(self.losses)} seeds\n"
             f"cost:             {cost.evaluations} evaluations, {cost.images} images, "
-            f"{cost.seconds:.1f} s; free: {cost.cache_hits} from the cache, {rejected} rejected\n"
+            f"{cost.seconds:.1f} s\n"
+            f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
             f"ended by:         {self.status}"
         )
 
