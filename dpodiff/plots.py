@@ -163,7 +163,7 @@ def intervals(frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - 
 
 
 class Slider:
-    """Frames with a slider under them; works on a static page, in an iframe-free HTML output."""
+    """Frames with a slider under them; plain HTML, so it works on a page without a kernel."""
 
     def __init__(self, pngs: Sequence[bytes], labels: Sequence[str]) -> None:
         self._pngs, self._labels = pngs, labels

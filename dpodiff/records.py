@@ -16,6 +16,7 @@ from dpodiff.trace import Stamp
 if TYPE_CHECKING:
     import pandas as pd
 
+FEWEST = 10  # prompts that a claim is made on
 WIDTH = 76  # characters of a line of output in the book
 RESULTS = Path(__file__).parents[1] / "book" / "results"
 
@@ -86,10 +87,13 @@ class Recorded:
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def verdicts(self) -> list[str]:
-        """Each claim "it gets better" with its interval: holds, or fails."""
+        """Each claim "it gets better" with its interval: holds, fails, or rests on too little."""
         lines = []
         for name, row in self.differences().iterrows():
             better = row["high"] < 0 if row["measure"].startswith("loss") else row["low"] > 0
             interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-            lines.append(f"{'holds' if better else 'FAILS'}  {name:32} {interval}")
+            verdict = "holds" if better else "FAILS"
+            if row["prompts"] < FEWEST:  # the bootstrap of a handful is far too narrow
+                verdict = f"OPEN (only {row['prompts']} prompts)"
+            lines.append(f"{verdict}  {name:32} {interval}")
         return lines

@@ -1,7 +1,7 @@
 """Records are read with their stamp, and a claim that fails is printed as failed."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ from dpodiff.trace import Stamp
 @pytest.fixture
 def folder(tmp_path):
     rows = []
-    for index in range(8):
+    for index in range(12):
         for solver, gain in (("epo", 0.1 + 0.01 * index), ("random", 0.01 * (-1) ** index)):
             for measure, sign in (("loss, new seeds", -1), ("judge, clean", 1)):
                 row = {"prompt": f"p{index}", "solver": solver, "measure": measure}
@@ -28,14 +28,21 @@ def folder(tmp_path):
 
 def test_differences_are_paired_over_prompts(folder):
     row = Recorded.load("some", folder).differences().loc["epo: loss, new seeds"]
-    assert row["mean"] == pytest.approx(-0.135)
-    assert row["low"] < -0.135 < row["high"] < 0
-    assert row["prompts"] == 8
+    assert row["mean"] == pytest.approx(-0.155)
+    assert row["low"] < -0.155 < row["high"] < 0
+    assert row["prompts"] == 12
 
 
 def test_a_claim_whose_interval_touches_zero_is_printed_as_failed(folder):
     lines = Recorded.load("some", folder).verdicts()
     assert [line.split()[0] for line in lines] == ["holds", "holds", "FAILS", "FAILS"]
+
+
+def test_no_claim_is_made_on_a_handful_of_prompts(folder):
+    record = Recorded.load("some", folder)
+    few = record.table[record.table["prompt"].isin(["p0", "p1", "p2"])]
+    lines = replace(record, table=few).verdicts()
+    assert all(line.startswith("OPEN (only 3 prompts)") for line in lines)
 
 
 def test_contrast_pairs_two_solvers(folder):

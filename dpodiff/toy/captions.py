@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from dpodiff.toy.scenes import Scene, Thing
+from dpodiff.toy.scenes import Scene, Thing, pick
 from dpodiff.toy.words import (
     BACKGROUND_PHRASES,
     BLAME,
@@ -51,7 +51,6 @@ def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Sc
     things = tuple(
         Thing(t.object, keep("colour", t.colour), keep("size", t.size)) for t in scene.things
     )
-    # Two things without a relation are joined by "and".
     return Scene(
         things,
         keep("relation", scene.relation),
@@ -81,7 +80,7 @@ def caption(scene: Scene, style: str, rng: np.random.Generator) -> str:
     if words.defect:
         templates = [t for t in templates if "{defect}" in t]
     defect = f"{words.defect} " if words.defect else ""
-    text = _pick(rng, templates).format(defect=defect, things=_things(words), where=where)
+    text = pick(rng, templates).format(defect=defect, things=_things(words), where=where)
     return _fix_articles(text)
 
 
@@ -120,7 +119,7 @@ def training_caption(scene: Scene, rng: np.random.Generator) -> str:
         return ""
     if draw < 0.2:
         return _few_tags(scene, rng)
-    return caption(stated(scene, rng), _pick(rng, STYLES), rng)
+    return caption(stated(scene, rng), pick(rng, STYLES), rng)
 
 
 @functools.cache
@@ -155,6 +154,7 @@ def _thing(thing: Thing) -> str:
 
 
 def _things(words: Scene) -> str:
+    # Two things whose relation is left unsaid are joined by "and".
     return f" {words.relation or 'and'} ".join(f"a {_thing(t)}" for t in words.things)
 
 
@@ -162,7 +162,7 @@ def _tags(scene: Scene, rng: np.random.Generator) -> str:
     words = _surface(scene, rng)
     things = f" {words.relation or 'and'} ".join(_thing(t) for t in words.things)
     judgement = PRAISE if scene.defect is None else BLAME
-    extra = [_pick(rng, MEDIA)] * (rng.random() < 0.5) + [_pick(rng, judgement)] * (
+    extra = [pick(rng, MEDIA)] * (rng.random() < 0.5) + [pick(rng, judgement)] * (
         rng.random() < 0.5
     )
     tags = [things, words.background, words.defect, *extra]
@@ -172,7 +172,7 @@ def _tags(scene: Scene, rng: np.random.Generator) -> str:
 def _few_tags(scene: Scene, rng: np.random.Generator) -> str:
     """One to three single words about a scene: what negative prompts look like."""
     words = _surface(scene, rng)
-    judgement = _pick(rng, PRAISE if scene.defect is None else BLAME)
+    judgement = pick(rng, PRAISE if scene.defect is None else BLAME)
     tags = [t for thing in words.things for t in dataclasses.astuple(thing)]
     tags += [words.background, judgement]
     chosen = rng.permutation(len(tags))[: int(rng.integers(1, 4))]
@@ -201,7 +201,3 @@ def _attach(things: list[Thing], pending: dict[str, str]) -> None:
 
 def _fix_articles(text: str) -> str:
     return re.sub(r"\ba (?=[aeiou])", "an ", text)
-
-
-def _pick(rng: np.random.Generator, options):
-    return options[int(rng.integers(len(options)))]

@@ -48,7 +48,7 @@ def random_thing(rng: np.random.Generator, other: Thing | None = None) -> Thing:
     """A thing; it differs from `other` in object and colour, so that captions are unambiguous."""
     objects = [o for o in OBJECTS if other is None or o != other.object]
     colours = [c for c in COLOURS if other is None or c != other.colour]
-    return Thing(_pick(rng, objects), _pick(rng, colours), _pick(rng, SIZES))
+    return Thing(pick(rng, objects), pick(rng, colours), pick(rng, SIZES))
 
 
 def random_scene(
@@ -62,11 +62,12 @@ def random_scene(
     things = (first, random_thing(rng, first)) if pair else (first,)
     return Scene(
         things=things,
-        relation=_pick(rng, RELATIONS) if pair else None,
-        background=_pick(rng, BACKGROUNDS),
-        defect=_pick(rng, DEFECTS) if rng.random() < defect_share else None,
+        relation=pick(rng, RELATIONS) if pair else None,
+        background=pick(rng, BACKGROUNDS),
+        defect=pick(rng, DEFECTS) if rng.random() < defect_share else None,
     )
 
 
-def _pick(rng: np.random.Generator, options):
+def pick(rng: np.random.Generator, options):
+    """One of a sequence of options, each as likely as any other."""
     return options[int(rng.integers(len(options)))]
