@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dpodiff import gradients as gradients
     from dpodiff import lexicons as lexicons
     from dpodiff import losses as losses
     from dpodiff import models as models
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from dpodiff import solvers as solvers
     from dpodiff.api import improve as improve
     from dpodiff.evaluation import held_out as held_out
+    from dpodiff.ledger import Budget as Budget
+    from dpodiff.ledger import Cost as Cost
     from dpodiff.lexicons import Dictionary as Dictionary
     from dpodiff.lexicons import Lexicon as Lexicon
     from dpodiff.lexicons import antonym_space as antonym_space
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from dpodiff.models import Model as Model
     from dpodiff.models import PromptError as PromptError
     from dpodiff.models import load as load
-    from dpodiff.objective import Budget as Budget
-    from dpodiff.objective import Cost as Cost
     from dpodiff.objective import Evaluation as Evaluation
     from dpodiff.objective import Objective as Objective
     from dpodiff.records import Recorded as Recorded
@@ -43,14 +44,15 @@ if TYPE_CHECKING:
     from dpodiff.trace import Trace as Trace
     from dpodiff.widgets import panel as panel
 
-_MODULES = ("lexicons", "losses", "models", "plots", "solvers")
+_MODULES = ("gradients", "lexicons", "losses", "models", "plots", "solvers")
 _HOMES = {
     "api": ("improve",),
     "lexicons": ("Dictionary", "Lexicon", "antonym_space", "nplib_space", "synonym_space"),
     "evaluation": ("held_out",),
     "losses": ("SphericalCLIP",),
     "models": ("Model", "PromptError", "load"),
-    "objective": ("Budget", "Cost", "Evaluation", "Objective"),
+    "ledger": ("Budget", "Cost"),
+    "objective": ("Evaluation", "Objective"),
     "solvers": ("EPO", "RandomSearch", "Solver", "search"),
     "space": ("Candidate", "Prompts", "Slot", "Space"),
     "records": ("Recorded",),

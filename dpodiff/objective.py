@@ -6,19 +6,28 @@
 The candidate's prompts make the images; the user's own prompt judges them. Candidates x seeds are
 one flat list of images, cut into batches that cross the borders between candidates, so the model
 always works on full batches.
+
+Two cheaper questions are answered too: the gradient at a mixture of prompts, and previews of
+candidates after some of the steps or on some of the seeds. All of it stands on one ledger.
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from dpodiff.ledger import Cost, peak_memory
+from dpodiff.mixture import mix
 from dpodiff.models.base import Model, PromptError
+from dpodiff.queries import Slope
 from dpodiff.space import Candidate, Prompts, Space
+
+if TYPE_CHECKING:
+    from dpodiff.gradients import Estimator
 
 # Images (batch, 3, height, width) in [0, 1] and their prompts -> (batch,), to be minimized.
 Loss = Callable[[torch.Tensor, list[str]], torch.Tensor]
@@ -26,51 +35,6 @@ Loss = Callable[[torch.Tensor, list[str]], torch.Tensor]
 Constraint = Callable[[Prompts], bool]
 Task = Literal["improve", "attack"]
 Job = tuple[Prompts, int]  # one image to make: its prompts and its seed
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How far a search may go; whatever is used up first ends it.
-
-    Args:
-        evaluations: candidates, each on all seeds.
-        seconds: wall-clock time, or None for any.
-
-    Raises:
-        ValueError: if there is not at least one evaluation and some time.
-    """
-
-    evaluations: int = 40
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.evaluations < 1:
-            raise ValueError(f"a budget needs at least 1 evaluation, not {self.evaluations}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise ValueError(f"a budget needs more than 0 seconds, not {self.seconds}")
-
-
-@dataclass
-class Cost:
-    """The ledger of an objective.
-
-    `evaluations` are paid for; `cache_hits` were known already and are free. `denoiser_forwards`
-    counts rows, so a guided step of one image is two. `seconds` are spent on images and losses.
-    `peak_memory` is in bytes, of this process so far: allocated on a GPU, else resident.
-    """
-
-    evaluations: int = 0
-    images: int = 0
-    denoiser_forwards: int = 0
-    backward_passes: int = 0
-    cache_hits: int = 0
-    seconds: float = 0.0
-    peak_memory: int = 0
-
-    def since(self, start: "Cost") -> "Cost":
-        """What was added after `start`; the peak stays the peak."""
-        added = {f.name: getattr(self, f.name) - getattr(start, f.name) for f in fields(self)}
-        return Cost(**added | {"peak_memory": self.peak_memory})
 
 
 @dataclass(frozen=True)
@@ -156,11 +120,68 @@ class Objective:
             elif prompts in allowed:
                 row = tuple(next(losses) for _ in self.seeds)
                 self.cost.evaluations += 1
+                self.cost.spent += 1
                 self._known[prompts] = Evaluation(candidate, prompts, row, self._value(row))
             else:
                 yield Evaluation(candidate, prompts, (), math.inf)
                 continue
             yield replace(self._known[prompts], candidate=candidate)
+
+    def gradient(self, weights: Sequence[torch.Tensor], estimator: "Estimator") -> Slope:
+        """How the objective changes with the weights of a mixture.
+
+        The text encoder is gone through once, forth and back, however many seeds there are.
+
+        Args:
+            weights: (choices,) a slot, each at least 0 with sum 1.
+            estimator: how the gradient is got through the sampler.
+
+        Raises:
+            ValueError: if the loss has no gradient, naming solvers that need none.
+        """
+        model = self.model
+        leaves = [weight.detach().clone().requires_grad_() for weight in weights]
+        with self._on_the_ledger(), torch.enable_grad():
+            forwards, backwards = model.forwards, model.backwards
+            texts = [model.encode_mixture(side) for side in mix(self.space, leaves)]
+            ends = [text.detach().requires_grad_(text.requires_grad) for text in texts]
+            value = sum(self._descend(batch, ends, estimator) for batch in self._seed_batches())
+            ways = [(t, e.grad) for t, e in zip(texts, ends) if e.grad is not None]
+            if ways:
+                torch.autograd.backward(*zip(*ways))
+            rows = model.forwards - forwards + 2 * (model.backwards - backwards)
+        self.cost.gradients += 1
+        self.cost.images += len(self.seeds)
+        self.cost.spent += rows / (_rows(model) * len(self.seeds))
+        return Slope(value, tuple(_gradient(leaf) for leaf in leaves))
+
+    def preview(
+        self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
+    ) -> tuple[float, ...]:
+        """Rough values of candidates, lower is better; infinite for those not allowed.
+
+        Args:
+            candidates: to be looked at.
+            step: after how many steps the clean image is estimated; None is all.
+            seeds: how many of the objective's seeds, the first ones; None is all.
+        """
+        decoded = [self.space.decode(candidate) for candidate in candidates]
+        allowed = [prompts for prompts in dict.fromkeys(decoded) if self._allows(prompts)]
+        used = self.seeds[:seeds]
+        jobs = [(prompts, seed) for prompts in allowed for seed in used]
+        with self._on_the_ledger():
+            losses = [x for b in self._batches(jobs) for x in self._losses(b, self.loss, step)]
+        self.cost.previews += len(allowed)
+        self.cost.images += len(jobs)
+        self.cost.spent += len(allowed) * self.price(step, seeds)
+        rows = (losses[i : i + len(used)] for i in range(0, len(losses), len(used)))
+        values = dict(zip(allowed, map(self._value, rows)))
+        return tuple(values.get(prompts, math.inf) for prompts in decoded)
+
+    def price(self, step: int | None = None, seeds: int | None = None) -> float:
+        """What a preview of one candidate costs, in evaluations."""
+        share = 1.0 if step is None else step / self.model.steps
+        return share * len(self.seeds[:seeds]) / len(self.seeds)
 
     def images(self, candidate: Candidate, seeds: Iterable[int] | None = None) -> torch.Tensor:
         """Images (seeds, 3, height, width) of a candidate on the CPU, outside the ledger.
@@ -196,43 +217,84 @@ class Objective:
     def _batches(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
         return (jobs[i : i + self.batch_size] for i in range(0, len(jobs), self.batch_size))
 
-    def _generate(self, batch: Sequence[Job]) -> torch.Tensor:  # (batch, 3, height, width)
+    def _seed_batches(self) -> Iterator[tuple[int, ...]]:
+        return (
+            self.seeds[i : i + self.batch_size] for i in range(0, len(self.seeds), self.batch_size)
+        )
+
+    def _descend(
+        self, seeds: Sequence[int], texts: Sequence[torch.Tensor], estimator: "Estimator"
+    ) -> float:
+        """This batch's part of the objective; its gradient is added to that of the two texts."""
+        model, count = self.model, len(seeds)
+        positive, negative = (text.expand(count, -1, -1) for text in texts)
+        rollout = {"steps": model.steps, "guidance": model.guidance}
+        images = estimator(model, model.latents(seeds), positive, negative, **rollout)
+        losses = self._checked(self.loss(images, [self.space.prompt] * count), count)
+        part = self._sign * losses.double().sum() / len(self.seeds)
+        if part.requires_grad:
+            part.backward()
+        elif images.requires_grad:
+            raise ValueError(
+                f"the loss {self.loss!r} has no gradient in the images; "
+                "the solvers 'epo' and 'random' need none"
+            )
+        return part.item()
+
+    def _generate(
+        self, batch: Sequence[Job], stop: int | None = None
+    ) -> torch.Tensor:  # (batch, 3, height, width)
         prompts, seeds = zip(*batch, strict=True)
         positive, negative = zip(*prompts, strict=True)
+        early = {} if stop is None else {"stop": stop}
         with torch.no_grad():
-            return self.model.generate(list(positive), list(negative), list(seeds))
+            return self.model.generate(list(positive), list(negative), list(seeds), **early)
 
-    def _losses(self, batch: Sequence[Job], loss: Loss) -> list[float]:
-        images = self._generate(batch)
+    def _losses(self, batch: Sequence[Job], loss: Loss, stop: int | None = None) -> list[float]:
+        images = self._generate(batch, stop)
         with torch.no_grad():
             losses = loss(images, [self.space.prompt] * len(batch))
-        if tuple(losses.shape) != (len(batch),):
-            raise ValueError(f"the loss gave {tuple(losses.shape)} for a batch of {len(batch)}")
-        return losses.float().tolist()
+        return self._checked(losses, len(batch)).float().tolist()
+
+    def _checked(self, losses: torch.Tensor, count: int) -> torch.Tensor:
+        if tuple(losses.shape) != (count,):
+            raise ValueError(f"the loss gave {tuple(losses.shape)} for a batch of {count}")
+        return losses
 
     def _charged(self, jobs: Sequence[Job]) -> Iterator[float]:
         """Yield the losses of the jobs in order, putting each batch on the ledger."""
         for batch in self._batches(jobs):
-            start, forwards = time.perf_counter(), self.model.forwards
-            losses = self._losses(batch, self.loss)
+            with self._on_the_ledger():
+                losses = self._losses(batch, self.loss)
             self.cost.images += len(batch)
-            self.cost.denoiser_forwards += self.model.forwards - forwards
-            self.cost.seconds += time.perf_counter() - start
-            self.cost.peak_memory = peak_memory(self.model.device)
             yield from losses
+
+    @contextmanager
+    def _on_the_ledger(self) -> Iterator[None]:
+        """Add the denoiser rows and the seconds of a piece of work."""
+        model, start = self.model, time.perf_counter()
+        forwards, backwards = model.forwards, model.backwards
+        yield
+        self.cost.denoiser_forwards += model.forwards - forwards
+        self.cost.backward_passes += model.backwards - backwards
+        self.cost.seconds += time.perf_counter() - start
+        self.cost.peak_memory = peak_memory(model.device)
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.task == "improve" else -1
 
     def _value(self, losses: Sequence[float]) -> float:
         if not all(map(math.isfinite, losses)):
             return math.inf
-        mean = math.fsum(losses) / len(losses)
-        return mean if self.task == "improve" else -mean
+        return self._sign * math.fsum(losses) / len(losses)
 
 
-def peak_memory(device: torch.device | str) -> int:
-    """The most memory this process has held so far, in bytes: of the GPU, else resident."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource  # not on Windows
+def _rows(model: Model) -> int:
+    """Denoiser rows of one image."""
+    return model.steps * (2 if model.guidance > 1 else 1)
 
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+def _gradient(leaf: torch.Tensor) -> torch.Tensor:
+    """The gradient that reached a tensor; zero if none did, as for a word that is not shown."""
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

@@ -124,7 +124,7 @@ def convergence(traces: Mapping[str, Sequence[Trace]], *, ylabel: str = "best lo
     """
     figure = _Figure(figsize=(6, 3.8), layout="constrained")
     ax = figure.subplots()
-    longest = max(t.records[-1].evaluations for runs in traces.values() for t in runs)
+    longest = max(int(t.records[-1].spent) for runs in traces.values() for t in runs)
     evaluations = np.arange(1, longest + 1)
     for index, (name, runs) in enumerate(traces.items()):
         best = np.stack([_best_so_far(trace, evaluations) for trace in runs])
@@ -133,7 +133,7 @@ def convergence(traces: Mapping[str, Sequence[Trace]], *, ylabel: str = "best lo
         style = {"color": colour, "linestyle": LINES[index % len(LINES)]}
         ax.step(evaluations, median, where="post", label=f"{name} ({len(runs)})", **style)
         ax.fill_between(evaluations, low, high, color=colour, alpha=0.2, step="post", linewidth=0)
-    ax.set_xlabel("evaluations", fontsize=FONT)
+    ax.set_xlabel("cost in evaluations", fontsize=FONT)
     ax.set_ylabel(ylabel, fontsize=FONT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(title="method (runs)", fontsize=FONT - 1, frameon=False)
@@ -222,7 +222,7 @@ def _described(when: str, positive: str, negative: str) -> str:
 
 def _best_so_far(trace: Trace, evaluations: np.ndarray) -> np.ndarray:
     """The best value known after each number of evaluations; NaN where it was not finite yet."""
-    paid = [record.evaluations for record in trace.records]
+    paid = [record.spent for record in trace.records]
     best = np.array([record.best for record in trace.records])
     last = np.searchsorted(paid, evaluations, side="right") - 1  # the last record paid by then
     return np.where((last >= 0) & np.isfinite(best[last]), best[last], np.nan)

@@ -5,6 +5,7 @@ without a graph and the next with one, as gradients through the sampler need. Th
 at eta = 0 (Song et al., 2021), made afresh for each rollout because schedulers may keep state.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +22,7 @@ def guided(
     negative: torch.Tensor,
     guidance: float,
 ) -> torch.Tensor:
-    """The prediction under classifier-free guidance (Ho & Salimans, 2022), as one batch.
+    """The prediction under classifier-free guidance (Ho & Salimans, 2022).
 
     Args:
         model: whose denoiser predicts.
@@ -37,9 +38,18 @@ def guided(
     """
     if guidance <= 1:
         return model.denoise(x, t, positive)
-    prediction = model.denoise(torch.cat([x, x]), t, torch.cat([negative, positive]))
-    away, towards = prediction.chunk(2)
+    if torch.is_grad_enabled() and not x.requires_grad:
+        # Only a text that asks for a gradient pays for a graph.
+        away, towards = (_with_graph_if_asked(model, x, t, text) for text in (negative, positive))
+    else:
+        prediction = model.denoise(torch.cat([x, x]), t, torch.cat([negative, positive]))
+        away, towards = prediction.chunk(2)
     return away + guidance * (towards - away)
+
+
+def _with_graph_if_asked(model: "Model", x: torch.Tensor, t, text: torch.Tensor) -> torch.Tensor:
+    with torch.set_grad_enabled(text.requires_grad):
+        return model.denoise(x, t, text)
 
 
 def sample(
@@ -52,6 +62,7 @@ def sample(
     guidance: float,
     start: int = 0,
     stop: int | None = None,
+    predict: Callable[..., torch.Tensor] = guided,
 ) -> torch.Tensor:
     """Takes the steps `start`, ..., `stop - 1` of a rollout of `steps`; differentiable.
 
@@ -65,12 +76,14 @@ def sample(
         guidance: weight of classifier-free guidance; at most 1 means none.
         start: the first step taken.
         stop: the first step not taken; None runs to the end.
+        predict: makes the prediction of each step, called like `guided`; gradient estimators keep
+            its graph or cut it here.
 
     Returns:
         latents before step `stop`, or clean ones at the end.
     """
     scheduler = model.scheduler(steps)
     for t in scheduler.timesteps[start:stop]:
-        prediction = guided(model, x, t, positive, negative, guidance)
+        prediction = predict(model, x, t, positive, negative, guidance)
         x = scheduler.step(prediction, t, x).prev_sample
     return x

@@ -5,6 +5,7 @@ A trace file is JSON Lines, written as the search runs, so a run that dies keeps
     {"stamp": {"parameters": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
     {"index": 0, "candidate": [0, 0], "positive": ..., "losses": [...], "value": ..., ...}
     {"index": 1, ...}
+    {"step": {"kind": "gradient", "value": ..., "probabilities": [...], "spent": ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
 
 JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from dpodiff.objective import Cost, Objective
+    from dpodiff.ledger import Cost
+    from dpodiff.objective import Objective
 
 Status = Literal["budget", "exhausted", "stopped", "seconds"]
 
@@ -68,7 +70,8 @@ class Record:
         losses: one a seed; none if the candidate was rejected.
         value: what the solver minimizes: the mean loss, or its negative for an attack.
         best: the lowest value so far.
-        evaluations, images, denoiser_forwards: spent so far by this search.
+        evaluations, images, denoiser_forwards: made so far by this search.
+        spent: the price of all work so far, in evaluations (see `Cost`).
         seconds: since the search began.
     """
 
@@ -82,6 +85,7 @@ class Record:
     evaluations: int
     images: int
     denoiser_forwards: int
+    spent: float
     seconds: float
     solver: str
 
@@ -102,6 +106,8 @@ class Trace:
 
     Attributes:
         records: one a candidate, in order.
+        steps: one a gradient or preview, in order: its "kind", "value" (the best of it), what the
+            solver believed after it, "spent" and "seconds" so far.
         stamp: of the search, once it started.
         status: why the search ended; None while it runs, and for ever if it was killed.
         cost: the ledger at the end, by name.
@@ -110,6 +116,7 @@ class Trace:
     def __init__(self, path: str | os.PathLike | None = None) -> None:
         self.path = None if path is None else Path(path)
         self.records: list[Record] = []
+        self.steps: list[dict[str, Any]] = []
         self.stamp: Stamp | None = None
         self.status: Status | None = None
         self.cost: dict[str, float] = {}
@@ -135,6 +142,11 @@ class Trace:
         """Add a record, and write it at once."""
         self.records.append(record)
         self._write(asdict(record))
+
+    def note(self, step: dict[str, Any]) -> None:
+        """Add a gradient or a preview, and write it at once."""
+        self.steps.append(step)
+        self._write({"step": step})
 
     def finish(self, status: Status, seconds: float, cost: "Cost") -> None:
         """Close the trace with the reason the search ended and what it cost."""
@@ -171,6 +183,8 @@ class Trace:
     def _read(self, data: dict[str, Any]) -> None:
         if "stamp" in data:
             self.stamp = Stamp(**data["stamp"])
+        elif "step" in data:
+            self.steps.append(data["step"])
         elif "end" in data:
             end = data["end"]
             self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
@@ -220,11 +234,16 @@ class Result:
             f"prompt:           {self.prompts.positive}\n"
             f"negative prompt:  {self.prompts.negative}\n"
             f"mean loss:        {before:.4f} -> {after:.4f} on {len(self.losses)} seeds\n"
-            f"cost:             {cost.evaluations} evaluations, {cost.images} images, "
-            f"{cost.seconds:.1f} s\n"
+            f"cost:             {_price(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
             f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
             f"ended by:         {self.status}"
         )
+
+
+def _price(cost: "Cost") -> str:
+    cheaper = {"gradients": cost.gradients, "previews": cost.previews}
+    made = "".join(f" + {count} {name}" for name, count in cheaper.items() if count)
+    return f"{cost.evaluations} evaluations" + (f"{made} = {cost.spent:.1f}" if made else "")
 
 
 def mean(losses: tuple[float, ...]) -> float:

@@ -22,9 +22,10 @@ class FakeModel:
 
     name = "fake"
     device = torch.device("cpu")
+    steps, guidance = STEPS, 7.5
 
     def __init__(self) -> None:
-        self.forwards = 0
+        self.forwards = self.backwards = 0
         self.batches: list[int] = []
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:

@@ -267,7 +267,7 @@ def test_progress_tells_the_best_loss_on_stderr(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "epo" in err
-    assert "5/5" in err
+    assert "5.0/5" in err
     assert f"loss={result.losses[0]:.4f}" in err
 
 

@@ -17,6 +17,7 @@ def record(index=0, losses=(0.5, 0.25), value=0.375, **changes):
         "value": value,
         "best": value,
         "evaluations": index + 1,
+        "spent": index + 1.0,
         "images": 2 * (index + 1),
         "denoiser_forwards": 20,
         "seconds": 0.5,

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dpodiff.sampling import sample
+from dpodiff.sampling import guided, sample
 
 if TYPE_CHECKING:
     from diffusers import DDIMScheduler
+
+    from dpodiff.mixture import Piece
 
 
 class PromptError(ValueError):
@@ -32,6 +34,7 @@ class Model(ABC):
         guidance: weight of classifier-free guidance, unless told otherwise.
         image_size: height and width in pixels.
         forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
+        backwards: rows it has been gone back through.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Model(ABC):
     guidance: float
     image_size: int
     forwards: int = 0
+    backwards: int = 0
 
     @torch.no_grad()
     def generate(
@@ -51,15 +55,25 @@ class Model(ABC):
         *,
         steps: int | None = None,
         guidance: float | None = None,
+        stop: int | None = None,
     ) -> torch.Tensor:
         """Makes one batch of pictures, one a (prompt, negative prompt, seed), without a graph.
+
+        Args:
+            prompts: one a picture.
+            negative_prompts: one a picture.
+            seeds: one a picture.
+            steps: of the rollout; None is the model's own number.
+            guidance: weight; None is the model's own.
+            stop: after this many steps, the clean picture is estimated from the last of them; None
+                takes all steps.
 
         Returns:
             images (batch, 3, height, width), float32 in [0, 1].
 
         Raises:
             PromptError: if `check` refuses a prompt.
-            ValueError: if the lists differ in length.
+            ValueError: if the lists differ in length, or `stop` is no step of the rollout.
         """
         lengths = len(prompts), len(negative_prompts), len(seeds)
         if len(set(lengths)) > 1:
@@ -69,15 +83,16 @@ class Model(ABC):
             )
         for pair in dict.fromkeys(zip(prompts, negative_prompts, strict=True)):
             self.check(*pair)
-        latents = sample(
-            self,
-            self.latents(seeds),
-            self.encode(prompts),
-            self.encode(negative_prompts),
-            steps=self.steps if steps is None else steps,
-            guidance=self.guidance if guidance is None else guidance,
-        )
-        return self.decode(latents)
+        steps = self.steps if steps is None else steps
+        guidance = self.guidance if guidance is None else guidance
+        x, texts = self.latents(seeds), (self.encode(prompts), self.encode(negative_prompts))
+        if stop is None or stop == steps:
+            return self.decode(sample(self, x, *texts, steps=steps, guidance=guidance))
+        if not 1 <= stop <= steps:
+            raise ValueError(f"stop must be 1 to {steps}, not {stop}")
+        x = sample(self, x, *texts, steps=steps, guidance=guidance, stop=stop - 1)
+        t = self.scheduler(steps).timesteps[stop - 1]
+        return self.decode(self.predict_x0(x, t, guided(self, x, t, *texts, guidance)))
 
     @abstractmethod
     def check(self, prompt: str, negative_prompt: str = "") -> None:
@@ -90,6 +105,14 @@ class Model(ABC):
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> torch.Tensor:
         """Encodings (batch, token, dim) of the texts, without a graph, each made once."""
+
+    @abstractmethod
+    def encode_mixture(self, pieces: "Sequence[Piece]") -> torch.Tensor:
+        """Encoding (1, token, dim) of a prompt with mixed words; differentiable in the weights.
+
+        Raises:
+            PromptError: if it takes more tokens than the model does.
+        """
 
     @abstractmethod
     def latents(self, seeds: Sequence[int]) -> torch.Tensor:
@@ -121,4 +144,7 @@ class Model(ABC):
 
     @abstractmethod
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Images (batch, 3, height, width), float32 in [0, 1], of clean latents; differentiable."""
+        """Images (batch, 3, height, width) in [0, 1] of clean latents; differentiable.
+
+        They are float32, or float64 if the decoder is.
+        """

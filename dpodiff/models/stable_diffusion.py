@@ -16,6 +16,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
+from dpodiff.mixture import Piece, lay_out, mix_embeddings
 from dpodiff.models.base import Model, PromptError
 from dpodiff.text_cache import TextCache
 
@@ -127,6 +128,28 @@ class StableDiffusion(Model):
     def _encode(self, texts: Sequence[str]) -> torch.Tensor:
         return self.text_encoder(self.tokenize(texts)).last_hidden_state
 
+    def encode_mixture(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        if all(piece.weights is None for piece in pieces):
+            return self.encode(["".join(piece.choices[0] for piece in pieces)])
+        words, limit = self.tokenizer, self.tokenizer.model_max_length
+        layout = lay_out(pieces, lambda texts: words(texts, add_special_tokens=False).input_ids)
+        padding = limit - len(layout.ids) - 2
+        if padding < 0:
+            raise PromptError(f"a mixed prompt has {limit - padding} tokens; {limit} is the most")
+        row = [words.bos_token_id, *layout.ids, words.eos_token_id]
+        ids = torch.tensor([row + [words.pad_token_id] * padding], device=self.device)
+        table = self.text_encoder.get_input_embeddings()
+
+        def replace(module: nn.Module, inputs: tuple, embedded: torch.Tensor) -> torch.Tensor:
+            return mix_embeddings(embedded, layout, module.weight, words.pad_token_id)
+
+        # The encoder takes ids only: positions and the place of the end token come from them.
+        hook = table.register_forward_hook(replace)
+        try:
+            return self.text_encoder(ids).last_hidden_state
+        finally:
+            hook.remove()
+
     def latents(self, seeds: Sequence[int]) -> torch.Tensor:
         # Drawn on the CPU in float32, so that a seed means the same picture on every device.
         shape = (1, self.unet.config.in_channels, self.latent_size, self.latent_size)
@@ -145,7 +168,13 @@ class StableDiffusion(Model):
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
         self.forwards += len(x)
-        return self.unet(x, t, encoder_hidden_states=embeddings).sample
+        prediction = self.unet(x, t, encoder_hidden_states=embeddings).sample
+        if prediction.requires_grad:
+            prediction.register_hook(self._count_back)
+        return prediction
+
+    def _count_back(self, gradient: torch.Tensor) -> None:
+        self.backwards += len(gradient)
 
     def predict_x0(
         self, x: torch.Tensor, t: torch.Tensor | int, prediction: torch.Tensor
@@ -165,7 +194,9 @@ class StableDiffusion(Model):
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         images = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
-        return (images.float() / 2 + 0.5).clamp(0, 1)
+        # Never half precision: losses need more.
+        images = images.to(torch.promote_types(images.dtype, torch.float32))
+        return (images / 2 + 0.5).clamp(0, 1)
 
 
 def _freeze(module: nn.Module, device: torch.device) -> nn.Module:

@@ -7,15 +7,22 @@
 
 A solver knows the space by its index operations only: it never sees a prompt, a model or an image.
 `dpodiff.search` runs these lines for it, with budget and trace.
+
+Instead of candidates a solver may ask a cheaper question, a `Gradient` or a `Preview`; it then gets
+the answer by `learn`, and asks again.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dpodiff.space import Candidate, Space
+
+if TYPE_CHECKING:
+    from dpodiff.queries import Gradient, Preview, Slope
 
 TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
 
@@ -41,8 +48,16 @@ class Solver(ABC):
         self._seen: set[Candidate] = set()
 
     @abstractmethod
-    def ask(self) -> list[Candidate]:
-        """The next candidates to evaluate; none if the whole space has been seen."""
+    def ask(self) -> "list[Candidate] | Gradient | Preview":
+        """The next candidates to evaluate, or a cheaper question; none if all have been seen."""
+
+    def learn(self, query: "Gradient | Preview", answer: "Slope | tuple[float, ...]") -> None:
+        """Take the answer to a question that was asked instead of candidates."""
+        raise NotImplementedError(f"{self.name} asks for nothing but evaluations")
+
+    def state(self) -> dict[str, Any]:
+        """What the solver believes now, JSON-ready, for the trace; nothing by default."""
+        return {}
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
         """Learn the values of candidates, whether or not they were asked for."""

@@ -14,14 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from dpodiff.queries import Gradient, Preview
 from dpodiff.solvers.base import Solver
 from dpodiff.space import Candidate
 from dpodiff.trace import Record, Result, Stamp, Status, Trace, mean
 
 if TYPE_CHECKING:
-    from dpodiff.objective import Budget, Cost, Evaluation, Objective
+    from dpodiff.ledger import Budget, Cost
+    from dpodiff.objective import Evaluation, Objective
 
 Callback = Callable[[Record], bool | None]
+
+# Gradients and previews cost fractions, so the counts of the bar are not whole.
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+CENT = 1e-9  # prices are sums of fractions
 
 # Proposals in a row that cost nothing (rejected by the constraint, or known from an earlier search)
 # after which the space counts as exhausted: otherwise a constraint that allows nothing never ends.
@@ -39,7 +45,9 @@ def search(
 ) -> Result:
     """Run a solver on an objective until the budget is used up, and return the best it evaluated.
 
-    The budget is never exceeded. Candidates that the constraint rejects are recorded and free, and
+    The budget is never exceeded by evaluations and previews. A gradient is begun as long as an
+    evaluation can be paid for, so one that is dearer than that may end a search beyond its budget,
+    by less than its own price. Candidates that the constraint rejects are recorded and free, and
     so are those that the objective knows already: compare solvers on a fresh objective each. An
     exception ends the search and passes through; the trace file then holds all that came before it.
 
@@ -65,7 +73,8 @@ def search(
         raise ValueError("solver and objective must have the same space")
     run = _Run(solver, objective, budget, Trace() if trace is None else trace, callback)
     run.trace.start(Stamp.collect(run.parameters(), objective.model.device))
-    with tqdm(total=budget.evaluations, desc=solver.name, disable=not progress) as run.bar:
+    bar = {"desc": solver.name, "disable": not progress, "bar_format": BAR}
+    with tqdm(total=budget.evaluations, **bar) as run.bar:
         status = run.until_over()
     return run.finish(status)
 
@@ -88,7 +97,7 @@ class _Run:
         self.began, self.ledger = time.monotonic(), replace(objective.cost)  # as it stands now
         self.baseline: Evaluation | None = None
         self.best: Evaluation | None = None
-        self.paid = 0  # evaluations
+        self.paid = 0.0  # in evaluations
         self.free = 0  # proposals since the last one that was paid for
 
     @property
@@ -98,6 +107,11 @@ class _Run:
     @property
     def cost(self) -> "Cost":
         return self.objective.cost.since(self.ledger)
+
+    @property
+    def left(self) -> float:
+        """Evaluations that can still be paid for."""
+        return self.budget.evaluations - self.paid
 
     def parameters(self) -> dict[str, Any]:
         """All that is needed to run the search again."""
@@ -118,8 +132,11 @@ class _Run:
         try:
             status = self.step([self.objective.space.identity])
             while status is None:
-                candidates = self.solver.ask()
-                status = self.step(candidates) if candidates else "exhausted"
+                asked = self.solver.ask()
+                if isinstance(asked, Gradient | Preview):
+                    status = self.answer(asked)
+                else:
+                    status = self.step(asked) if asked else "exhausted"
         except KeyboardInterrupt:
             if self.baseline is None:
                 raise
@@ -131,7 +148,7 @@ class _Run:
         told: list[Evaluation] = []
         status = None
         while status is None and len(told) < len(candidates):
-            affordable = candidates[len(told) :][: self.budget.evaluations - self.paid]
+            affordable = candidates[len(told) :][: int(self.left + CENT)]
             for evaluation in self.objective.stream(affordable):
                 told.append(evaluation)
                 status = self.take(evaluation)
@@ -140,16 +157,42 @@ class _Run:
         self.solver.tell([e.candidate for e in told], [e.value for e in told])
         return status
 
+    def answer(self, query: Gradient | Preview) -> Status | None:
+        """Answer a cheaper question, tell the solver, and keep a note of it."""
+        if isinstance(query, Gradient):
+            answer = self.objective.gradient(query.weights, query.estimator)
+            value = answer.value
+        else:
+            answer = self.previews(query)
+            value = min(answer, default=math.inf)
+        self.solver.learn(query, answer)
+        self.pay()
+        step = {"kind": type(query).__name__.lower(), "value": value, **self.solver.state()}
+        self.trace.note(step | {"spent": self.paid, "seconds": self.seconds})
+        return self.over()
+
+    def previews(self, query: Preview) -> tuple[float, ...]:
+        """As many as leave one evaluation to be paid for; the others count as infinitely bad."""
+        price = self.objective.price(query.step, query.seeds)
+        count = max(0, min(len(query.candidates), int((self.left - 1 + CENT) / price)))
+        known = self.objective.preview(query.candidates[:count], query.step, query.seeds)
+        return (*known, *[math.inf] * (len(query.candidates) - count))
+
+    def pay(self) -> float:
+        """Bring the bar up to date with the ledger; what was added."""
+        new = self.cost.spent - self.paid
+        self.paid += new
+        self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
+        self.bar.update(min(new, self.bar.total - self.bar.n))
+        return new
+
     def take(self, evaluation: "Evaluation") -> Status | None:
         """Keep an evaluation; say whether and why the search is over with it."""
         if self.best is None:
             self.baseline = self.best = evaluation
         elif evaluation.value < self.best.value:
             self.best = evaluation
-        new = self.cost.evaluations - self.paid
-        self.paid, self.free = self.paid + new, 0 if new else self.free + 1
-        self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
-        self.bar.update(new)
+        self.free = 0 if self.pay() else self.free + 1
         record = self.record(evaluation)
         self.trace.append(record)
         if self.callback is not None and self.callback(record):
@@ -165,16 +208,17 @@ class _Run:
             losses=evaluation.losses,
             value=evaluation.value,
             best=self.best.value,
-            evaluations=self.paid,
+            evaluations=self.cost.evaluations,
             images=self.cost.images,
             denoiser_forwards=self.cost.denoiser_forwards,
+            spent=self.paid,
             seconds=self.seconds,
             solver=self.solver.name,
         )
 
     def over(self) -> Status | None:
         """Which limit is reached, if any."""
-        if self.paid >= self.budget.evaluations:
+        if self.left < 1 - CENT:
             return "budget"
         if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
             return "seconds"

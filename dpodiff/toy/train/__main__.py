@@ -24,7 +24,9 @@ RECIPES = {
     "clip": Recipe(steps=1200, batch=96, weight_decay=0.05),
     "clip-heldout": Recipe(steps=700, batch=96, weight_decay=0.05, seed=1),
     "judge": Recipe(steps=1200, batch=64, seed=2),
-    "diffusion": Recipe(steps=5600, batch=32, ema=0.999, slow="text_encoder"),
+    "diffusion": Recipe(
+        steps=11_500, batch=32, shards=2, ema=0.999, decay_share=0.25, slow="text_encoder"
+    ),
 }
 POOL = 40_000  # pictures encoded for the diffusion stage
 

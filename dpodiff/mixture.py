@@ -1,0 +1,159 @@
+"""Prompts with mixed words: what a point between the candidates reads.
+
+A gradient on words needs words that can change a little. Each slot of a space gets weights over its
+choices, and the text encoder is given the weighted mean of the choices' token embeddings
+(DPO-Diff, section 4.2). Where every slot has a single weight of one, the mixture is a candidate and
+its encoding is that of the candidate's text, exactly.
+
+Choices may differ in their number of tokens, but a mixture has to have one length. The heaviest
+choice that says something decides how many places a slot takes; the others are stretched or
+squeezed to it by averaging neighbours. The empty choice fills the places with padding tokens, and a
+slot that surely says nothing takes none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from dpodiff.space import Slot, Space
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a prompt: fixed text, or texts to choose from.
+
+    Attributes:
+        choices: the one text, or the alternatives; "" leaves the piece out.
+        weights: (choices,), at least 0, their sum 1; None for fixed text.
+    """
+
+    choices: tuple[str, ...]
+    weights: torch.Tensor | None = None
+
+    @property
+    def shown(self) -> int:
+        """The heaviest choice that says something; the empty one only if it has all the weight."""
+        if self.weights is None:
+            return 0
+        order = self.weights.detach().argsort(descending=True, stable=True).tolist()
+        top = order[0]
+        if self.choices[top] or self.weights[top] >= 1:
+            return top
+        return next((k for k in order if self.choices[k]), top)
+
+
+class Mixture(NamedTuple):
+    """The two prompts of a point between the candidates, as pieces in their order."""
+
+    positive: tuple[Piece, ...]
+    negative: tuple[Piece, ...]
+
+
+def mix(space: Space, weights: Sequence[torch.Tensor]) -> Mixture:
+    """The prompts that weights over the choices of a space's slots stand for.
+
+    Args:
+        space: of n slots.
+        weights: n tensors (choices,), each at least 0 with sum 1.
+
+    Raises:
+        ValueError: if there is not one weight a choice; names the slot.
+    """
+    if len(weights) != len(space.slots):
+        raise ValueError(f"{len(space.slots)} slots need as many weights, not {len(weights)}")
+    for slot, weight in zip(space.slots, weights):
+        if weight.shape != (len(slot.choices),):
+            raise ValueError(f"{slot} needs weights ({len(slot.choices)},), not {weight.shape}")
+    pairs = list(zip(space.slots, weights))
+    return Mixture(_positive(space.prompt, pairs), _negative(space.negative_prompt, pairs))
+
+
+Weighted = list[tuple[Slot, torch.Tensor]]
+
+
+def _positive(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
+    placed = sorted((p for p in pairs if p[0].side == "positive"), key=lambda p: p[0].start)
+    pieces, end = [], 0
+    for slot, weights in placed:
+        pieces += [Piece((prompt[end : slot.start],)), Piece(slot.choices, weights)]
+        end = slot.end
+    return (*pieces, Piece((prompt[end:],)))
+
+
+def _negative(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
+    """The user's own negative prompt, then the slots: commas between, no word said twice."""
+    pieces = [Piece((prompt,))]
+    said = {part.strip().casefold() for part in prompt.split(",")} - {""}
+    for slot, weights in pairs:
+        if slot.side == "positive":
+            continue
+        piece = Piece(slot.choices, weights)
+        word = slot.choices[piece.shown]
+        if not word or word.casefold() in said:
+            continue
+        if said:
+            choices = tuple(f", {choice}" if choice else "" for choice in slot.choices)
+            piece = Piece(choices, weights)
+        pieces.append(piece)
+        said.add(word.casefold())
+    return tuple(pieces)
+
+
+class Layout(NamedTuple):
+    """Where the tokens of a mixture stand.
+
+    Attributes:
+        ids: of the shown choices, without start, end and padding.
+        mixed: for each weighted piece its first place in `ids`, its number of places, its weights
+            (choices,), and the token ids of each choice.
+    """
+
+    ids: list[int]
+    mixed: list[tuple[int, int, torch.Tensor, list[list[int]]]]
+
+
+def lay_out(pieces: Sequence[Piece], tokens: Callable[[list[str]], list[list[int]]]) -> Layout:
+    """Give each piece its places; `tokens` maps texts to their token ids, nothing added."""
+    ids: list[int] = []
+    mixed = []
+    for piece in pieces:
+        rows = tokens(list(piece.choices))
+        shown = rows[piece.shown]
+        if piece.weights is not None and shown:
+            mixed.append((len(ids), len(shown), piece.weights, rows))
+        ids += shown
+    return Layout(ids, mixed)
+
+
+def mix_embeddings(
+    embedded: torch.Tensor, layout: Layout, table: torch.Tensor, blank: int, first: int = 1
+) -> torch.Tensor:
+    """Put the mixed words in their places; differentiable in the weights.
+
+    Args:
+        embedded: token embeddings (1, token, dim) of the shown choices.
+        layout: where the mixed words stand.
+        table: token embeddings (vocabulary, dim).
+        blank: id of the token that stands for an empty choice, the padding token.
+        first: the place in `embedded` of the layout's first token; 1 after a start token.
+
+    Returns:
+        embeddings (1, token, dim).
+    """
+    parts, end = [], 0
+    for start, places, weights, rows in layout.mixed:
+        words = torch.stack([_stretched(table[row or [blank]], places) for row in rows])
+        mean = torch.einsum("c,cpd->pd", weights.to(words), words)
+        parts += [embedded[:, end : first + start], mean[None]]
+        end = first + start + places
+    return torch.cat([*parts, embedded[:, end:]], dim=1)
+
+
+def _stretched(words: torch.Tensor, places: int) -> torch.Tensor:
+    """Embeddings (token, dim) averaged or repeated to (places, dim)."""
+    if len(words) == places:
+        return words
+    return F.adaptive_avg_pool1d(words.T[None], places)[0].T
