@@ -20,6 +20,7 @@ CARD = {
     },
     "judge": {"objects": 0.99, "mean": 0.98},
     "retrieval": {"toy": 0.9, "toy-heldout": 0.85},
+    "naming": {"toy": 0.7, "toy-heldout": 0.6},
     "vae_psnr": 31.25,
     "negative_prompt": {"blurry_without": 0.1, "blurry_with": 0.04},
     "rare_words": {"difference_object_right": [-0.3, -0.4, -0.2]},

@@ -42,6 +42,7 @@ def write_card(weights: Path, device: str) -> None:
         "two_objects": shares([v for v in plain if v["pair"]]),
         "judge": judge_accuracy(judge, device),
         "retrieval": {name: retrieval(clip) for name, clip in clips.items()},
+        "naming": {name: naming(clip) for name, clip in clips.items()},
         "vae_psnr": psnr(model),
         "negative_prompt": negative_effect([v for v in plain if v["prompt"] in third], blurred),
         "rare_words": rare_words(model, judge, clips["toy"]),
@@ -113,6 +114,24 @@ def retrieval(clip, rounds: int = 20, choices: int = 64) -> float:
         nearest = (images @ clip.text_features(texts).T).argmax(1).tolist()
         # Few single things are held out, so a scene may be drawn twice: either caption is right.
         hits += [parse(texts[i]) == parse(texts[k]) for i, k in enumerate(nearest)]
+    return float(np.mean(hits))
+
+
+def naming(clip) -> float:
+    """Share of clean pictures of one thing whose object CLIP names right, among all objects.
+
+    All else being said right: retrieval can be won by colours and backgrounds, this cannot.
+    """
+    rng, hits = np.random.default_rng(95), []
+    for name in OBJECTS:
+        for _ in range(20):
+            colour, background = str(rng.choice(COLOURS)), str(rng.choice(BACKGROUNDS))
+            scene = Scene((Thing(name, colour),), None, background)
+            words = (CONCEPTS["object"][other][0] for other in OBJECTS)
+            texts = [f"a {colour} {word} , {background}" for word in words]
+            image = clip.features(torch.from_numpy(render_batch([scene], rng)))
+            best = int((image @ clip.text_features(texts).T).argmax())
+            hits.append(OBJECTS[best] == name)
     return float(np.mean(hits))
 
 

@@ -1,7 +1,7 @@
 """Stage `clip`: two contrastive models of pictures and captions, in open_clip's own format.
 
-Half of each batch are twins of the other half with one attribute changed, so that colours, places
-and defects must be told apart, not only objects.
+Batches are families: a scene and twins of it with one attribute changed, in half of the families
+the object. Random batches can be told apart by colours and backgrounds, and teach no shapes.
 """
 
 import dataclasses
@@ -20,21 +20,16 @@ from dpodiff.toy.train.data import held_out, training_scenes
 from dpodiff.toy.train.fitting import Recipe, fit
 from dpodiff.toy.train.tokenizer import LENGTH
 
-# The one that solvers optimize is a small ResNet, the held-out one a small ViT of other width.
+# Small ResNets: they learn shapes from few pictures. The held-out one has other widths and depths.
 VISION = {
     "clip": {"layers": [1, 1, 1, 1], "width": 24, "image_size": 64, "head_width": 64},
-    "clip-heldout": {
-        "layers": 4,
-        "width": 128,
-        "head_width": 32,
-        "patch_size": 8,
-        "image_size": 64,
-    },
+    "clip-heldout": {"layers": [1, 2, 1, 1], "width": 16, "image_size": 64, "head_width": 64},
 }
 TEXT = {
     "clip": {"width": 128, "heads": 4, "layers": 4},
     "clip-heldout": {"width": 96, "heads": 3, "layers": 3},
 }
+TWINS = 3  # of each scene
 TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
 
 
@@ -71,7 +66,7 @@ def train_clip(name: str, out: Path, tokenizer: Path, folder: Path, device: str,
     tokenize = open_clip.get_tokenizer(f"local-dir:{out}")
 
     def loss(step, rng, generator):
-        scenes = with_twins(training_scenes(recipe.batch // 2, rng), rng)
+        scenes = with_twins(training_scenes(recipe.batch // (1 + TWINS), rng), rng)
         texts = [_described(scene, rng) for scene in scenes]
         images = torch.from_numpy(render_batch(scenes, rng))
         images = (2 * augment(images, generator) - 1).to(device)
@@ -87,12 +82,16 @@ def save_clip(state: dict[str, torch.Tensor], out: Path) -> None:
     save_file(half, out / "open_clip_model.safetensors")
 
 
-def with_twins(scenes: list[Scene], rng: np.random.Generator) -> list[Scene]:
-    """Each scene, then a twin of each that differs in one attribute and is not held out."""
+def with_twins(scenes: list[Scene], rng: np.random.Generator, count: int = TWINS) -> list[Scene]:
+    """The scenes, then up to `count` twins of each that all differ from it in the same attribute.
+
+    Twins that are held out or already there are left out.
+    """
     twins = []
     for scene in scenes:
-        twin = _twin(scene, rng)
-        twins.append(scene if held_out(twin) else twin)
+        kind = _kind(scene, rng)
+        family = dict.fromkeys(_twin(scene, kind, rng) for _ in range(count))
+        twins += [twin for twin in family if twin != scene and not held_out(twin)]
     return scenes + twins
 
 
@@ -112,13 +111,19 @@ def _described(scene: Scene, rng: np.random.Generator) -> str:
     return caption(stated(scene, rng), STYLES[int(rng.integers(3))], rng)
 
 
-def _twin(scene: Scene, rng: np.random.Generator) -> Scene:
+def _kind(scene: Scene, rng: np.random.Generator) -> str:
+    """What the twins of a scene differ in."""
+    if rng.random() < 0.5:
+        return "object"
+    kinds = ["colour", "size", "background", "defect"] + ["pair"] * 3 * (len(scene.things) > 1)
+    return kinds[int(rng.integers(len(kinds)))]
+
+
+def _twin(scene: Scene, kind: str, rng: np.random.Generator) -> Scene:
     def other(options, value):
         rest = [option for option in options if option != value]
         return rest[int(rng.integers(len(rest)))]
 
-    kinds = ["object", "colour", "size", "background", "defect"]
-    kind = kinds[int(rng.integers(5))] if len(scene.things) == 1 or rng.random() < 0.6 else "pair"
     if kind == "background":
         return dataclasses.replace(scene, background=other(BACKGROUNDS, scene.background))
     if kind == "defect":
@@ -128,9 +133,11 @@ def _twin(scene: Scene, rng: np.random.Generator) -> Scene:
             return dataclasses.replace(scene, relation=other(RELATIONS, scene.relation))
         return dataclasses.replace(scene, things=scene.things[::-1])
     options = {"object": OBJECTS, "colour": COLOURS, "size": SIZES}[kind]
-    first, *rest = scene.things
-    first = dataclasses.replace(first, **{kind: other(options, getattr(first, kind))})
-    return dataclasses.replace(scene, things=(first, *rest))
+    things = list(scene.things)
+    which = int(rng.integers(len(things)))
+    changed = other(options, getattr(things[which], kind))
+    things[which] = dataclasses.replace(things[which], **{kind: changed})
+    return dataclasses.replace(scene, things=tuple(things))
 
 
 def _contrastive(model, images: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
