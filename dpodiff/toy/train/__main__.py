@@ -21,8 +21,8 @@ STAGES = ("tokenizer", "vae", "clip", "judge", "diffusion", "prompts", "card")
 
 RECIPES = {
     "vae": Recipe(steps=5500, batch=16, lr=1.5e-3),
-    "clip": Recipe(steps=2000, batch=96, weight_decay=0.05),
-    "clip-heldout": Recipe(steps=1400, batch=96, weight_decay=0.05, seed=1),
+    "clip": Recipe(steps=2500, batch=96, weight_decay=0.05),
+    "clip-heldout": Recipe(steps=2000, batch=96, weight_decay=0.05, seed=1),
     "judge": Recipe(steps=1200, batch=64, seed=2),
     "diffusion": Recipe(
         steps=10_000, batch=32, shards=2, ema=0.999, decay_share=0.125, slow="text_encoder"

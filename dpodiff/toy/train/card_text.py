@@ -87,7 +87,8 @@ training; the prompt sets are drawn from these.
 **Recipe.** `python -m dpodiff.toy.train`, seeded; fp32 training on two CPU cores, weights stored
 as fp16. The denoiser in place was trained in two stretches: 5600 steps of 32 pictures, of which
 only the last 1700 gave cells with things their higher weight, then steps of 64 as the recipe has
-them now, up to its count. The CLIP in place saw families of twins in its last 800 steps only.
+them now, up to its count. Both CLIPs saw families of twins and captions of the object alone in the
+last part of their training only.
 
 **Measured** on the 300 held-out prompts x {seeds} seeds, {steps} steps, guidance {guidance}, by the
 judge:

@@ -1,7 +1,8 @@
 """Stage `clip`: two contrastive models of pictures and captions, in open_clip's own format.
 
 Batches are families: a scene and twins of it with one attribute changed, in half of the families
-the object. Random batches can be told apart by colours and backgrounds, and teach no shapes.
+the object: random batches can be told apart by colours and backgrounds, and teach no shapes. For
+the same reason every picture is also matched with captions that say an object and nothing else.
 """
 
 import dataclasses
@@ -15,7 +16,17 @@ from safetensors.torch import save_file
 
 from dpodiff.toy.captions import STYLES, caption, stated, training_caption
 from dpodiff.toy.render import render_batch
-from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, RELATIONS, SIZES, Scene
+from dpodiff.toy.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    DEFECTS,
+    OBJECTS,
+    RELATIONS,
+    SIZES,
+    Scene,
+    Thing,
+    pick,
+)
 from dpodiff.toy.train.data import held_out, training_scenes
 from dpodiff.toy.train.fitting import Recipe, fit
 from dpodiff.toy.train.tokenizer import LENGTH
@@ -70,7 +81,11 @@ def train_clip(name: str, out: Path, tokenizer: Path, folder: Path, device: str,
         texts = [_described(scene, rng) for scene in scenes]
         images = torch.from_numpy(render_batch(scenes, rng))
         images = (2 * augment(images, generator) - 1).to(device)
-        return _contrastive(model, images, tokenize(texts).to(device))
+        image = model.encode_image(images, normalize=True)
+        names = [caption(Scene((Thing(name),)), pick(rng, STYLES), rng) for name in OBJECTS]
+        shown = torch.tensor([[_share(scene, name) for name in OBJECTS] for scene in scenes])
+        described = _contrastive(model, image, tokenize(texts).to(device))
+        return described + _named(model, image, tokenize(names).to(device), shown.to(device))
 
     fit(name, model, loss, recipe, folder)
     save_clip(model.state_dict(), out)
@@ -140,8 +155,20 @@ def _twin(scene: Scene, kind: str, rng: np.random.Generator) -> Scene:
     return dataclasses.replace(scene, things=tuple(things))
 
 
-def _contrastive(model, images: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    image = model.encode_image(images, normalize=True)
+def _share(scene: Scene, name: str) -> float:
+    """How much of a scene's things an object is: 0, a half or 1."""
+    return sum(thing.object == name for thing in scene.things) / len(scene.things)
+
+
+def _named(model, image: torch.Tensor, tokens: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of which of the named objects a picture shows, as CLIP would choose them."""
+    text = model.encode_text(tokens, normalize=True)
+    logits = model.logit_scale.clamp(max=4.6).exp() * image @ text.T
+    return torch.nn.functional.cross_entropy(logits, shown)
+
+
+def _contrastive(model, image: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """The loss of CLIP (Radford et al., 2021) on unit vectors of pictures and their captions."""
     text = model.encode_text(tokens, normalize=True)
     logits = model.logit_scale.clamp(max=4.6).exp() * image @ text.T
     # Captions that agree to the letter are the same target.
