@@ -75,7 +75,7 @@ class Checkpointed:
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         rollout = {"steps": steps, "guidance": guidance, "predict": _checkpointed}
         latents = sample(model, noise, positive, negative, **rollout)
-        return checkpoint(model.decode, latents, use_reentrant=False)
+        return _again(model.decode, latents)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,12 @@ def _skipping(model, x, positive, negative, kept: set[int], steps: int, guidance
 
 
 def _checkpointed(model, x, t, positive, negative, guidance):
-    return checkpoint(guided, model, x, t, positive, negative, guidance, use_reentrant=False)
+    return _again(guided, model, x, t, positive, negative, guidance)
+
+
+def _again(function, *arguments):
+    """Call a function whose graph is made again on the way back; nothing in it is random."""
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
 
 
 def _input_detached(model, x, t, positive, negative, guidance):

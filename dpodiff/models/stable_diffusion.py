@@ -4,9 +4,9 @@ The parts are loaded one by one: the stock pipeline would bring a safety checker
 allows no gradient. What they compute together is the same, as the tests hold against the pipeline.
 """
 
-import contextlib
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging
 
 from dpodiff.mixture import Piece, lay_out, mix_embeddings
 from dpodiff.models.base import Model, PromptError
+from dpodiff.progress import hidden_bars
 from dpodiff.text_cache import TextCache
 
 
@@ -88,8 +88,7 @@ class StableDiffusion(Model):
         def part(kind: type, subfolder: str, **dtypes: torch.dtype) -> nn.Module:
             return kind.from_pretrained(folder, subfolder=subfolder, use_safetensors=True, **dtypes)
 
-        # A download should show its progress; opening local files need not.
-        with _hidden_bars() if Path(folder).is_dir() else contextlib.nullcontext():
+        with hidden_bars(Path(folder).is_dir()):
             return cls(
                 CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer"),
                 part(CLIPTextModel, "text_encoder", dtype=dtype),
@@ -160,7 +159,7 @@ class StableDiffusion(Model):
         trained = self.schedule.config.num_train_timesteps
         if not 1 <= steps <= trained:
             raise ValueError(f"steps must be 1 to {trained}, not {steps}")
-        scheduler = DDIMScheduler.from_config(self.schedule.config)
+        scheduler = copy.copy(self.schedule)  # what a rollout sets, it sets on the copy
         scheduler.set_timesteps(steps)
         return scheduler
 
@@ -206,15 +205,3 @@ def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
     """
     module.eval().requires_grad_(False)
     return module.to(device=device, memory_format=torch.channels_last)
-
-
-@contextlib.contextmanager
-def _hidden_bars() -> Iterator[None]:
-    """Hides the bars of transformers: in a notebook they are widgets a static page cannot show."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

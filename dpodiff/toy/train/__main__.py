@@ -25,7 +25,7 @@ RECIPES = {
     "clip-heldout": Recipe(steps=2000, batch=96, weight_decay=0.05, seed=1),
     "judge": Recipe(steps=1200, batch=64, seed=2),
     "diffusion": Recipe(
-        steps=10_000, batch=32, shards=2, ema=0.999, decay_share=0.125, slow="text_encoder"
+        steps=9_700, batch=32, shards=2, ema=0.999, decay_share=0.065, slow="text_encoder"
     ),
 }
 POOL = 40_000  # pictures encoded for the diffusion stage

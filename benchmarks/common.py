@@ -1,0 +1,155 @@
+"""What the benchmarks share: timing in turns, the table with its goals, the stamp.
+
+Ways of doing a thing are timed in turns, A B C A B C ..., so that whatever slows the machine down
+slows all of them; numbers are medians, and ratios are of medians of the same run. `spread` is
+(slowest - fastest) / median of one way: two ways that differ by less are not told apart. Numbers
+are only worth keeping from a machine that does nothing else; the stamp says its load beforehand.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from dpodiff import Stamp
+
+Row = Mapping[str, Any]
+Key = TypeVar("Key")
+
+
+@dataclass
+class Timing:
+    """The seconds of each run of one way, and what the last of them returned."""
+
+    seconds: list[float]
+    result: Any = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        return (max(self.seconds) - min(self.seconds)) / self.median
+
+
+def in_turns(
+    ways: Mapping[Key, Callable[[], Callable[[], Any]]], repeats: int
+) -> dict[Key, Timing]:
+    """Time each way `repeats` times; a way prepares a run off the clock, and returns it."""
+    timings = {name: Timing([]) for name in ways}
+    for _ in range(repeats):
+        for name, prepare in ways.items():
+            run = prepare()
+            start = now()
+            timings[name].result = run()
+            timings[name].seconds.append(now() - start)
+    return timings
+
+
+def now() -> float:
+    """The time in seconds, once all that the GPU was asked for is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A number of this run, and the bound it should keep."""
+
+    what: str
+    value: float
+    bound: float
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+    def __str__(self) -> str:
+        side, verdict = "at least" if self.at_least else "at most", ("FAILS", "holds")[self.holds]
+        return f"{self.what}: {_text(self.value)} (goal: {side} {self.bound:g}): {verdict}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found: one row a way, and its goals."""
+
+    rows: Sequence[Row]
+    goals: Sequence[Goal]
+
+    def __str__(self) -> str:
+        return "\n".join([table(self.rows), "", *map(str, self.goals)])
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows of the same keys, one under the other: texts to the left, numbers to the right."""
+    cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    sides = [str.ljust if isinstance(value, str) else str.rjust for value in rows[0].values()]
+    lines = ["  ".join(s(c, w) for s, c, w in zip(sides, line, widths)) for line in cells]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return str(value)
+
+
+def main(
+    description: str,
+    measure: Callable[..., Report],
+    sizes: Mapping[str, Mapping[str, Any]],
+    repeats: int,
+) -> None:
+    """Read the command line, measure, print stamp and table, and write them if asked to.
+
+    Args:
+        description: of the benchmark, for --help.
+        measure: called with the settings of the size asked for, and with `repeats`.
+        sizes: settings by name, "toy" among them.
+        repeats: of each way, unless told otherwise.
+    """
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=style)
+    parser.add_argument(
+        "--size", choices=sizes, default="toy", help="small only shows that it runs"
+    )
+    parser.add_argument("--repeats", type=int, default=repeats, help="of each way")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    stamp, start = _stamp(sizes[options.size], options), time.monotonic()
+    print(_line(stamp), flush=True)
+    report = measure(**sizes[options.size], repeats=options.repeats)
+    stamp.seconds = time.monotonic() - start
+    print(f"\n{report}")
+    if options.out:
+        goals = [asdict(goal) | {"holds": goal.holds} for goal in report.goals]
+        found = {"stamp": asdict(stamp), "rows": report.rows, "goals": goals}
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _stamp(settings: Row, options: argparse.Namespace) -> Stamp:
+    load = round(os.getloadavg()[0], 1)
+    measured = {"size": options.size, "repeats": options.repeats, **settings}
+    machine = {"threads": torch.get_num_threads(), "load": load}
+    return Stamp.collect(measured | machine, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _line(stamp: Stamp) -> str:
+    run = stamp.parameters
+    versions = ", ".join(f"{name} {version}" for name, version in stamp.versions.items())
+    return (
+        f"size {run['size']}, {run['repeats']} repeats, commit {stamp.commit}, {stamp.time}\n"
+        f"{stamp.device}, threads: {run['threads']}, load {run['load']} before the start\n"
+        f"{versions}"
+    )
