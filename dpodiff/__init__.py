@@ -13,13 +13,22 @@ if TYPE_CHECKING:
     from dpodiff import models as models
     from dpodiff import plots as plots
     from dpodiff import solvers as solvers
+    from dpodiff.api import attack as attack
     from dpodiff.api import improve as improve
+    from dpodiff.black_box import BlackBox as BlackBox
+    from dpodiff.constraints import Similarity as Similarity
+    from dpodiff.constraints import load_encoder as load_encoder
     from dpodiff.evaluation import held_out as held_out
+    from dpodiff.evaluation import visual_distance as visual_distance
     from dpodiff.ledger import Budget as Budget
     from dpodiff.ledger import Cost as Cost
+    from dpodiff.lexicons import LLM as LLM
     from dpodiff.lexicons import Dictionary as Dictionary
     from dpodiff.lexicons import Lexicon as Lexicon
+    from dpodiff.lexicons import WordNet as WordNet
     from dpodiff.lexicons import antonym_space as antonym_space
+    from dpodiff.lexicons import describe as describe
+    from dpodiff.lexicons import extract_keywords as extract_keywords
     from dpodiff.lexicons import nplib_space as nplib_space
     from dpodiff.lexicons import synonym_space as synonym_space
     from dpodiff.losses import SphericalCLIP as SphericalCLIP
@@ -37,6 +46,9 @@ if TYPE_CHECKING:
     from dpodiff.space import Prompts as Prompts
     from dpodiff.space import Slot as Slot
     from dpodiff.space import Space as Space
+    from dpodiff.space_file import read_prompts as read_prompts
+    from dpodiff.space_file import read_spaces as read_spaces
+    from dpodiff.space_file import write_spaces as write_spaces
     from dpodiff.statistics import paired_bootstrap as paired_bootstrap
     from dpodiff.trace import Record as Record
     from dpodiff.trace import Result as Result
@@ -46,15 +58,28 @@ if TYPE_CHECKING:
 
 _MODULES = ("gradients", "lexicons", "losses", "models", "plots", "solvers")
 _HOMES = {
-    "api": ("improve",),
-    "lexicons": ("Dictionary", "Lexicon", "antonym_space", "nplib_space", "synonym_space"),
-    "evaluation": ("held_out",),
+    "api": ("attack", "improve"),
+    "black_box": ("BlackBox",),
+    "constraints": ("Similarity", "load_encoder"),
+    "lexicons": (
+        "LLM",
+        "Dictionary",
+        "Lexicon",
+        "WordNet",
+        "antonym_space",
+        "describe",
+        "extract_keywords",
+        "nplib_space",
+        "synonym_space",
+    ),
+    "evaluation": ("held_out", "visual_distance"),
     "losses": ("SphericalCLIP",),
     "models": ("Model", "PromptError", "load"),
     "ledger": ("Budget", "Cost"),
     "objective": ("Evaluation", "Objective"),
     "solvers": ("EPO", "RandomSearch", "Solver", "search"),
     "space": ("Candidate", "Prompts", "Slot", "Space"),
+    "space_file": ("read_prompts", "read_spaces", "write_spaces"),
     "records": ("Recorded",),
     "statistics": ("paired_bootstrap",),
     "trace": ("Record", "Result", "Stamp", "Trace"),

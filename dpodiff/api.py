@@ -1,38 +1,52 @@
-"""The front door: one call from a prompt to a better one.
+"""The front door: one call from a prompt to a better one, or to the worst that says the same.
 
     result = dpodiff.improve("a red ball on the sea", budget=40)
     print(result)
     dpodiff.plots.strip(result)
 
+    result = dpodiff.attack("a red ball on the sea", budget=40)
+
 It only checks its input and puts the parts together; each part can be had, and exchanged, alone.
 """
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from dpodiff.lexicons import antonym_space, nplib_space, synonym_space
+from dpodiff import solvers
+from dpodiff.lexicons import Lexicon, antonym_space, nplib_space, synonym_space
 from dpodiff.solvers import EPO, RandomSearch, Solver, search
 from dpodiff.space import Space
 from dpodiff.trace import Result, Trace
 
 if TYPE_CHECKING:
+    from dpodiff.black_box import BlackBox
+    from dpodiff.constraints import Encoder
     from dpodiff.models.base import Model
     from dpodiff.objective import Constraint, Loss, Task
     from dpodiff.solvers.loop import Callback
 
-SOLVERS: dict[str, type[Solver]] = {solver.name: solver for solver in (EPO, RandomSearch)}
+# Name -> (space, model, seed) -> solver as its class has it; `dpodiff.recipes` has other settings.
+SOLVERS: dict[str, Callable[[Space, "Model", int], Solver]] = {
+    "epo": lambda space, model, seed: EPO(space, seed=seed),
+    "random": lambda space, model, seed: RandomSearch(space, seed=seed),
+    "gpo": lambda space, model, seed: solvers.GPO(space, steps=model.steps, seed=seed),
+    "hpo": lambda space, model, seed: solvers.HPO(space, steps=model.steps, seed=seed),
+    "pez": lambda space, model, seed: solvers.PEZ(space, steps=model.steps, seed=seed),
+}
+LEXICONS = ("toy", "wordnet")
+SPACES = ("antonym", "nplib", "synonym")
 
 
 def improve(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | Model" = "toy",
+    model: "str | Model | BlackBox" = "toy",
     loss: "Loss | None" = None,
     space: str | Space = "antonym+nplib",
-    solver: str = "epo",
+    lexicon: str | Lexicon | None = None,
+    solver: str | Callable[..., Solver] = "epo",
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
@@ -49,16 +63,20 @@ def improve(
     Args:
         prompt: what the images should show.
         negative_prompt: what they should not show; the search adds to it.
-        model: a name for `dpodiff.load`, or a loaded model.
+        model: a name for `dpodiff.load`, a loaded model, or a `BlackBox`.
         loss: from images and prompts to losses; if not given, the spherical loss of the toy CLIP
             for the toy model, and of OpenAI's ViT-B/32 for any other.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
-            positive), several joined by "+", with the words of the toy world; or a `Space`.
-        solver: "epo" or "random".
+            positive), several joined by "+"; or a `Space`.
+        lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet" or any
+            `Lexicon`. If not given, the toy dictionary for the toy model, WordNet for any other.
+        solver: one of `SOLVERS`; or a callable that makes one, such as a class with some of its
+            settings bound by `functools.partial`, called with the space and `seed=`.
         budget: evaluations; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
-        task: "attack" searches for the worst wording instead.
+        task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
+            the meaning.
         locked: words of the prompt to be left alone.
         constraint: from a candidate's prompts to whether they are allowed.
         batch_size: images made at a time.
@@ -69,56 +87,136 @@ def improve(
     Raises:
         ValueError: if an argument is not among these, saying what would be right; `PromptError`,
             which is one, if the model cannot take the prompt.
+        ImportError, LookupError: if WordNet is needed and missing, saying how to get it.
     """
+    from dpodiff.ledger import Budget
     from dpodiff.models import load
-    from dpodiff.objective import Budget, Objective, Task
+    from dpodiff.objective import Objective
+
+    lexicon = _default_lexicon(model) if lexicon is None else lexicon
+    _check_settings(prompt, seeds, task, lexicon, solver)
+    limit = Budget(budget)
+    if isinstance(space, str):
+        space = _space(prompt, space, negative_prompt, lexicon, locked)
+    model = load(model) if isinstance(model, str) else model
+    model.check(prompt, negative_prompt)
+    _check_space(space, prompt, negative_prompt)
+    settings = {"task": task, "constraint": constraint, "batch_size": batch_size}
+    loss = default_loss(model) if loss is None else loss
+    objective = Objective(model, loss, space, range(seeds), **settings)
+    watch = {"trace": Trace(trace), "progress": progress, "callback": callback}
+    return search(_solver(solver, space, model, seed), objective, limit, **watch)
+
+
+def attack(
+    prompt: str,
+    *,
+    model: "str | Model | BlackBox" = "toy",
+    space: str | Space = "synonym",
+    similarity: float = 0.9,
+    encoder: "str | Encoder | None" = None,
+    **settings: Any,
+) -> Result:
+    """Search the wordings that still mean the prompt for the one whose images fit it worst.
+
+    Args:
+        prompt: what the images should show.
+        model: as in `improve`.
+        space: as in `improve`.
+        similarity: the lowest cosine of a candidate's positive prompt with the user's own.
+        encoder: what says so: a name for `dpodiff.constraints.load_encoder`, or a callable from
+            texts to vectors (n, dim). If not given, the toy CLIP's text encoder for the toy model,
+            and the paper's sentence-T5-base for any other. A threshold goes with its encoder.
+        settings: any other argument of `improve` but `task` and `constraint`.
+
+    Raises:
+        ValueError: as in `improve`, or if `similarity` is no cosine.
+        ImportError, OSError: if the encoder cannot be had, saying what else will do.
+    """
+    from dpodiff.constraints import SENTENCE_T5, Similarity, load_encoder
+
+    if encoder is None:
+        encoder = "toy" if _is_toy(model) else SENTENCE_T5
+    encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
+    constraint = Similarity(prompt, encoder, similarity)
+    kept = {"model": model, "space": space, "task": "attack", "constraint": constraint}
+    return improve(prompt, **settings, **kept)
+
+
+def default_loss(model: "Model | BlackBox") -> "Loss":
+    from dpodiff.losses import SphericalCLIP
+
+    if _is_toy(model):
+        return SphericalCLIP("toy", device=model.device)
+    return SphericalCLIP("ViT-B-32-quickgelu", "openai", device=model.device)
+
+
+def _is_toy(model: "str | Model | BlackBox") -> bool:
+    return (model if isinstance(model, str) else model.name) == "toy"
+
+
+def _default_lexicon(model: "str | Model | BlackBox") -> str:
+    return "toy" if _is_toy(model) else "wordnet"
+
+
+def _solver(
+    solver: str | Callable[..., Solver], space: Space, model: "Model | BlackBox", seed: int
+) -> Solver:
+    if callable(solver):
+        return solver(space, seed=seed)
+    return SOLVERS[solver](space, model, seed)
+
+
+def _space(
+    prompt: str,
+    names: str,
+    negative_prompt: str,
+    lexicon: str | Lexicon,
+    locked: Sequence[str],
+) -> Space:
+    """The sum of the spaces named in "antonym+nplib"."""
+    from dpodiff.toy.words import NPLIB
+
+    space = Space(prompt, (), negative_prompt)
+    for name in dict.fromkeys(name.strip() for name in names.split("+")):
+        _check_known("space", name, SPACES)
+        if name == "nplib":
+            space += nplib_space(prompt, NPLIB, negative_prompt=negative_prompt)
+            continue
+        lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
+        build = antonym_space if name == "antonym" else synonym_space
+        space += build(prompt, lexicon, negative_prompt=negative_prompt, locked=locked)
+    return space
+
+
+def _lexicon(name: str) -> Lexicon:
+    if name == "toy":
+        from dpodiff.toy.words import toy_lexicon
+
+        return toy_lexicon()
+    from dpodiff.lexicons.wordnet import WordNet
+
+    return WordNet()
+
+
+def _check_settings(
+    prompt: str,
+    seeds: int,
+    task: str,
+    lexicon: str | Lexicon,
+    solver: str | Callable[..., Solver],
+) -> None:
+    from dpodiff.objective import Task
 
     if not prompt.strip():
         raise ValueError("the prompt is empty: say what the image should show")
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, not {seeds}: a candidate needs an image")
-    _check_known("solver", solver, SOLVERS)
     _check_known("task", task, get_args(Task))
-    limit = Budget(budget)
-    if isinstance(space, str):
-        space = _space(prompt, space, negative_prompt, locked)
-    model = load(model) if isinstance(model, str) else model
-    model.check(prompt, negative_prompt)
-    _check_space(space, prompt, negative_prompt)
-    objective = Objective(
-        model,
-        default_loss(model) if loss is None else loss,
-        space,
-        range(seeds),
-        task=task,
-        constraint=constraint,
-        batch_size=batch_size,
-    )
-    return search(
-        SOLVERS[solver](space, seed=seed),
-        objective,
-        limit,
-        trace=Trace(trace),
-        progress=progress,
-        callback=callback,
-    )
-
-
-def _space(prompt: str, names: str, negative_prompt: str, locked: Sequence[str]) -> Space:
-    """The sum of the spaces named in "antonym+nplib", with the words of the toy world."""
-    from dpodiff.toy.words import NPLIB, toy_lexicon
-
-    lexicon = toy_lexicon()
-    builders = {
-        "antonym": partial(antonym_space, lexicon=lexicon, locked=locked),
-        "nplib": partial(nplib_space, words=NPLIB),
-        "synonym": partial(synonym_space, lexicon=lexicon, locked=locked),
-    }
-    space = Space(prompt, (), negative_prompt)
-    for name in dict.fromkeys(name.strip() for name in names.split("+")):
-        _check_known("space", name, builders)
-        space += builders[name](prompt, negative_prompt=negative_prompt)
-    return space
+    if isinstance(lexicon, str):
+        _check_known("lexicon", lexicon, LEXICONS)
+    if not callable(solver):
+        _check_known("solver", solver, SOLVERS)
 
 
 def _check_space(space: Space, prompt: str, negative_prompt: str) -> None:
@@ -134,11 +232,3 @@ def _check_space(space: Space, prompt: str, negative_prompt: str) -> None:
 def _check_known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
         raise ValueError(f"unknown {what} {name!r}; choose from {', '.join(known)}")
-
-
-def default_loss(model: "Model") -> "Loss":
-    from dpodiff.losses import SphericalCLIP
-
-    if model.name == "toy":
-        return SphericalCLIP("toy", device=model.device)
-    return SphericalCLIP("ViT-B-32-quickgelu", "openai", device=model.device)

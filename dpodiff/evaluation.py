@@ -1,7 +1,8 @@
 """Whether a gain is real: unseen seeds, held-out losses, and a judge that took no part.
 
 A search lowers the number it was given. `held_out` measures the same two prompts, before and after,
-by what the search never saw.
+by what the search never saw. For an attack two more questions count: how much of the meaning is
+left in the words, and how far the pictures have moved.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from dpodiff.constraints import Encoder
+    from dpodiff.losses import SphericalCLIP
     from dpodiff.objective import Loss
     from dpodiff.toy.judge import Judge
 
@@ -24,6 +27,9 @@ def held_out(
     seeds: Iterable[int],
     losses: Mapping[str, "Loss"],
     judge: "Judge | None" = None,
+    *,
+    encoder: "Encoder | None" = None,
+    clip: "SphericalCLIP | None" = None,
 ) -> "pd.DataFrame":
     """The user's own prompt and the one found, on other seeds; outside the search's ledger.
 
@@ -33,6 +39,10 @@ def held_out(
         losses: from images and prompts to losses, by name; each sees the same pictures.
         judge: of the toy world. It adds the share of pictures with all that the prompt asks for
             ("judge, all as asked", more is better) and of those without a defect ("judge, clean").
+        encoder: from n texts to vectors (n, dim). It adds the cosine of the positive prompt with
+            the user's own ("similarity", 1 before).
+        clip: adds the mean `visual_distance` to the user's own pictures ("visual distance", 0
+            before).
 
     Returns:
         One row a measure, with columns "before", "after" and "difference".
@@ -45,13 +55,44 @@ def held_out(
     objective, seeds = result.objective, list(seeds)
     if seen := sorted(set(seeds) & set(objective.seeds)):
         raise ValueError(f"seed {seen[0]} was used by the search, so it tells nothing new")
-    columns = {
-        "before": objective.images(objective.space.identity, seeds),
-        "after": objective.images(result.candidate, seeds),
-    }
+    candidates = {"before": objective.space.identity, "after": result.candidate}
+    images = {column: objective.images(c, seeds) for column, c in candidates.items()}
     prompt = objective.space.prompt
-    table = pd.DataFrame({k: _measures(v, prompt, losses, judge) for k, v in columns.items()})
+    rows = {column: _measures(images[column], prompt, losses, judge) for column in images}
+    if encoder is not None:
+        rows["before"]["similarity"] = 1.0
+        rows["after"]["similarity"] = _similarity(result, encoder)
+    if clip is not None:
+        for column, row in rows.items():
+            distances = visual_distance(images["before"], images[column], clip)
+            row["visual distance"] = float(distances.mean())
+    table = pd.DataFrame(rows)
     return table.assign(difference=table["after"] - table["before"]).rename_axis("measure")
+
+
+def visual_distance(
+    before: "torch.Tensor", after: "torch.Tensor", clip: "SphericalCLIP"
+) -> "torch.Tensor":
+    """1 - cosine of CLIP's features of two batches of pictures, one by one.
+
+    From 0 to 2. Pictures of one prompt with different seeds are not at 0 either; how far they are
+    from each other says which distances are large.
+
+    Args:
+        before, after: images (batch, 3, height, width) in [0, 1].
+        clip: whose features are compared; the loss of a search is not a neutral one.
+
+    Returns:
+        distances (batch,).
+    """
+    apart = clip.features(before) - clip.features(after)
+    return apart.square().sum(dim=-1) / 2  # 1 - cosine of unit vectors, and 0 for equal ones
+
+
+def _similarity(result: Result, encoder: "Encoder") -> float:
+    from dpodiff.constraints import Similarity
+
+    return Similarity(result.objective.space.prompt, encoder).similarity(result.prompts.positive)
 
 
 def _measures(

@@ -27,6 +27,7 @@ from dpodiff.queries import Slope
 from dpodiff.space import Candidate, Prompts, Space
 
 if TYPE_CHECKING:
+    from dpodiff.black_box import BlackBox
     from dpodiff.gradients import Estimator
 
 # Images (batch, 3, height, width) in [0, 1] and their prompts -> (batch,), to be minimized.
@@ -79,7 +80,7 @@ class Objective:
 
     def __init__(
         self,
-        model: Model,
+        model: "Model | BlackBox",
         loss: Loss,
         space: Space,
         seeds: Iterable[int],

@@ -1,12 +1,15 @@
 """Recorded experiments: long runs of the book, kept with what is needed to trust them.
 
 A record is a folder with `stamp.json` (parameters, commit, device, versions, seconds), `table.csv`
-(one row a prompt, solver and measure, before and after) and the traces of its searches.
+(one row a search and measure, before and after) and the searches themselves: whole traces, or
+`curves.csv`, what was the best so far at what cost.
+
+Claims are about prompts, so searches of one prompt with several seeds are averaged first.
 """
 
 import json
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +31,16 @@ class Recorded:
     Attributes:
         name: of its folder.
         stamp: where its numbers come from.
-        table: columns "prompt", "solver", "measure", "before", "after".
+        table: columns "prompt", "solver", "measure", "before", "after"; with several searches a
+            prompt and solver, "search_seed" too.
+        curves: columns "prompt", "solver", "search_seed", "spent" and "best", a row an improvement;
+            None if the record has traces instead.
     """
 
     name: str
     stamp: Stamp
     table: "pd.DataFrame"
+    curves: "pd.DataFrame | None" = None
 
     @classmethod
     def load(cls, name: str, folder: Path = RESULTS) -> "Recorded":
@@ -50,7 +57,25 @@ class Recorded:
             raise FileNotFoundError(
                 f"no finished record {name!r} in {folder}; there are: {', '.join(known) or 'none'}"
             )
-        return cls(name, Stamp(**json.loads(stamp.read_text())), pd.read_csv(table))
+        curves = folder / name / "curves.csv"
+        return cls(
+            name,
+            Stamp(**json.loads(stamp.read_text())),
+            pd.read_csv(table),
+            pd.read_csv(curves) if curves.is_file() else None,
+        )
+
+    def of(self, *solvers: str) -> "Recorded":
+        """The part of the record that is about these solvers.
+
+        Raises:
+            ValueError: if one was not recorded, naming those that were.
+        """
+        known = list(self.table["solver"].unique())
+        if missing := [solver for solver in solvers if solver not in known]:
+            raise ValueError(f"{self.name} has no {missing[0]!r}; it has {', '.join(known)}")
+        kept = (f if f is None else f[f["solver"].isin(solvers)] for f in (self.table, self.curves))
+        return replace(self, **dict(zip(("table", "curves"), kept)))
 
     def stamp_text(self) -> str:
         """Where, when and how it was recorded, in a few lines."""
@@ -59,6 +84,11 @@ class Recorded:
         settings = ", ".join(f"{k} = {v}" for k, v in stamp.parameters.items())
         first = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}, {commit}."
         return "\n".join(textwrap.fill(line, WIDTH) for line in (first, settings, versions))
+
+    def per_prompt(self) -> "pd.DataFrame":
+        """Mean before and after of each solver, measure and prompt."""
+        keys = ["solver", "measure", "prompt"]
+        return self.table.groupby(keys, sort=False)[["before", "after"]].mean().reset_index()
 
     def differences(self) -> "pd.DataFrame":
         """Mean of after - before over prompts, with a paired 95% interval a solver and measure."""
@@ -73,7 +103,9 @@ class Recorded:
                 **paired_bootstrap(group["after"] - group["before"])._asdict(),
                 "prompts": len(group),
             }
-            for (solver, measure), group in self.table.groupby(["solver", "measure"], sort=False)
+            for (solver, measure), group in self.per_prompt().groupby(
+                ["solver", "measure"], sort=False
+            )
         }
         return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -81,19 +113,44 @@ class Recorded:
         """Mean over prompts of what `first` reached minus what `second` did, a measure a row."""
         import pandas as pd
 
-        after = self.table.pivot(index=["measure", "prompt"], columns="solver", values="after")
-        difference = (after[first] - after[second]).groupby("measure", sort=False)
-        rows = {measure: paired_bootstrap(group)._asdict() for measure, group in difference}
+        after = self.per_prompt().pivot(
+            index=["measure", "prompt"], columns="solver", values="after"
+        )
+        difference = (after[first] - after[second]).dropna().groupby("measure", sort=False)
+        rows = {
+            measure: paired_bootstrap(group)._asdict() | {"prompts": len(group)}
+            for measure, group in difference
+        }
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def verdicts(self) -> list[str]:
         """Each claim "it gets better" with its interval: holds, fails, or rests on too little."""
-        lines = []
-        for name, row in self.differences().iterrows():
-            better = row["high"] < 0 if row["measure"].startswith("loss") else row["low"] > 0
-            interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-            verdict = "holds" if better else "FAILS"
-            if row["prompts"] < FEWEST:  # the bootstrap of a handful is far too narrow
-                verdict = f"OPEN (only {row['prompts']} prompts)"
-            lines.append(f"{verdict}  {name:32} {interval}")
-        return lines
+        return [
+            _verdict(name, row, row["prompts"], "lower" if _is_loss(row["measure"]) else "higher")
+            for name, row in self.differences().iterrows()
+        ]
+
+    def claim(self, text: str, first: str, second: str, measure: str, better: str) -> str:
+        """One claim on two solvers at equal cost, with its interval: holds, fails, or is open.
+
+        Args:
+            text: the claim in words.
+            first: the solver said to be better.
+            second: than this one.
+            measure: by what they reached of this.
+            better: "lower" or "higher".
+        """
+        row = self.contrast(first, second).loc[measure]
+        return _verdict(text, row, row["prompts"], better)
+
+
+def _is_loss(measure: str) -> bool:
+    return measure.startswith("loss")
+
+
+def _verdict(text: str, row: "pd.Series", prompts: float, better: str) -> str:
+    holds = row["high"] < 0 if better == "lower" else row["low"] > 0
+    verdict = "holds" if holds else "FAILS"
+    if prompts < FEWEST:  # the bootstrap of a handful is far too narrow
+        verdict = f"OPEN (only {prompts:.0f} prompts)"
+    return f"{verdict}  {text:32} {row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"

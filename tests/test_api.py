@@ -1,17 +1,40 @@
 import inspect
+from functools import partial
 
 import pytest
-from helpers import FakeModel, shade
+import torch
+from helpers import FakeModel, fake_shade, shade
+from PIL import Image
 
 import dpodiff
-from dpodiff import Slot, Space, Trace, improve
+from dpodiff import EPO, Dictionary, RandomSearch, Slot, Space, Trace, improve
+from dpodiff.api import SOLVERS, attack
+from dpodiff.black_box import BlackBox
 
 PROMPT = "a red ball on the sea"
+SETTINGS = {"loss": shade, "lexicon": "toy", "budget": 5, "progress": False}
+GEMS = Dictionary(synonyms={"red": ["ruby"], "ball": ["pearl"]}, antonyms={"red": ["green"]})
 
 
 def attempt(prompt=PROMPT, **settings):
-    settings = {"model": FakeModel(), "loss": shade, "budget": 5, "progress": False} | settings
-    return improve(prompt, **settings)
+    return improve(prompt, **{"model": FakeModel()} | SETTINGS | settings)
+
+
+def assault(prompt=PROMPT, **settings):
+    settings = {"model": FakeModel(), "encoder": sees_boats} | SETTINGS | settings
+    return attack(prompt, **settings)
+
+
+def sees_boats(texts):
+    """An encoder that tells apart only whether a prompt is about a boat."""
+    return torch.tensor([[1.0, float("boat" in text)] for text in texts])
+
+
+def told(name):
+    """A stand-in for the toy model, or for another, by name."""
+    model = FakeModel()
+    model.name = name
+    return model
 
 
 def test_a_prompt_is_improved_by_its_negative_prompt():
@@ -22,10 +45,77 @@ def test_a_prompt_is_improved_by_its_negative_prompt():
     assert result.cost.images == 24
 
 
-def test_an_attack_raises_the_loss():
+def test_the_worst_wording_is_the_task_of_an_attack():
     result = attempt(budget=12, space="synonym", task="attack")
     assert result.prompts.positive != PROMPT
     assert sum(result.losses) > sum(result.baseline_losses)
+
+
+def test_an_attack_raises_the_loss_with_other_words_for_the_same():
+    result = assault(budget=12)
+    assert {slot.side for slot in result.objective.space.slots} == {"positive"}
+    assert result.prompts.positive != PROMPT
+    assert sum(result.losses) > sum(result.baseline_losses)
+
+
+def test_an_attack_keeps_the_meaning():
+    slots = (Slot("red", ("red", "ruby")), Slot("ball", ("ball", "boat")))
+    result = assault(space=Space(PROMPT, slots), budget=10)
+    rejected = [record.positive for record in result.trace.records if not record.losses]
+    assert sorted(rejected) == ["a red boat on the sea", "a ruby boat on the sea"]
+    # At a cosine of 0.71 for boats, a lower demand lets them through.
+    result = assault(space=Space(PROMPT, slots), budget=10, similarity=0.7)
+    assert all(record.losses for record in result.trace.records)
+
+
+def test_an_attack_on_the_toy_model_asks_the_toy_encoder():
+    constraint = assault(model=told("toy"), encoder=None, budget=2).objective.constraint
+    assert constraint.threshold == 0.9
+    assert "SphericalCLIP('toy')" in repr(constraint)
+
+
+def test_an_attack_on_any_other_model_asks_the_encoder_of_the_paper(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "dpodiff.constraints.load_encoder", lambda name: asked.append(name) or sees_boats
+    )
+    assault(encoder=None, budget=2)
+    assault(encoder="minilm", budget=2)
+    assert asked == ["sentence-transformers/sentence-t5-base", "minilm"]
+
+
+def test_words_come_from_the_lexicon():
+    slots = attempt(lexicon=GEMS, space="antonym+synonym").objective.space.slots
+    assert [slot.choices for slot in slots] == [("", "green"), ("red", "ruby"), ("ball", "pearl")]
+
+
+def test_the_toy_model_has_the_toy_lexicon_and_any_other_wordnet(monkeypatch):
+    asked = []
+    monkeypatch.setattr("dpodiff.api._lexicon", lambda name: asked.append(name) or GEMS)
+    for model in (told("toy"), told("other")):
+        attempt(model=model, lexicon=None, space="antonym+synonym")
+    assert asked == ["toy", "wordnet"]
+
+
+def test_wordnet_is_a_lexicon_by_name(monkeypatch):
+    monkeypatch.setattr("dpodiff.lexicons.wordnet.WordNet", lambda: GEMS)
+    slots = attempt(lexicon="wordnet", space="synonym").objective.space.slots
+    assert [slot.text for slot in slots] == ["red", "ball"]
+
+
+def test_the_library_alone_needs_no_lexicon(monkeypatch):
+    monkeypatch.setattr("dpodiff.api._lexicon", None)
+    assert attempt(lexicon="wordnet", space="nplib").cost.evaluations == 5
+
+
+def test_a_black_box_takes_the_place_of_a_model():
+    def generate(prompt, negative_prompt, seed):
+        return Image.new("L", (2, 2), round(255 * fake_shade(prompt, negative_prompt, seed)))
+
+    box = attempt(model=BlackBox(generate, workers=2), seed=1)
+    fake = attempt(seed=1)
+    assert box.prompts == fake.prompts
+    assert box.losses == pytest.approx(fake.losses)
 
 
 def test_spaces_are_joined_by_name():
@@ -48,6 +138,30 @@ def test_a_space_of_ones_own():
     assert attempt(space=space).status == "exhausted"
 
 
+def test_a_solver_of_ones_own():
+    def backwards(space, seed):
+        solver = RandomSearch(space, seed=seed)
+        solver.name = "backwards"
+        return solver
+
+    for solver, name in ((backwards, "backwards"), (partial(EPO, parents=3), "epo")):
+        record = attempt(solver=solver, seed=7).trace.stamp.parameters["solver"]
+        assert (record["name"], record["seed"]) == (name, 7)
+    assert record["parents"] == 3
+
+
+def test_a_solver_in_the_table_is_known_by_its_name(monkeypatch):
+    made = []
+
+    def make(space, model, seed):
+        made.append((model.name, model.steps, seed))
+        return EPO(space, seed=seed)
+
+    monkeypatch.setitem(SOLVERS, "mine", make)
+    attempt(solver="mine", seed=3)
+    assert made == [("fake", 5, 3)]
+
+
 @pytest.mark.parametrize("solver", ["epo", "random"])
 def test_equal_seeds_give_equal_results(solver):
     first, second = (attempt(solver=solver, seed=3).trace.records for _ in range(2))
@@ -67,7 +181,8 @@ def test_a_trace_is_written(tmp_path):
         ({"seeds": 0}, "seeds must be at least 1, not 0"),
         ({"space": "antonyms"}, "unknown space 'antonyms'; choose from antonym, nplib, synonym"),
         ({"space": ""}, "unknown space ''"),
-        ({"solver": "sgd"}, "unknown solver 'sgd'; choose from epo, random"),
+        ({"solver": "sgd"}, "unknown solver 'sgd'; choose from epo, random, gpo, hpo, pez"),
+        ({"lexicon": "thesaurus"}, "unknown lexicon 'thesaurus'; choose from toy, wordnet"),
         ({"task": "worsen"}, "unknown task 'worsen'; choose from improve, attack"),
         ({"prompt": "an unspeakable ball"}, "unknown word 'unspeakable'"),
         ({"prompt": "the of", "space": "synonym"}, "nothing can change in 'the of'"),
@@ -79,6 +194,22 @@ def test_a_trace_is_written(tmp_path):
 def test_bad_input_is_refused_with_what_would_be_right(settings, message):
     with pytest.raises(ValueError, match=message):
         attempt(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prompt": " "}, "prompt is empty"),
+        ({"similarity": 1.5}, "from -1 to 1, not 1.5"),
+        ({"encoder": lambda texts: torch.zeros(2)}, "one finite vector a text"),
+        ({"solver": "sgd"}, "unknown solver 'sgd'"),
+    ],
+)
+def test_a_bad_attack_is_refused_before_any_image_is_made(settings, message):
+    model = FakeModel()
+    with pytest.raises(ValueError, match=message):
+        assault(model=model, **settings)
+    assert not model.batches
 
 
 def test_every_public_name_is_there():

@@ -1,11 +1,13 @@
 """held_out measures what the search did not."""
 
 import pytest
+import tiny
 import torch
 from helpers import FakeModel, fake_shade, negative_space, shade
 
 import dpodiff
-from dpodiff.evaluation import held_out
+from dpodiff import Slot, SphericalCLIP
+from dpodiff.evaluation import held_out, visual_distance
 from dpodiff.toy.judge import Judge
 
 PROMPT = "a red ball"
@@ -43,3 +45,46 @@ def test_adds_the_verdicts_of_a_judge(result):
     table = held_out(result, [100], {}, Judge().eval())
     assert list(table.index) == ["judge, all as asked", "judge, clean"]
     assert table[["before", "after"]].isin([0.0, 1.0]).all().all()
+
+
+def test_adds_what_is_left_of_the_meaning():
+    space = dpodiff.Space(PROMPT, (Slot("ball", ("ball", "boat", "box", "star", "tree")),))
+    result = dpodiff.improve(PROMPT, model=FakeModel(), loss=shade, space=space, progress=False)
+
+    def letters(texts):
+        return torch.tensor([[1.0, len(text) - len(PROMPT)] for text in texts])
+
+    table = held_out(result, [100], {}, encoder=letters)
+    moved = len(result.prompts.positive) - len(PROMPT)
+    assert list(table.index) == ["similarity"]
+    assert table.loc["similarity", "before"] == 1
+    assert table.loc["similarity", "after"] == pytest.approx((1 + moved**2) ** -0.5)
+
+
+class Flat:
+    """A CLIP whose features are the angle of a picture's mean."""
+
+    def features(self, images):
+        angles = images.mean(dim=(1, 2, 3))
+        return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
+def test_adds_how_far_the_pictures_moved(result):
+    table = held_out(result, [100, 101], {}, clip=Flat())
+    before, after = (
+        torch.tensor([fake_shade(*prompts, seed) for seed in (100, 101)])
+        for prompts in ((PROMPT, ""), result.prompts)
+    )
+    expected = (1 - (before - after).cos()).mean().item()
+    assert list(table.index) == ["visual distance"]
+    assert table.loc["visual distance", "before"] == 0
+    assert table.loc["visual distance", "after"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_visual_distance_is_one_minus_the_cosine_of_clips_features(tmp_path):
+    clip = SphericalCLIP(f"local-dir:{tiny.clip(tmp_path / 'clip')}", device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 3, 3, 16, 16, generator=generator)
+    expected = 1 - torch.cosine_similarity(clip.features(a), clip.features(b))
+    torch.testing.assert_close(visual_distance(a, b, clip), expected)
+    assert visual_distance(a, a, clip).tolist() == [0, 0, 0]

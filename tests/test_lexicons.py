@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpodiff import Dictionary, antonym_space, nplib_space, synonym_space
+from dpodiff import (
+    Dictionary,
+    Slot,
+    Space,
+    antonym_space,
+    describe,
+    extract_keywords,
+    nplib_space,
+    synonym_space,
+)
 
 LEXICON = Dictionary(
     synonyms={
@@ -10,6 +19,10 @@ LEXICON = Dictionary(
         "Left  of": ["to the left of"],
         "left": ["departed"],
         "ball": ["sphere"],
+        "red ball": ["apple"],
+        "coming": ["arriving"],
+        "coming out": ["emerging", "spilling forth"],
+        "with": ["having"],
     },
     antonyms={"plane": ["boat", "car"], "red": ["green"], "ball": ["ball"]},
 )
@@ -54,6 +67,19 @@ def test_at_most_five_different_synonyms():
     assert slot.choices == ("plane", "aircraft", "jet", "airplane", "airliner", "aeroplane")
 
 
+def test_the_number_of_alternatives_can_be_chosen():
+    (slot,) = synonym_space("plane", LEXICON, most=1).slots
+    assert slot.choices == ("plane", "aircraft")
+    assert antonym_space("plane", LEXICON, most=1).slots[0].choices == ("", "boat")
+
+
+def test_droppable_words_come_last_and_only_where_there_are_synonyms():
+    space = synonym_space("a ball over there", LEXICON, droppable=True)
+    assert [slot.choices for slot in space.slots] == [("ball", "sphere", "")]
+    assert space.decode(space.identity).positive == "a ball over there"
+    assert space.decode((2,)).positive == "a over there"
+
+
 def test_synonyms_take_over_a_capital():
     assert synonym_space("Ball", LEXICON).decode((1,)).positive == "Sphere"
 
@@ -81,9 +107,56 @@ def test_locked_words_are_left_alone():
 
 
 @pytest.mark.parametrize("word", ["boat", "ball plane", "", "!"])
-def test_locked_words_must_stand_in_the_prompt(word):
+def test_locked_words_and_key_words_must_stand_in_the_prompt(word):
     with pytest.raises(ValueError, match="locked word"):
         synonym_space("a plane, a ball", LEXICON, locked=[word])
+    with pytest.raises(ValueError, match="key word"):
+        antonym_space("a plane, a ball", LEXICON, keywords=[word])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "found"),
+    [
+        (None, ["with", "coming out", "red ball"]),
+        (["coming", "ball"], ["coming out", "ball"]),  # "out" is a function word, "red" is not
+        (["Coming Out", "red ball"], ["coming out", "red ball"]),
+        (["with"], ["with"]),
+        ([], []),
+    ],
+)
+def test_keyword_mode_gives_slots_to_key_words_alone(keywords, found):
+    assert texts(synonym_space("with coming out red ball", LEXICON, keywords=keywords)) == found
+
+
+def test_keyword_mode_with_locked_words():
+    space = antonym_space("a red plane", LEXICON, keywords=["red", "plane"], locked=["red"])
+    assert texts(space) == ["plane"]
+
+
+def test_key_words_are_those_that_a_picture_can_show():
+    prompt = "The plane flies through the air, with fumes coming out of The left wing below it"
+    words = "plane flies air fumes coming left wing below".split()
+    assert extract_keywords(prompt) == words
+    assert extract_keywords("of the") == []
+
+
+def test_a_space_in_words():
+    space = synonym_space("a left ball", LEXICON, droppable=True)
+    space += antonym_space("a left ball", Dictionary(antonyms={"left": ["right", "near"]}))
+    assert describe(space).splitlines() == [
+        "'a left ball': 3 slots, 3 x 3 x 3 = 27 candidates",
+        "  + left: departed | (dropped)",
+        "  + ball: sphere | (dropped)",
+        "  - left: right | near",
+    ]
+    assert describe(nplib_space("a ball", ["dark"], 1)).endswith("  - (library): dark")
+    assert describe(Space("a ball")) == "'a ball': 0 slots, 1 candidates"
+
+
+def test_a_large_space_in_words():
+    slots = [Slot("", ("", *"abcdefghi"), "negative")] * 12
+    assert "= 1,000,000 candidates" in describe(Space("x", tuple(slots[:6])))
+    assert "= about 10^12 candidates" in describe(Space("x", tuple(slots)))
 
 
 def test_library_words_are_dealt_in_order():
@@ -108,5 +181,18 @@ def test_library_slots_must_fit_the_words(slots):
 @given(st.text(st.sampled_from("ab '-,.!\n") | st.characters(), max_size=30))
 def test_identity_reproduces_any_prompt(prompt):
     lexicon = Dictionary(synonyms={"a": ["x"], "b a": ["y"]})
-    space = synonym_space(prompt, lexicon)
-    assert space.decode(space.identity).positive == prompt
+    for keywords in (None, extract_keywords(prompt)):
+        space = synonym_space(prompt, lexicon, keywords=keywords, droppable=True)
+        assert space.decode(space.identity).positive == prompt
+
+
+@given(st.text(st.sampled_from("ab of-.\n"), max_size=30), st.data())
+def test_slots_hold_key_words_and_no_locked_ones(prompt, data):
+    words = extract_keywords(prompt)
+    chosen = st.lists(st.sampled_from(words), max_size=3) if words else st.just([])
+    keywords, locked = data.draw(chosen), data.draw(chosen)
+    lexicon = Dictionary(synonyms={"a": ["x"], "b": ["y"], "b of a": ["z"], "of": ["w"]})
+    for slot in synonym_space(prompt, lexicon, keywords=keywords, locked=locked).slots:
+        held = set(extract_keywords(slot.text))
+        assert held & set(keywords) == held
+        assert not held & set(locked)

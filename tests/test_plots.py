@@ -2,11 +2,31 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import FakeModel, negative_space, shade
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dpodiff import EPO, Budget, Objective, RandomSearch, paired_bootstrap, search
-from dpodiff.plots import contact_sheet, convergence, intervals, slider, strip
+from dpodiff.plots import (
+    contact_sheet,
+    convergence,
+    distribution,
+    intervals,
+    learned,
+    lines,
+    population,
+    scatter,
+    slider,
+    strip,
+    triangle,
+)
+from dpodiff.space import Slot, Space
 
 AWKWARD = r"a $\frac{ball_ ^ \$ %s on $x_{2}$ {} & a very long prompt that has to go on for lines"
+
+
+WORDS = Space(
+    "a $red ball",
+    (Slot("$red", ("$red", "crimson"), start=2), Slot("", ("", "blurry", "dark"), "negative")),
+)
 
 
 def images(count, size=8):
@@ -96,6 +116,101 @@ def test_convergence_leaves_rejected_and_short_runs_in_place():
     assert ax.lines[1].get_ydata()[3:].tolist() == [short.records[3].best] * 6
 
 
+def test_runs_of_different_prompts_can_start_at_zero():
+    traces = [search_result(seed=seed).trace for seed in range(3)]
+    (ax,) = convergence({"random": traces}, relative=True).axes
+    gains = [[r.best - trace.records[0].best for r in trace.records] for trace in traces]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.median(gains, axis=0), atol=1e-12)
+
+
+def test_convergence_of_a_record_is_that_of_its_searches():
+    curves = pd.DataFrame(
+        [
+            {"solver": s, "prompt": p, "search_seed": 0, "spent": spent, "best": best + shift}
+            for s, shift in (("epo", 0.0), ("random", 1.0))
+            for p in "ab"
+            for spent, best in ((1, 3.0), (3, 2.0))
+        ]
+    )
+    (ax,) = convergence(curves).axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["epo (2)", "random (2)"]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[3, 3, 2], [4, 4, 3]]
+
+
+def test_lines_name_their_curves_and_band_some_of_them():
+    x = [1, 2, 3]
+    curves = {"loss": (x, [3, 2, 1]), "": (x, [1, 1, 1])}
+    bands = {"loss": ([2, 1, 0], [4, 3, 2])}
+    (ax,) = lines(curves, xlabel="cost", ylabel="value", bands=bands).axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss"]
+    assert (ax.get_xlabel(), ax.get_ylabel(), len(ax.collections)) == ("cost", "value", 1)
+
+
+def test_scatter_shows_every_point_beside_the_diagonal():
+    clouds = {"cold": ([1, 2], [2, 1]), "hot": ([3], [3])}
+    (ax,) = scatter(clouds, xlabel="x", ylabel="y", diagonal=True).axes
+    assert [len(cloud.get_offsets()) for cloud in ax.collections] == [2, 1]
+    assert ax.lines[0].get_slope() == 1
+
+
+def test_a_distribution_shows_every_word_and_its_probability():
+    shown = texts(distribution(WORDS, [[0.25, 0.75], [0.1, 0.2, 0.7]]))
+    for text in ("$red", "crimson", "blurry", "dark", "0.75", "0.70", "+ $red", "− library"):
+        assert text in shown
+
+
+def test_what_was_learned_is_one_plot_a_slot_titled_with_the_winner():
+    history = [[[0.9, 0.1], [0.8, 0.1, 0.1]], [[0.2, 0.8], [0.6, 0.3, 0.1]]]
+    figure = learned(WORDS, history)
+    assert {"+ $red: crimson", "− library: –"} <= set(texts(figure))
+    thick = max(figure.axes[0].lines, key=lambda line: line.get_linewidth())
+    np.testing.assert_allclose(thick.get_ydata(), [0.1, 0.8])
+
+
+def test_a_population_stands_with_its_best_on_top():
+    figure = population(WORDS, [(0, 0), (1, 2)], [0.9, 0.5], parents=1)
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0.500", "0.900"]
+    (top,) = [text for text in ax.texts if text.get_text() == "crimson"]
+    assert top.get_position()[1] < 1
+    assert ax.lines[0].get_ydata()[0] == 1
+
+
+def test_long_words_and_many_slots_stay_in_their_cells():
+    slots = [Slot(f"w{i}", ("", "underexposed" * 2), "negative") for i in range(12)]
+    figure = population(Space("a ball", slots), [(1,) * 12], [0.0])
+    FigureCanvasAgg(figure).draw()
+    (ax,) = figure.axes
+    cell = ax.get_window_extent().width / 12
+    assert all(0 < text.get_window_extent().width < cell for text in ax.texts)
+
+
+def test_triangles_put_sure_choices_in_their_corners():
+    figure = triangle(
+        {"cold": np.eye(3), "hot": np.ones((5, 3)) / 3}, ["a", "", "c"], np.ones(3) / 3
+    )
+    cold, hot = figure.axes
+    np.testing.assert_allclose(cold.collections[0].get_offsets()[:2], [[0, 0], [1, 0]])
+    np.testing.assert_allclose(
+        hot.collections[0].get_offsets(), hot.collections[1].get_offsets()[[0] * 5]
+    )
+    assert [text.get_text() for text in cold.texts] == ["a", "–", "c"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: distribution(WORDS, [[1.0, 0.0]]), "2 slots need as many rows, not 1"),
+        (lambda: distribution(WORDS, [[1.0], [1, 0, 0]]), "red.* needs 2 probabilities, not 1"),
+        (lambda: learned(WORDS, [[[1, 0], [1, 0]]]), "needs 3 probabilities, not 2"),
+        (lambda: population(WORDS, [(0, 0)], []), "1 candidates, but 0 values"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_words_are_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
 def test_intervals_draw_one_line_a_row():
     frame = pd.DataFrame(
         [paired_bootstrap([-0.3, -0.1, -0.2]), paired_bootstrap([0.1, -0.1, 0.3])],
@@ -118,6 +233,12 @@ def test_a_slider_holds_every_frame_and_escapes_its_labels():
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert 'max="1"' in page
+
+
+def test_a_slider_takes_figures_too():
+    frames = [distribution(WORDS, [[p, 1 - p], [1, 0, 0]]) for p in (0.0, 1.0)]
+    page = slider(frames, ["before", "after"])._repr_html_()
+    assert page.count("data:image/png;base64,") == 2
 
 
 def test_a_slider_needs_a_label_a_frame():

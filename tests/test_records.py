@@ -50,6 +50,38 @@ def test_contrast_pairs_two_solvers(folder):
     assert contrast.loc["loss, new seeds", "high"] < 0 < contrast.loc["judge, clean", "low"]
 
 
+def test_searches_of_one_prompt_are_averaged_before_the_interval(folder):
+    record = Recorded.load("some", folder)
+    twice = [record.table.assign(search_seed=seed) for seed in (0, 1)]
+    twice[1]["after"] += 0.2
+    both = replace(record, table=pd.concat(twice))
+    row = both.differences().loc["epo: loss, new seeds"]
+    assert row["prompts"] == 12
+    assert row["mean"] == pytest.approx(-0.055)
+
+
+def test_a_claim_on_two_solvers_holds_in_one_direction_only(folder):
+    record = Recorded.load("some", folder)
+    better = record.claim("evolution helps", "epo", "random", "loss, new seeds", "lower")
+    worse = record.claim("chance helps", "random", "epo", "loss, new seeds", "lower")
+    assert better.startswith("holds  evolution helps")
+    assert worse.startswith("FAILS  chance helps")
+
+
+def test_a_part_of_a_record_is_about_the_solvers_asked_for(folder):
+    record = Recorded.load("some", folder)
+    assert set(record.of("random").table["solver"]) == {"random"}
+    with pytest.raises(ValueError, match="no 'gpo'; it has epo, random"):
+        record.of("gpo")
+
+
+def test_curves_are_read_where_they_were_kept(folder):
+    assert Recorded.load("some", folder).curves is None
+    curve = pd.DataFrame({"prompt": ["p0"], "solver": ["epo"], "spent": [1.0], "best": [0.5]})
+    curve.to_csv(folder / "some" / "curves.csv", index=False)
+    assert Recorded.load("some", folder).curves["best"].tolist() == [0.5]
+
+
 def test_the_stamp_names_parameters_device_commit_and_seconds(folder):
     text = Recorded.load("some", folder).stamp_text()
     for part in ("Recorded", "12 s", "commit", "budget = 40", "python"):

@@ -33,7 +33,8 @@ from helpers import FakeModel, shade
 import dpodiff
 
 def make(prompt={PROMPT!r}, **settings):
-    settings = {{"model": FakeModel(), "loss": shade, "budget": 12, "seeds": 2}} | settings
+    settings = {{"lexicon": "toy", "budget": 12, "seeds": 2}} | settings
+    settings = {{"model": FakeModel(), "loss": shade}} | settings
     return dpodiff.panel(prompt, **settings)
 
 def status(panel):

@@ -5,7 +5,10 @@ questions. A word may be a phrase of several words ("left of"), in lower case wi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
+
+Kind = Literal["synonym", "antonym"]
+KINDS: tuple[Kind, ...] = ("synonym", "antonym")
 
 
 class Lexicon(Protocol):

@@ -4,8 +4,8 @@ The parts are loaded one by one: the stock pipeline would bring a safety checker
 allows no gradient. What they compute together is the same, as the tests hold against the pipeline.
 """
 
-import textwrap
 import copy
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -7,6 +7,7 @@ evaluation is spent twice.
 """
 
 import math
+from collections.abc import Callable
 
 from dpodiff.solvers.base import Solver
 from dpodiff.space import Candidate, Space
@@ -53,12 +54,16 @@ class EPO(Solver):
         """The missing part of the first population, then a generation of children."""
         usable = [candidate for candidate, value in self.values.items() if value < math.inf]
         if len(usable) < self.population:
-            return self._fresh([self._sample] * (self.population - len(usable)))
+            return self._fresh(self._newcomers(self.population - len(usable)))
         best = sorted(usable, key=self.values.__getitem__)[: self.parents]
         return self._fresh(
             [lambda: self._mutation(best)] * self.mutations
             + [lambda: self._crossover(best)] * self.crossovers
         )
+
+    def _newcomers(self, count: int) -> list[Callable[[], Candidate]]:
+        """Proposals for the first population; here from the whole space."""
+        return [self._sample] * count
 
     def _mutation(self, best: list[Candidate]) -> Candidate:
         parent = best[self._rng.integers(len(best))]

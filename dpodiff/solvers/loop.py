@@ -118,8 +118,9 @@ class _Run:
         objective = self.objective
         return {
             "model": objective.model.name,
-            "loss": getattr(objective.loss, "__qualname__", repr(objective.loss)),
+            "loss": _described(objective.loss),
             "task": objective.task,
+            "constraint": _described(objective.constraint),
             "seeds": list(objective.seeds),
             "batch_size": objective.batch_size,
             "budget": asdict(self.budget),
@@ -243,3 +244,7 @@ class _Run:
             trace=self.trace,
             objective=self.objective,
         )
+
+
+def _described(part: Any) -> str | None:
+    return None if part is None else getattr(part, "__qualname__", repr(part))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from dpodiff.models.toy import Toy
 from dpodiff.statistics import paired_bootstrap
 from dpodiff.toy.captions import STYLES, caption, parse, stated
 from dpodiff.toy.judge import Judge
@@ -22,7 +23,7 @@ from dpodiff.toy.words import CONCEPTS
 
 SEEDS = range(4)
 BATCH = 16
-STEPS, GUIDANCE = 25, 7.5
+STEPS, GUIDANCE = Toy.steps, Toy.guidance
 
 
 def write_card(weights: Path, device: str) -> None:

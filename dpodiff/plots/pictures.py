@@ -1,46 +1,27 @@
-"""The figures of the book: prompts before and after, convergence, contact sheets, intervals.
-
-Each function returns a matplotlib figure that shows itself in a notebook. None touches pyplot or
-any other global state. Prompts are printed as they are: a "$" in one is no formula.
-"""
+"""Pictures that a model made, in rows, on sheets, and frame by frame."""
 
 import base64
 import html
-import io
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from dpodiff.trace import Result, Trace
+from dpodiff.plots.base import FONT, BookFigure, no_frame
+from dpodiff.trace import Result
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
     Images = torch.Tensor | np.ndarray
 
-# Okabe and Ito (2008): told apart with every common colour blindness.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES = ("-", "--", "-.", ":")  # a second way to tell curves apart, in print
 CELL = 1.5  # inches an image
-FONT = 10  # points
 LINE = 0.2  # inches a line of text
 LETTERS = 13  # an inch of text
-
-
-class _Figure(Figure):
-    """A figure that a notebook shows without pyplot."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=120)
-        return buffer.getvalue()
 
 
 def strip(
@@ -68,7 +49,7 @@ def strip(
     width = CELL * max(len(before), 3)
     texts = [textwrap.fill(text, int(width * LETTERS)) for text in texts]
     heights = [CELL + LINE * (text.count("\n") + 2.5) for text in texts]
-    figure = _Figure(figsize=(width, sum(heights)), layout="constrained")
+    figure = BookFigure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=heights)
     for part, images, row, text in zip(
         parts, (before, after), losses or (None, None), texts, strict=True
@@ -103,62 +84,13 @@ def contact_sheet(
     rows = math.ceil(len(pixels) / columns)
     lines = max(title.count("\n") + bool(title) for title in titles)
     size = (CELL * columns, (CELL + LINE * lines) * rows)
-    figure = _Figure(figsize=size, layout="constrained")
+    figure = BookFigure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, image, title in zip(axes, pixels, titles, strict=False):
         _show(ax, image)
         ax.set_title(title, fontsize=FONT, parse_math=False)
     for ax in axes[len(pixels) :]:
         ax.set_axis_off()
-    return figure
-
-
-def convergence(traces: Mapping[str, Sequence[Trace]], *, ylabel: str = "best loss") -> Figure:
-    """Best value so far against evaluations: the median over runs, and the middle half of them.
-
-    A run that ended early keeps its last value.
-
-    Args:
-        traces: the runs of each method, by the name that the legend shows.
-        ylabel: what the value is; for attacks it is the negative of the loss.
-    """
-    figure = _Figure(figsize=(6, 3.8), layout="constrained")
-    ax = figure.subplots()
-    longest = max(int(t.records[-1].spent) for runs in traces.values() for t in runs)
-    evaluations = np.arange(1, longest + 1)
-    for index, (name, runs) in enumerate(traces.items()):
-        best = np.stack([_best_so_far(trace, evaluations) for trace in runs])
-        low, median, high = np.nanquantile(best, [0.25, 0.5, 0.75], axis=0)
-        colour = PALETTE[index % len(PALETTE)]
-        style = {"color": colour, "linestyle": LINES[index % len(LINES)]}
-        ax.step(evaluations, median, where="post", label=f"{name} ({len(runs)})", **style)
-        ax.fill_between(evaluations, low, high, color=colour, alpha=0.2, step="post", linewidth=0)
-    ax.set_xlabel("cost in evaluations", fontsize=FONT)
-    ax.set_ylabel(ylabel, fontsize=FONT)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(title="method (runs)", fontsize=FONT - 1, frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def intervals(frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - before") -> Figure:
-    """Mean differences with their confidence intervals, one a line, and where nothing changes.
-
-    Args:
-        frame: one row an interval, named by its index, with columns "mean", "low" and "high", as
-            `paired_bootstrap` gives them.
-        xlabel: what the differences are of.
-    """
-    figure = _Figure(figsize=(6, 1 + 0.4 * len(frame)), layout="constrained")
-    ax = figure.subplots()
-    rows = np.arange(len(frame))
-    errors = np.stack([frame["mean"] - frame["low"], frame["high"] - frame["mean"]])
-    ax.axvline(0, color="0.5", linewidth=1, linestyle="--")
-    ax.errorbar(frame["mean"], rows, xerr=errors, fmt="o", color=PALETTE[0], capsize=4)
-    ax.set_yticks(rows, [str(name) for name in frame.index], fontsize=FONT, parse_math=False)
-    ax.set_ylim(len(frame) - 0.5, -0.5)  # the first row on top
-    ax.set_xlabel(xlabel, fontsize=FONT)
-    ax.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -186,11 +118,11 @@ class Slider:
         )
 
 
-def slider(frames: Sequence["Images"], labels: Sequence[str], columns: int = 8) -> Slider:
-    """An animation that the reader moves: one row of images a frame.
+def slider(frames: Sequence["Images | Figure"], labels: Sequence[str], columns: int = 8) -> Slider:
+    """An animation that the reader moves: one row of images, or one figure, a frame.
 
     Args:
-        frames: of each frame, images (n, 3, height, width) in [0, 1].
+        frames: of each frame, images (n, 3, height, width) in [0, 1], or a figure of this module.
         labels: one a frame, shown under it.
         columns: images a row.
 
@@ -199,8 +131,8 @@ def slider(frames: Sequence["Images"], labels: Sequence[str], columns: int = 8) 
     """
     if len(frames) != len(labels):
         raise ValueError(f"{len(frames)} frames, but {len(labels)} labels")
-    pngs = [contact_sheet(images, columns=columns)._repr_png_() for images in frames]
-    return Slider(pngs, labels)
+    figures = (f if isinstance(f, Figure) else contact_sheet(f, columns=columns) for f in frames)
+    return Slider([figure._repr_png_() for figure in figures], labels)
 
 
 def _strip_of(result: Result) -> Figure:
@@ -220,14 +152,6 @@ def _described(when: str, positive: str, negative: str) -> str:
     return f"{when}: {positive}" + (f" | negative: {negative}" if negative else "")
 
 
-def _best_so_far(trace: Trace, evaluations: np.ndarray) -> np.ndarray:
-    """The best value known after each number of evaluations; NaN where it was not finite yet."""
-    paid = [record.spent for record in trace.records]
-    best = np.array([record.best for record in trace.records])
-    last = np.searchsorted(paid, evaluations, side="right") - 1  # the last record paid by then
-    return np.where((last >= 0) & np.isfinite(best[last]), best[last], np.nan)
-
-
 def _pixels(images: "Images") -> np.ndarray:
     """Images (n, 3, height, width) as matplotlib wants them: (n, height, width, 3)."""
     pixels = np.asarray(images, dtype=float)
@@ -238,6 +162,4 @@ def _pixels(images: "Images") -> np.ndarray:
 
 def _show(ax: Axes, image: np.ndarray) -> None:
     ax.imshow(image, interpolation="nearest")  # small images: crisp pixels, no smoothing
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
+    no_frame(ax)

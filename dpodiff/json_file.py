@@ -1,0 +1,42 @@
+"""JSON files: errors name the file, and a file is written whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: str | os.PathLike) -> tuple[dict[str, Any], list[str]]:
+    """The object that a JSON file holds, and the names that stand twice in it: the first counts.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: naming the file, if it holds no JSON, or anything but an object.
+    """
+    twice: list[str] = []
+
+    def first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                twice.append(name)
+            found.setdefault(name, value)
+        return found
+
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        data = json.loads(text, object_pairs_hook=first_of_each)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a JSON file: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path}: must hold an object {{...}}, not {str(data)[:40]!r}")
+    return data, twice
+
+
+def write_json(path: str | os.PathLike, data: Any) -> None:
+    """Write a JSON file so that a run which dies leaves the old file or the new one, not half."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(data, indent=2), encoding="ascii")
+    os.replace(part, path)

@@ -1,0 +1,28 @@
+"""The figures of the book: pictures, curves and intervals, words as a search believes in them.
+
+Each function returns a matplotlib figure that shows itself in a notebook, or a `Slider` of some.
+None touches pyplot or any other global state. Prompts are printed as they are: a "$" in one is no
+formula.
+"""
+
+from dpodiff.plots.base import LINES, PALETTE
+from dpodiff.plots.curves import convergence, intervals, lines, scatter
+from dpodiff.plots.pictures import Slider, contact_sheet, slider, strip
+from dpodiff.plots.words import distribution, learned, population, triangle
+
+__all__ = [
+    "LINES",
+    "PALETTE",
+    "Slider",
+    "contact_sheet",
+    "convergence",
+    "distribution",
+    "intervals",
+    "learned",
+    "lines",
+    "population",
+    "scatter",
+    "slider",
+    "strip",
+    "triangle",
+]

@@ -1,0 +1,161 @@
+"""Curves and intervals: how a search went, and what may be claimed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dpodiff.plots.base import FONT, PALETTE, BookFigure, open_frame, style
+from dpodiff.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CENT = 1e-9  # prices are sums of fractions
+
+Points = tuple[Sequence[float], Sequence[float]]  # x and y
+Bought = tuple[np.ndarray, np.ndarray]  # of a run: what had been spent, and the best value then
+
+
+def lines(
+    curves: Mapping[str, Points],
+    *,
+    xlabel: str,
+    ylabel: str,
+    markers: bool = False,
+    bands: Mapping[str, Points] | None = None,
+) -> Figure:
+    """Curves in one plot.
+
+    Args:
+        curves: x and y of each, by the name that the legend shows; "" is left out of it.
+        xlabel, ylabel: of the axes.
+        markers: whether to mark the points.
+        bands: lower and upper end of a band about some of the curves, by the same names.
+    """
+    figure = BookFigure(figsize=(6, 3.8), layout="constrained")
+    ax = figure.subplots()
+    for index, (name, (x, y)) in enumerate(curves.items()):
+        marker = "os^Dv"[index % 5] if markers else None
+        ax.plot(x, y, marker=marker, markersize=5, label=name or None, **style(index))
+        if name in (bands or {}):
+            colour = PALETTE[index % len(PALETTE)]
+            ax.fill_between(x, *bands[name], color=colour, alpha=0.2, linewidth=0)
+    ax.set_xlabel(xlabel, fontsize=FONT)
+    ax.set_ylabel(ylabel, fontsize=FONT)
+    if any(curves):
+        ax.legend(fontsize=FONT - 1, frameon=False)
+    open_frame(ax)
+    return figure
+
+
+def scatter(
+    clouds: Mapping[str, Points], *, xlabel: str, ylabel: str, diagonal: bool = False
+) -> Figure:
+    """Points in one plot.
+
+    Args:
+        clouds: x and y of each, by the name that the legend shows.
+        xlabel, ylabel: of the axes.
+        diagonal: whether to draw the line on which x and y are equal.
+    """
+    figure = BookFigure(figsize=(4.6, 3.8), layout="constrained")
+    ax = figure.subplots()
+    for index, (name, (x, y)) in enumerate(clouds.items()):
+        colour, marker = PALETTE[index % len(PALETTE)], "os^Dv"[index % 5]
+        ax.scatter(x, y, s=28, color=colour, marker=marker, alpha=0.7, label=name)
+    if diagonal:
+        ax.axline((ax.get_xlim()[0],) * 2, slope=1, color="0.5", linestyle="--", linewidth=1)
+    ax.set_xlabel(xlabel, fontsize=FONT)
+    ax.set_ylabel(ylabel, fontsize=FONT)
+    ax.legend(fontsize=FONT - 1, frameon=False)
+    open_frame(ax)
+    return figure
+
+
+def convergence(
+    runs: "Mapping[str, Sequence[Trace]] | pd.DataFrame",
+    *,
+    ylabel: str = "best loss",
+    relative: bool = False,
+) -> Figure:
+    """Best value so far against cost: the median over runs, and the middle half of them.
+
+    A run that ended early keeps its last value.
+
+    Args:
+        runs: the traces of each method, by the name that the legend shows; or the curves of a
+            record, a frame with columns "solver", "spent" and "best", one run for each value of
+            its other columns.
+        ylabel: what the value is; for attacks it is the negative of the loss.
+        relative: whether to subtract each run's first value, that of the user's own prompt; so
+            runs of different prompts can stand in one plot.
+    """
+    bought = {name: [_bought(run) for run in group] for name, group in _grouped(runs).items()}
+    figure = BookFigure(figsize=(6, 3.8), layout="constrained")
+    ax = figure.subplots()
+    longest = max(math.ceil(spent[-1] - CENT) for group in bought.values() for spent, _ in group)
+    evaluations = np.arange(1, longest + 1)
+    for index, (name, group) in enumerate(bought.items()):
+        best = np.stack([_best_so_far(run, evaluations, relative) for run in group])
+        low, median, high = np.nanquantile(best, [0.25, 0.5, 0.75], axis=0)
+        ax.step(evaluations, median, where="post", label=f"{name} ({len(group)})", **style(index))
+        colour = PALETTE[index % len(PALETTE)]
+        ax.fill_between(evaluations, low, high, color=colour, alpha=0.2, step="post", linewidth=0)
+    ax.set_xlabel("cost in evaluations", fontsize=FONT)
+    ax.set_ylabel(ylabel, fontsize=FONT)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(title="method (runs)", fontsize=FONT - 1, frameon=False)
+    open_frame(ax)
+    return figure
+
+
+def intervals(frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - before") -> Figure:
+    """Mean differences with their confidence intervals, one a line, and where nothing changes.
+
+    Args:
+        frame: one row an interval, named by its index, with columns "mean", "low" and "high", as
+            `paired_bootstrap` gives them.
+        xlabel: what the differences are of.
+    """
+    figure = BookFigure(figsize=(6, 1 + 0.4 * len(frame)), layout="constrained")
+    ax = figure.subplots()
+    rows = np.arange(len(frame))
+    errors = np.stack([frame["mean"] - frame["low"], frame["high"] - frame["mean"]])
+    ax.axvline(0, color="0.5", linewidth=1, linestyle="--")
+    ax.errorbar(frame["mean"], rows, xerr=errors, fmt="o", color=PALETTE[0], capsize=4)
+    ax.set_yticks(rows, [str(name) for name in frame.index], fontsize=FONT, parse_math=False)
+    ax.set_ylim(len(frame) - 0.5, -0.5)  # the first row on top
+    ax.set_xlabel(xlabel, fontsize=FONT)
+    open_frame(ax)
+    return figure
+
+
+def _grouped(
+    runs: "Mapping[str, Sequence[Trace]] | pd.DataFrame",
+) -> "Mapping[str, Sequence[Trace | pd.DataFrame]]":
+    if isinstance(runs, Mapping):
+        return runs
+    others = [column for column in runs if column not in ("solver", "spent", "best")]
+    return {
+        name: [run for _, run in group.groupby(others, dropna=False)]
+        for name, group in runs.groupby("solver", sort=False)
+    }
+
+
+def _bought(run: "Trace | pd.DataFrame") -> Bought:
+    if isinstance(run, Trace):
+        pairs = [(record.spent, record.best) for record in run.records]
+        return tuple(np.array(pairs, dtype=float).T)
+    return run["spent"].to_numpy(float), run["best"].to_numpy(float)
+
+
+def _best_so_far(run: Bought, evaluations: np.ndarray, relative: bool) -> np.ndarray:
+    """The best value known after each number of evaluations; NaN where it was not finite yet."""
+    spent, best = run
+    last = np.searchsorted(spent, evaluations + CENT, side="right") - 1  # the last one paid by then
+    value = np.where((last >= 0) & np.isfinite(best[last]), best[last], np.nan)
+    return value - best[0] if relative else value

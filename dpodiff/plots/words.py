@@ -1,0 +1,225 @@
+"""Words as a search sees them: weights over choices, what was learned, a population."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dpodiff.plots.base import FONT, PALETTE, WIDTH, BookFigure, no_frame, open_frame
+from dpodiff.space import Candidate, Slot, Space
+
+ROW = 0.34  # inches a row of words
+NOTHING = "–"  # stands for the empty choice
+LETTERS = 14.5  # of small print, an inch
+SHADES = LinearSegmentedColormap.from_list("shades", ["white", PALETTE[0]])
+
+
+def distribution(space: Space, probabilities: Sequence[Sequence[float]]) -> Figure:
+    """A table of all choices, one slot a row; the darker a word, the more likely it is.
+
+    Args:
+        space: whose choices they are.
+        probabilities: (choices,) a slot, as in the state of GPO.
+
+    Raises:
+        ValueError: if there is not one probability a choice; names the slot.
+    """
+    _check(space, probabilities)
+    columns = max(len(slot.choices) for slot in space.slots)
+    figure, ax = _table(len(space.slots), columns)
+    for y, (slot, row) in enumerate(zip(space.slots, probabilities)):
+        for x, (word, p) in enumerate(zip(slot.choices, row)):
+            dark = p > 0.7
+            _cell(ax, x, y, word, SHADES(float(p)), "white" if dark else "black", columns)
+            ax.text(
+                x + 0.96,
+                y + 0.93,
+                f"{p:.2f}",
+                fontsize=6,
+                ha="right",
+                va="bottom",
+                color="white" if dark else "0.4",
+            )
+    _name_rows(ax, [_slot_name(slot) for slot in space.slots])
+    return figure
+
+
+def learned(
+    space: Space,
+    history: Sequence[Sequence[Sequence[float]]],
+    *,
+    xlabel: str = "gradient step",
+    ylabel: str = "probability",
+    columns: int = 3,
+) -> Figure:
+    """The probabilities of each slot's choices along a search, one small plot a slot.
+
+    The choice that won is a thick line, the slot's first choice a dashed one, the others are grey.
+
+    Args:
+        space: whose choices they are.
+        history: for each moment, probabilities (choices,) a slot.
+        xlabel: what the moments are.
+        ylabel: what is drawn, for shares that are no probabilities.
+        columns: plots a row.
+
+    Raises:
+        ValueError: if there is not one probability a choice; names the slot.
+    """
+    for moment in history:
+        _check(space, moment)
+    rows = math.ceil(len(space.slots) / columns)
+    figure = BookFigure(figsize=(WIDTH, 1.5 * rows + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax, slot, values in zip(axes, space.slots, zip(*history)):
+        values = np.asarray(values, dtype=float)  # (moment, choice)
+        winner = int(values[-1].argmax())
+        ax.plot(values, color="0.75", linewidth=0.8)
+        ax.plot(values[:, 0], color=PALETTE[1], linestyle="--")
+        ax.plot(values[:, winner], color=PALETTE[0], linewidth=2)
+        title = f"{_slot_name(slot)}: {slot.choices[winner] or NOTHING}"
+        ax.set_title(title, fontsize=FONT - 1, parse_math=False)
+        ax.set_ylim(0, 1)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        open_frame(ax)
+    for ax in axes[len(space.slots) :]:
+        ax.set_axis_off()
+    for ax in axes[: len(space.slots)][-columns:]:
+        ax.tick_params(labelbottom=True)  # also where no plot stands below
+    figure.supxlabel(xlabel, fontsize=FONT)
+    figure.supylabel(ylabel, fontsize=FONT)
+    return figure
+
+
+def population(
+    space: Space, candidates: Sequence[Candidate], values: Sequence[float], *, parents: int = 0
+) -> Figure:
+    """Candidates as rows of words, the best on top; the same word of a slot has the same colour.
+
+    Args:
+        space: of the candidates; a white cell leaves its slot as it is.
+        candidates: at least one.
+        values: one a candidate, printed beside it; lower is better.
+        parents: so many of the best stand above a line.
+
+    Raises:
+        ValueError: if the values are not as many as the candidates.
+    """
+    if len(candidates) != len(values):
+        raise ValueError(f"{len(candidates)} candidates, but {len(values)} values")
+    ranked = sorted(zip(values, candidates))
+    columns = len(space.slots)
+    figure, ax = _table(len(ranked), columns)
+    for y, (_, candidate) in enumerate(ranked):
+        for x, (slot, choice) in enumerate(zip(space.slots, candidate)):
+            _cell(ax, x, y, slot.choices[choice], _tint(choice), "black", columns)
+    if parents:
+        ax.axhline(min(parents, len(ranked)), color="black", linewidth=2)
+    _name_rows(ax, [f"{value:.3f}" for value, _ in ranked])
+    signed = len({slot.side for slot in space.slots}) > 1
+    names = [_slot_name(slot, signed) for slot in space.slots]
+    ax.set_xticks(
+        np.arange(columns) + 0.5,
+        [_cut(name, columns) for name in names],
+        fontsize=FONT - 2,
+        parse_math=False,
+    )
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    return figure
+
+
+def triangle(
+    clouds: Mapping[str, np.ndarray], corners: Sequence[str], centre: np.ndarray | None = None
+) -> Figure:
+    """Weights over three choices as points in triangles, one beside the other.
+
+    Args:
+        clouds: points (n, 3), each at least 0 with sum 1, by the title of their triangle.
+        corners: the three choices.
+        centre: a point (3,) marked by a cross in all of them.
+    """
+    places = np.array([[0, 0], [1, 0], [0.5, math.sqrt(3) / 2]])
+    side = WIDTH / max(len(clouds), 2)  # inches
+    figure = BookFigure(figsize=(side * len(clouds), side + 0.4), layout="constrained")
+    axes = figure.subplots(1, len(clouds), squeeze=False)[0]
+    for ax, (title, points) in zip(axes, clouds.items()):
+        ax.fill(*places.T, facecolor="0.96", edgecolor="0.5")
+        ax.scatter(*(np.asarray(points) @ places).T, s=9, color=PALETTE[0], alpha=0.35, linewidth=0)
+        if centre is not None:
+            ax.scatter(*(np.asarray(centre) @ places), s=90, color=PALETTE[1], marker="x")
+        for word, (x, y), side in zip(corners, places, ("top", "top", "bottom")):
+            ax.text(
+                x,
+                y + (0.04 if y else -0.04),
+                word or NOTHING,
+                fontsize=FONT,
+                ha="center",
+                va=side,
+                parse_math=False,
+            )
+        ax.set_title(title, fontsize=FONT, parse_math=False)
+        ax.set(xlim=(-0.15, 1.15), ylim=(-0.15, 1.05), aspect="equal")
+        no_frame(ax)
+    return figure
+
+
+def _check(space: Space, probabilities: Sequence[Sequence[float]]) -> None:
+    if len(probabilities) != len(space.slots):
+        raise ValueError(f"{len(space.slots)} slots need as many rows, not {len(probabilities)}")
+    for slot, row in zip(space.slots, probabilities):
+        if len(row) != len(slot.choices):
+            raise ValueError(f"{slot} needs {len(slot.choices)} probabilities, not {len(row)}")
+
+
+def _table(rows: int, columns: int) -> tuple[Figure, Axes]:
+    figure = BookFigure(figsize=(WIDTH, ROW * rows + 0.4), layout="constrained")
+    ax = figure.subplots()
+    no_frame(ax)
+    ax.set(xlim=(0, max(columns, 1)), ylim=(max(rows, 1), 0))  # the first row on top
+    return figure, ax
+
+
+def _cell(ax: Axes, x: int, y: int, word: str, fill: object, ink: str, columns: int) -> None:
+    ax.fill([x, x + 1, x + 1, x], [y, y, y + 1, y + 1], facecolor=fill, edgecolor="0.8")
+    ax.text(
+        x + 0.5,
+        y + 0.45,
+        _cut(word or NOTHING, columns),
+        fontsize=FONT - 2,
+        ha="center",
+        va="center",
+        color=ink,
+        parse_math=False,
+    )
+
+
+def _name_rows(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=FONT - 1, parse_math=False)
+    ax.tick_params(length=0)
+
+
+def _slot_name(slot: Slot, signed: bool = True) -> str:
+    """The word a slot stands for, with the sign of the side it is on."""
+    sign = "+ " if slot.side == "positive" else "− "
+    return sign * signed + (slot.text or "library")
+
+
+def _cut(word: str, columns: int) -> str:
+    """A word cut to the width of its column."""
+    room = max(3, int(0.85 * WIDTH / columns * LETTERS))
+    return word if len(word) <= room else f"{word[: room - 1]}…"
+
+
+def _tint(choice: int) -> tuple[float, float, float]:
+    """White for a slot left as it is, else a light colour for each choice."""
+    if choice == 0:
+        return (1.0, 1.0, 1.0)
+    # Every palette colour but black, and then the same ones paler.
+    colour = np.array(to_rgb(PALETTE[(choice - 1) % 6]))
+    depth = 0.55 if choice <= 6 else 0.25
+    return tuple(1 - depth * (1 - colour))

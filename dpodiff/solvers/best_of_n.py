@@ -1,0 +1,106 @@
+"""Best of N: leave the prompt alone, draw more noise, keep the best pictures.
+
+What everyone does without any optimizer, and so a baseline at equal cost: where a search makes
+pictures of many prompts, this makes pictures of one. It finds no better prompt, only lucky noise,
+so nothing of its gain is left on unseen seeds.
+
+It runs through the same loop as the solvers. There a candidate k stands for "the best n of the
+first k + 1 groups of n noises", n the number of seeds of the objective; candidate 0 is the user's
+prompt on the objective's own seeds, the baseline of every search.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from dpodiff.ledger import Budget
+from dpodiff.objective import Evaluation, Objective
+from dpodiff.solvers.base import Solver
+from dpodiff.solvers.loop import search
+from dpodiff.space import Candidate, Prompts, Slot, Space
+from dpodiff.trace import Result
+
+
+def search_noise(objective: Objective, budget: Budget, **settings: Any) -> Result:
+    """Spend a budget on the user's own prompt.
+
+    Args:
+        objective: whose model, loss, prompt, seeds and task are taken; its ledger is not touched.
+        budget: when to end; one evaluation is as many pictures as the objective has seeds.
+        settings: trace, progress and callback, as for `search`.
+
+    Returns:
+        The result; its pictures and losses are those of the best noises.
+    """
+    noises = Noises(objective, groups=budget.evaluations)
+    return search(InOrder(noises.space), noises, budget, **settings)
+
+
+class InOrder(Solver):
+    """Asks for every candidate of the space in turn."""
+
+    name = "best of n"
+
+    def ask(self) -> list[Candidate]:
+        """The next candidates not yet told."""
+        return list(islice((c for c in self.space if c not in self._seen), 16))
+
+
+class Groups(Space):
+    """Groups of noise for one prompt: every candidate reads the same."""
+
+    def decode(self, candidate: Candidate) -> Prompts:
+        """The user's own prompts."""
+        return Prompts(self.prompt, self.negative_prompt)
+
+
+class Noises(Objective):
+    """The user's prompt on more and more noise; a candidate's losses are those of its best.
+
+    Args:
+        objective: whose model, loss, prompt, seeds and task are taken.
+        groups: of noise at most; the seeds of group g are the objective's moved by g times their
+            range, so no two groups share one.
+    """
+
+    def __init__(self, objective: Objective, groups: int) -> None:
+        given = objective.space
+        names = ("", *(f"noise {group}" for group in range(1, groups)))
+        super().__init__(
+            objective.model,
+            objective.loss,
+            Groups(given.prompt, (Slot("", names, "negative"),), given.negative_prompt),
+            objective.seeds,
+            task=objective.task,
+            batch_size=objective.batch_size,
+        )
+        self.drawn: dict[int, float] = {}  # seed -> loss, group by group
+
+    def stream(self, candidates: Sequence[Candidate]) -> Iterator[Evaluation]:
+        """Yield the evaluations of the candidates; each pays for its groups not yet drawn."""
+        prompts = self.space.decode(self.space.identity)
+        count, last = len(self.seeds), max((group for (group,) in candidates), default=-1)
+        new = [(prompts, seed) for seed in self._noise(last)[len(self.drawn) :]]
+        losses = self._charged(new)
+        for candidate in candidates:
+            noise = self._noise(candidate[0])
+            missing = noise[len(self.drawn) :]
+            self.drawn |= {seed: next(losses) for seed in missing}
+            self.cost.evaluations += len(missing) // count
+            self.cost.spent += len(missing) // count
+            self.cost.cache_hits += not missing
+            best = tuple(self.drawn[seed] for seed in self.best(candidate))
+            yield Evaluation(candidate, prompts, best, self._value(best))
+
+    def best(self, candidate: Candidate) -> list[int]:
+        """The seeds of a candidate's best pictures, best first."""
+        noise = self._noise(candidate[0])
+        return sorted(noise, key=lambda seed: self._value([self.drawn[seed]]))[: len(self.seeds)]
+
+    def _noise(self, group: int) -> list[int]:
+        """The seeds of all groups up to this one."""
+        width = max(self.seeds) - min(self.seeds) + 1
+        return [seed + g * width for g in range(group + 1) for seed in self.seeds]
+
+    def _jobs(self, candidate: Candidate, seeds: Iterable[int] | None) -> list[tuple[Prompts, int]]:
+        return super()._jobs(candidate, self.best(candidate) if seeds is None else seeds)

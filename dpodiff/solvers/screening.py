@@ -1,0 +1,131 @@
+"""Screening: look at many candidates cheaply, evaluate the few that look best.
+
+The clean image can be estimated long before the last step, and one seed says something about all of
+them. `Screening` wraps any solver: it collects more of its proposals than it wants, ranks them by a
+cheap `Preview`, and promotes the best. Several rungs, each dearer and with fewer candidates, are
+successive halving (Jamieson & Talwalkar, 2016):
+
+    Screening(EPO(space), [Rung(step=8, seeds=1)])                           one early look
+    Screening(EPO(space), [Rung(seeds=1, best_of=2), Rung(seeds=2, best_of=2)])   a race over seeds
+    Screening(HPO(space, steps=25), [Rung(step=8, seeds=1)])                 the hybrid, screened
+
+A promoted candidate costs itself and its share of the looks: with the rung `Rung(step=8, seeds=1)`
+of 25 steps and 4 seeds, 4 looks at 0.08 a candidate, so 1.32 in all. That pays where a look ranks
+candidates better than chance by enough to make up for a quarter fewer full evaluations.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dpodiff.queries import Gradient, Preview, Slope
+from dpodiff.solvers.base import Solver
+from dpodiff.space import Candidate
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One look at the candidates.
+
+    Args:
+        step: after how many steps of the rollout the clean image is estimated; None is all.
+        seeds: how many of the objective's seeds are looked at; None is all.
+        best_of: one candidate in so many goes on.
+
+    Raises:
+        ValueError: if a number is below 1, or nobody is left out.
+    """
+
+    step: int | None = None
+    seeds: int | None = None
+    best_of: int = 4
+
+    def __post_init__(self) -> None:
+        if min(self.step or 1, self.seeds or 1) < 1 or 0 in (self.step, self.seeds):
+            raise ValueError(f"{self}: step and seeds are None or at least 1")
+        if self.best_of < 2:
+            raise ValueError(f"{self}: best_of must be at least 2, or nobody is left out")
+
+
+class Screening(Solver):
+    """A solver whose proposals are looked at before they are evaluated.
+
+    Where the wrapped solver wants n candidates evaluated, it is asked on until there are enough for
+    n to come through the rungs; its questions about gradients are passed on. Candidates left out
+    are kept: once the solver has no more, they are evaluated too, the most promising first.
+
+    Args:
+        solver: proposes. Use it through this one only.
+        rungs: the looks, one after the other.
+
+    Raises:
+        ValueError: if there is no rung.
+    """
+
+    def __init__(self, solver: Solver, rungs: Sequence[Rung]) -> None:
+        if not rungs:
+            raise ValueError("screening needs at least one rung")
+        super().__init__(solver.space, seed=solver.seed)
+        self.solver, self.rungs = solver, tuple(rungs)
+        self.name = f"screened {solver.name}"
+        self.values = solver.values  # one memory for both
+        self._pool: list[Candidate] = []  # in the race
+        self._places = 0  # how many of them will be evaluated
+        self._to_come: list[Rung] = []
+        self._left_out: dict[Candidate, float] = {}  # with their last look
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The name, the rungs and the parameters of the wrapped solver, for the record."""
+        rungs = [asdict(rung) for rung in self.rungs]
+        return super().parameters | {"rungs": rungs, "solver": self.solver.parameters}
+
+    def ask(self) -> list[Candidate] | Gradient | Preview:
+        """The next look at the candidates in the race, or those that came through it."""
+        if not self._pool:
+            asked = self.solver.ask()
+            if isinstance(asked, Gradient):
+                return asked
+            self._enter(asked or self._second_chances())
+        if len(self._pool) > self._places:
+            rung = self._to_come[0]
+            return Preview(tuple(self._pool), rung.step, rung.seeds)
+        promoted, self._pool = self._pool, []
+        return promoted
+
+    def _enter(self, candidates: list[Candidate]) -> None:
+        """Start a race for as many places as there are candidates, with more of them."""
+        self._pool, self._places = list(candidates), len(candidates)
+        self._to_come = list(self.rungs)
+        entries = self._places * math.prod(rung.best_of for rung in self.rungs)
+        while len(self._pool) < entries:
+            more = self.solver.ask()
+            if isinstance(more, Gradient) or not more:
+                break
+            self._pool += more
+
+    def _second_chances(self) -> list[Candidate]:
+        """The candidates left out so far, the most promising first; now there are no others."""
+        kept, self._left_out = self._left_out, {}
+        return sorted(kept, key=kept.__getitem__)
+
+    def learn(self, query: Gradient | Preview, answer: Slope | tuple[float, ...]) -> None:
+        """Leave out those that look worst; an answer about a gradient is handed on."""
+        if isinstance(query, Gradient):
+            self.solver.learn(query, answer)
+            return
+        del self._to_come[0]
+        looks = dict(zip(query.candidates, answer, strict=True))
+        ranked = sorted(looks, key=looks.__getitem__)
+        go_on = self._places * math.prod(rung.best_of for rung in self._to_come)
+        self._pool = ranked[:go_on]
+        self._left_out |= {candidate: looks[candidate] for candidate in ranked[go_on:]}
+
+    def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
+        """Hand the values on to the wrapped solver."""
+        self.solver.tell(candidates, values)
+
+    def state(self) -> dict[str, Any]:
+        """What the wrapped solver believes."""
+        return self.solver.state()

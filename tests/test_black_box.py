@@ -1,0 +1,274 @@
+"""A callable that makes pictures is searched like any model, over a real HTTP connection too."""
+
+import io
+import json
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torch
+from helpers import fake_shade, negative_space, shade
+from PIL import Image
+
+from dpodiff import Budget, Objective, RandomSearch, Trace, improve, search
+from dpodiff.black_box import BlackBox, as_image
+
+PROMPT = "a red ball"
+JOBS = [("a", "x", 0), ("a", "", 1), ("b", "", 2), ("c", "y", 3)]
+WAIT = 60  # seconds until a test that would hang fails
+
+
+def drawn(prompt, negative_prompt, seed):
+    """A PIL image of the shade that `FakeModel` has for these."""
+    value = round(255 * fake_shade(prompt, negative_prompt, seed))
+    return Image.new("RGB", (4, 2), (value,) * 3)
+
+
+class Painter(BaseHTTPRequestHandler):
+    """Answers every request with a PNG, but those for `broken_seed` with status 500."""
+
+    broken_seed = -1
+
+    def do_GET(self):
+        query = urllib.parse.urlsplit(self.path).query
+        asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+        if int(asked["seed"]) == self.broken_seed:
+            self.send_error(500, "out of paint")
+            return
+        file = io.BytesIO()
+        drawn(asked["prompt"], asked["negative"], int(asked["seed"])).save(file, "PNG")
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.end_headers()
+        self.wfile.write(file.getvalue())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def address(monkeypatch):
+    monkeypatch.setattr(Painter, "broken_seed", -1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Painter) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def fetch(address):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def fetch(prompt, negative_prompt, seed):
+        asked = {"prompt": prompt, "negative": negative_prompt, "seed": seed}
+        url = f"{address}/?{urllib.parse.urlencode(asked)}"
+        with opener.open(url, timeout=WAIT) as answer:
+            return Image.open(io.BytesIO(answer.read()))
+
+    return fetch
+
+
+def generate(model, jobs=JOBS):
+    return model.generate(*map(list, zip(*jobs, strict=True)))
+
+
+def shades(images):
+    return pytest.approx(images.mean(dim=(1, 2, 3)).tolist())
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("solver", ["epo", "random"])
+def test_a_service_is_searched_over_http(fetch, solver, workers):
+    result = improve(
+        PROMPT,
+        model=BlackBox(fetch, workers=workers),
+        loss=shade,
+        space=negative_space(4, 4),
+        solver=solver,
+        budget=8,
+        seeds=2,
+        progress=False,
+    )
+    expected = [fake_shade(*result.prompts, seed) for seed in (0, 1)]
+    assert result.losses == pytest.approx(expected)
+    assert sum(result.losses) < sum(result.baseline_losses)
+    assert (result.cost.images, result.cost.denoiser_forwards) == (16, 0)
+    assert result.images.shape == (2, 3, 2, 4)
+
+
+def test_a_service_that_breaks_down_loses_nothing(fetch, tmp_path, monkeypatch):
+    calls = []
+
+    def failing(*job):
+        calls.append(job)
+        monkeypatch.setattr(Painter, "broken_seed", 1 if len(calls) > 6 else -1)
+        return fetch(*job)
+
+    space, path = negative_space(4, 4), tmp_path / "trace.jsonl"
+    objective = Objective(BlackBox(failing, "painter"), shade, space, (0, 1), batch_size=2)
+    with pytest.raises(RuntimeError, match=r"painter: generate\('a red ball', '.+', 1\).*500") as e:
+        search(RandomSearch(space), objective, Budget(10), trace=Trace(path), progress=False)
+    assert isinstance(e.value.__cause__, urllib.error.HTTPError)
+    records = Trace.load(path).records
+    assert [record.evaluations for record in records] == [1, 2, 3]
+    assert all(
+        record.losses
+        == pytest.approx([fake_shade(record.positive, record.negative, s) for s in (0, 1)])
+        for record in records
+    )
+
+
+def test_pictures_keep_their_order_whatever_ends_first():
+    later = threading.Event()
+
+    def first_ends_last(prompt, negative_prompt, seed):
+        if seed == JOBS[0][2]:
+            assert later.wait(WAIT)
+        if seed == JOBS[-1][2]:
+            later.set()
+        return drawn(prompt, negative_prompt, seed)
+
+    images = generate(BlackBox(first_ends_last, workers=4))
+    assert shades(images) == [fake_shade(*job) for job in JOBS]
+
+
+def test_workers_are_so_many_calls_at_a_time():
+    together = threading.Barrier(3, timeout=WAIT)
+
+    def waiting(*job):
+        together.wait()
+        return drawn(*job)
+
+    assert len(generate(BlackBox(waiting, workers=3), [("a", "", s) for s in range(6)])) == 6
+
+
+def test_nothing_more_is_asked_for_after_a_failure():
+    asked = []
+
+    def failing(prompt, negative_prompt, seed):
+        asked.append(seed)
+        raise ConnectionError("lost")
+
+    with pytest.raises(RuntimeError, match=r"generate\('a', 'x', 0\) failed.*lost"):
+        generate(BlackBox(failing))
+    assert asked == [0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_keeps_its_cause(workers):
+    def failing(*job):
+        raise TimeoutError("no answer")
+
+    with pytest.raises(RuntimeError, match=r"generate\('a', 'x', 0\) failed.*no answer") as error:
+        generate(BlackBox(failing, workers=workers))
+    assert isinstance(error.value.__cause__, TimeoutError)
+
+
+def test_an_interrupt_passes_untouched():
+    def interrupted(*job):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(BlackBox(interrupted))
+
+
+ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+EXPECTED = torch.from_numpy(ARRAY).movedim(-1, 0) / 255
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.fromarray(ARRAY),
+        Image.fromarray(ARRAY).convert("RGBA"),
+        ARRAY,
+        ARRAY / 255,
+        (ARRAY / 255).astype(np.float32),
+        EXPECTED,
+        EXPECTED.double().requires_grad_(),
+        torch.from_numpy(ARRAY).movedim(-1, 0),
+    ],
+    ids=["PIL", "RGBA", "uint8", "float64", "float32", "tensor", "with gradient", "uint8 tensor"],
+)
+def test_pictures_of_every_kind_are_read_alike(picture):
+    image = as_image(picture)
+    assert image.dtype == torch.float32
+    torch.testing.assert_close(image, EXPECTED)
+
+
+def test_a_grey_image_gets_three_channels():
+    assert as_image(Image.new("L", (4, 2), 51)).unique().tolist() == pytest.approx([0.2])
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (None, "a PIL image, an array or a tensor of numbers is needed, not NoneType"),
+        (b"\x89PNG", "not bytes"),
+        (np.array([["a"]]), "not <U1 ndarray"),
+        (np.zeros((3, 2, 4)), r"\(height, width, 3\) is needed, not \(3, 2, 4\)"),
+        (np.zeros((1, 2, 4, 3)), r"\(height, width, 3\) is needed, not \(1, 2, 4, 3\)"),
+        (torch.zeros(2, 4, 3), r"\(3, height, width\) is needed, not \(2, 4, 3\)"),
+        (torch.zeros(3, 0, 4), r"not \(3, 0, 4\)"),
+        (np.zeros((2, 4, 3), dtype=int), "uint8, or floating point in .*, not torch.int64"),
+        (np.full((2, 4, 3), 255.0), r"must lie in \[0, 1\], not in \[255, 255\]; values up to 255"),
+        (torch.full((3, 2, 4), -0.5), r"not in \[-0.5, -0.5\]"),
+        (torch.full((3, 2, 4), torch.nan), r"not in \[nan, nan\]"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_its_prompt(picture, said):
+    call = r"black box: generate\('a', 'x', 0\) gave no picture: .*"
+    with pytest.raises(ValueError, match=call + said):
+        generate(BlackBox(lambda *job: picture))
+
+
+def test_pictures_of_two_sizes_are_refused():
+    def sized(prompt, negative_prompt, seed):
+        return Image.new("RGB", (4, 2 + (seed == 2)))
+
+    with pytest.raises(ValueError, match=r"generate\('b', '', 2\) gave another size.*2x4 and 3x4"):
+        generate(BlackBox(sized))
+
+
+def test_no_worker_is_refused():
+    with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
+        BlackBox(drawn, workers=0)
+
+
+def test_an_empty_prompt_is_refused():
+    with pytest.raises(ValueError, match="prompt is empty"):
+        BlackBox(drawn).check(" ")
+
+
+def test_gradients_are_refused():
+    space = negative_space(2)
+    objective = Objective(BlackBox(drawn, "painter"), shade, space, (0,))
+    with pytest.raises(ValueError, match="painter is a black box, .*no gradients.*'epo'"):
+        objective.gradient((torch.tensor([0.5, 0.5]),), None)
+
+
+def test_half_done_pictures_are_refused():
+    objective = Objective(BlackBox(drawn), shade, negative_space(2), (0, 1))
+    with pytest.raises(ValueError, match="black box, which has no steps"):
+        objective.price(step=3)
+
+
+def test_pictures_of_some_seeds_may_be_previewed():
+    objective = Objective(BlackBox(drawn), shade, negative_space(2), (0, 1))
+    assert objective.preview([(1,)], seeds=1) == pytest.approx((fake_shade(PROMPT, "w0-1", 0),))
+    assert objective.cost.spent == 0.5
+
+
+def test_the_trace_names_the_box(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    space = negative_space(3)
+    objective = Objective(BlackBox(drawn, "painter"), shade, space, (0,))
+    search(RandomSearch(space), objective, Budget(2), trace=Trace(path), progress=False)
+    stamp = json.loads(path.read_text().splitlines()[0])["stamp"]
+    assert stamp["parameters"]["model"] == "painter"

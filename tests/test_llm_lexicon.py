@@ -1,0 +1,273 @@
+"""The language model is a real HTTP server on this machine, which behaves well and badly."""
+
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from dpodiff import LLM, antonym_space, synonym_space
+from dpodiff.lexicons import AnswerError, ServerError
+
+KEY = "sk-a-key-that-nobody-may-see"
+PROMPT = "a plane with fumes coming out"
+GOOD = json.dumps(
+    {
+        "substitutes": [
+            {"word": "Plane", "others": ["aircraft", " jet ", "none", ""]},
+            {"word": "coming out", "others": ["emerging"]},
+            {"word": "a", "others": []},
+        ]
+    }
+)
+LINES = """Here you are:
+1. plane -> "aircraft", jet.
+- coming out → emerging
+with -> none"""
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each request with the next of `answers`, the last one for ever."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.requests, self.release = [], [], threading.Event()
+
+    def handle_error(self, request, client_address):
+        """A client that went away is no error of a test."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append(json.loads(body))
+        answers = self.server.answers
+        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
+
+    def log_message(self, *args):
+        pass
+
+
+def send(handler, text, status=200, length=None, kind="application/json", **headers):
+    body = text.encode()
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(length or len(body)))
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def says(content, refusal=None):
+    message = {"role": "assistant", "content": content, "refusal": refusal}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    return lambda handler: send(handler, json.dumps({"id": "1", "choices": [choice]}))
+
+
+def fails(status, message="no", **headers):
+    text = json.dumps({"error": {"message": message}})
+    return lambda handler: send(handler, text, status, **headers)
+
+
+def raw(text, **options):
+    return lambda handler: send(handler, text, **options)
+
+
+def refuses_schema(handler):
+    asked = handler.server.requests[-1]
+    (fails(400, "response_format?") if "response_format" in asked else says(LINES))(handler)
+
+
+def cut(handler):
+    send(handler, '{"id": "1", "choi', length=1000)
+
+
+def slow(handler):
+    handler.server.release.wait()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    pytest.importorskip("openai")
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
+    yield server
+    server.release.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def llm(server, tmp_path):
+    return LLM("test-model", cache=tmp_path, retries=2)
+
+
+def test_an_answer_of_the_schema(server, llm):
+    server.answers = [says(GOOD)]
+    lexicon = llm.lexicon(PROMPT, ["synonym"])
+    assert lexicon.synonyms("plane") == ["aircraft", "jet"]
+    assert [slot.text for slot in synonym_space(PROMPT, lexicon).slots] == ["plane", "coming out"]
+    (request,) = server.requests
+    assert request["model"] == "test-model"
+    assert request["response_format"]["type"] == "json_schema"
+    assert PROMPT in request["messages"][0]["content"]
+
+
+def test_each_kind_is_a_question_of_its_own(server, llm):
+    server.answers = [says(GOOD), says(GOOD.replace("aircraft", "boat"))]
+    lexicon = llm.lexicon(PROMPT)
+    assert antonym_space(PROMPT, lexicon).decode((1, 0)).negative == "boat"
+    questions = [request["messages"][0]["content"] for request in server.requests]
+    assert "do not change the meaning" in questions[0]
+    assert "opposites" in questions[1]
+
+
+def test_keyword_mode_asks_for_key_words_only(server, llm, tmp_path):
+    server.answers = [says(GOOD)]
+    LLM("test-model", mode="keyword", cache=tmp_path).lexicon(PROMPT, ["synonym"])
+    assert "each key word" in server.requests[0]["messages"][0]["content"]
+    llm.lexicon(PROMPT, ["synonym"])
+    assert len(server.requests) == 2  # another mode, another answer
+    with pytest.raises(ValueError, match="unknown mode 'key'"):
+        LLM(mode="key")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [says(LINES)],
+        [says("```json\n" + GOOD + "\n```")],
+        [refuses_schema],
+        [says("I would rather not."), says(LINES)],
+        [says('{"words": 3}'), says(LINES)],
+        [says('{"substitutes": [{"word": "plane", "others": "jet"}]}'), says(LINES)],
+        [says(None, refusal="I cannot."), says(LINES)],
+        [fails(429, Retry_After="0"), says(GOOD)],
+        [fails(500), fails(503), says(GOOD)],
+        [cut, cut, says(GOOD)],
+    ],
+    ids="lines fenced refused prose other-json no-list refusal 429 500 cut".split(),
+)
+def test_servers_that_need_patience(server, llm, answers):
+    server.answers = answers
+    lexicon = llm.lexicon(PROMPT, ["synonym"])
+    assert lexicon.synonyms("plane") == ["aircraft", "jet"]
+    assert lexicon.synonyms("coming out") == ["emerging"]
+    assert lexicon.synonyms("with") == []
+
+
+def test_a_server_without_schemas_is_asked_for_one_once(server, llm):
+    server.answers = [refuses_schema]
+    for prompt in ("a plane", "a boat"):
+        llm.lexicon(prompt, ["synonym"])
+    assert ["response_format" in request for request in server.requests] == [True, False, False]
+
+
+def test_a_broken_run_goes_on_without_asking_again(server, llm, tmp_path, monkeypatch):
+    server.answers = [says(GOOD), says("no idea")]
+    first = llm.lexicon("a plane", ["synonym"])
+    with pytest.raises(AnswerError):
+        llm.lexicon("a boat", ["synonym"])
+    server.answers, asked = [says(GOOD)], len(server.requests)
+    again = LLM("test-model", cache=tmp_path)
+    assert again.lexicon("a plane", ["synonym"]).synonyms("plane") == first.synonyms("plane")
+    assert len(server.requests) == asked
+    again.lexicon("a boat", ["synonym"])
+    assert len(server.requests) == asked + 1
+    monkeypatch.delenv("OPENAI_API_KEY")  # what is known needs no key
+    LLM("test-model", cache=tmp_path).lexicon("a boat", ["synonym"])
+
+
+def test_a_spoilt_answer_on_disk_is_named(server, llm, tmp_path):
+    server.answers = [says(GOOD)]
+    llm.lexicon(PROMPT, ["synonym"])
+    (path,) = tmp_path.iterdir()
+    for text, message in [("{", "not a JSON file"), ("{}", "holds no answer")]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message) as caught:
+            llm.lexicon(PROMPT, ["synonym"])
+        assert str(path) in str(caught.value)
+
+
+def test_an_unusable_answer_is_shown_with_its_prompt(server, llm, tmp_path):
+    server.answers = [says("I am a teapot. " * 50)]
+    with pytest.raises(AnswerError, match=f"{PROMPT}.*'I am a teapot") as caught:
+        llm.lexicon(PROMPT, ["synonym"])
+    assert len(str(caught.value)) < 300
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "times"),
+    [
+        (fails(500), "Error code: 500", 3),
+        (fails(429, Retry_After="0"), "Error code: 429", 3),
+        (cut, "Connection error", 3),
+        (fails(401, "who are you?"), "who are you", 1),
+        (fails(404, "no such model"), "no such model", 1),
+        (fails(400, "too long"), "too long", 2),
+        (raw("<html>Welcome</html>", kind="text/html"), "does not answer as a chat server", 1),
+        (raw('{"hello": 1}'), "does not answer as a chat server", 1),
+        (raw('{"choices": []}'), "does not answer as a chat server", 1),
+        (raw("{oops"), "cannot be read", 1),
+    ],
+    ids="500 429 cut 401 404 400 page other-json no-choice no-json".split(),
+)
+def test_a_server_that_fails_is_named_after_a_bounded_number_of_tries(
+    server, llm, tmp_path, answer, message, times
+):
+    server.answers = [answer]
+    with pytest.raises(ServerError, match=message) as caught:
+        llm.lexicon(PROMPT, ["synonym"])
+    assert f"test-model at http://127.0.0.1:{server.server_port}/v1" in str(caught.value)
+    assert len(server.requests) == times
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slow_server_is_given_up(server, tmp_path):
+    server.answers = [slow]
+    with pytest.raises(ServerError, match="timed out"):
+        LLM("test-model", cache=tmp_path, timeout=0.1, retries=0).lexicon(PROMPT, ["synonym"])
+
+
+def test_no_server_at_all(llm, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    with pytest.raises(ServerError, match="Connection error.*OPENAI_BASE_URL"):
+        llm.lexicon(PROMPT, ["synonym"])
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_no_key(llm, monkeypatch, key):
+    monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    if key is not None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ServerError, match="no API key: set the environment variable"):
+        llm.lexicon(PROMPT, ["synonym"])
+
+
+def test_a_missing_package_is_named(llm, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(ImportError, match=r"dpodiff\[llm\]"):
+        llm.lexicon(PROMPT, ["synonym"])
+
+
+def test_the_key_is_written_nowhere(server, llm, tmp_path):
+    server.answers = [says(LINES.replace("jet", KEY)), fails(401, f"wrong key {KEY}")]
+    llm.lexicon(PROMPT, ["synonym"])
+    with pytest.raises(ServerError, match="wrong key") as caught:
+        llm.lexicon("a boat", ["synonym"])
+    said = [str(caught.value), repr(llm), *(path.read_text() for path in tmp_path.iterdir())]
+    assert len(said) == 3
+    assert not any(KEY in text for text in said)
+    assert caught.value.__suppress_context__  # nor does a traceback show what the server said
