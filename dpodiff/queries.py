@@ -11,11 +11,11 @@ Both are paid for in the same currency; see `dpodiff.objective.Cost`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from dpodiff.space import Candidate
 
 if TYPE_CHECKING:
+    import torch
+
     from dpodiff.gradients import Estimator
 
 
@@ -28,7 +28,7 @@ class Slope(NamedTuple):
     """
 
     value: float
-    gradients: tuple[torch.Tensor, ...]
+    gradients: "tuple[torch.Tensor, ...]"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Gradient:
         estimator: how the gradient is got through the sampler.
     """
 
-    weights: tuple[torch.Tensor, ...]
+    weights: "tuple[torch.Tensor, ...]"
     estimator: "Estimator"
 
 

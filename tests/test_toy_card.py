@@ -2,10 +2,12 @@ import pytest
 
 from dpodiff.toy.train.card_text import card_text, verdicts
 
+SHARES = {"objects": 0.95, "colours": 0.9, "background": 1.0, "clean": 0.9, "all": 0.8}
 CARD = {
     "sampling": {"steps": 25, "guidance": 7.5, "seeds": 4},
     "one_object": {
         "object_colour_background": 0.9,
+        "all": 0.8,
         "objects": 0.95,
         "colours": 0.94,
         "background": 0.93,
@@ -18,6 +20,7 @@ CARD = {
         "background": 0.9,
         "clean": 0.8,
     },
+    "own": {"steps": 10, "guidance": 5.0, "one_object": SHARES, "two_objects": SHARES},
     "judge": {"objects": 0.99, "mean": 0.98},
     "retrieval": {"toy": 0.9, "toy-heldout": 0.85},
     "naming": {"toy": 0.7, "toy-heldout": 0.6},

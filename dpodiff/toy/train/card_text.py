@@ -63,13 +63,21 @@ def card_text(card: dict) -> str:
         for what, measured, bar, met in verdicts(card)
     )
     judge = ", ".join(f"{k} {v:.1%}" for k, v in card["judge"].items())
-    one, two = (
-        ", ".join(f"{k} {card[part][k]:.1%}" for k in ("objects", "colours", "background", "clean"))
-        for part in ("one_object", "two_objects")
+    one, two = (_shares(card[part]) for part in ("one_object", "two_objects"))
+    own = card["own"]
+    own = (
+        f"With the defaults of `load` ({own['steps']} steps, guidance {own['guidance']:g}): "
+        f"one object: {_shares(own['one_object'])}; two objects: {_shares(own['two_objects'])}."
     )
     named, second = (f"{card['naming'][k]:.1%}" for k in ("toy", "toy-heldout"))
-    said = {"rows": rows, "judge": judge, "one": one, "two": two, "named": named, "second": second}
+    said = {"rows": rows, "judge": judge, "one": one, "two": two, "own": own}
+    said |= {"named": named, "second": second}
     return TEMPLATE.format(psnr=card["vae_psnr"], **said, **card["sampling"])
+
+
+def _shares(part: dict) -> str:
+    names = ("objects", "colours", "background", "clean", "all")
+    return ", ".join(f"{name} {part[name]:.1%}" for name in names)
 
 
 TEMPLATE = """# Model card of the toy world
@@ -98,6 +106,8 @@ judge:
 {rows}
 
 One object: {one}. Two objects: {two}.
+
+{own}
 
 Judge on fresh renders: {judge}. Autoencoder: {psnr:.1f} dB on held-out pictures. All else said
 right, CLIP names the object of a clean picture among twelve in {named}, the held-out CLIP in
