@@ -6,7 +6,8 @@
 
 Every solver gets the same hard prompts, budget, seeds and search seeds. Each search is one line
 after the other in `table.csv` (a row a measure) and `curves.csv` (a row an improvement), written
-as soon as it is done; a prompt is finished for all solvers before the next one begins.
+as soon as it is done. All prompts are searched once before any is searched again, and a prompt by
+all solvers before the next one begins.
 """
 
 import argparse
@@ -152,12 +153,12 @@ def record(folder: Path, jobs: list[Job], workers: int) -> None:
 
 
 def all_jobs(count: int, names: list[str], seeds: int) -> list[Job]:
-    """The searches, prompt by prompt."""
+    """The searches, search seed by search seed and prompt by prompt."""
     return [
         (name, attack if ARMS[name].task == "attack" else improve, seed)
+        for seed in range(seeds)
         for improve, attack in zip(hard_prompts(count), hard_prompts(count, "attack"))
         for name in names
-        for seed in range(seeds)
     ]
 
 

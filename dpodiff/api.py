@@ -67,7 +67,8 @@ def improve(
         loss: from images and prompts to losses; if not given, the spherical loss of the toy CLIP
             for the toy model, and of OpenAI's ViT-B/32 for any other.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
-            positive), several joined by "+"; or a `Space`.
+            positive, whose words an improvement may also drop), several joined by "+"; or a
+            `Space`.
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet" or any
             `Lexicon`. If not given, the toy dictionary for the toy model, WordNet for any other.
         solver: one of `SOLVERS`; or a callable that makes one, such as a class with some of its
@@ -97,7 +98,7 @@ def improve(
     _check_settings(prompt, seeds, task, lexicon, solver)
     limit = Budget(budget)
     if isinstance(space, str):
-        space = _space(prompt, space, negative_prompt, lexicon, locked)
+        space = _space(prompt, space, negative_prompt, lexicon, locked, task)
     model = load(model) if isinstance(model, str) else model
     model.check(prompt, negative_prompt)
     _check_space(space, prompt, negative_prompt)
@@ -173,8 +174,9 @@ def _space(
     negative_prompt: str,
     lexicon: str | Lexicon,
     locked: Sequence[str],
+    task: "Task",
 ) -> Space:
-    """The sum of the spaces named in "antonym+nplib"."""
+    """The sum of the spaces named in "antonym+nplib"; only an improvement may drop words."""
     from dpodiff.toy.words import NPLIB
 
     space = Space(prompt, (), negative_prompt)
@@ -184,8 +186,11 @@ def _space(
             space += nplib_space(prompt, NPLIB, negative_prompt=negative_prompt)
             continue
         lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
-        build = antonym_space if name == "antonym" else synonym_space
-        space += build(prompt, lexicon, negative_prompt=negative_prompt, locked=locked)
+        settings = {"negative_prompt": negative_prompt, "locked": locked}
+        if name == "antonym":
+            space += antonym_space(prompt, lexicon, **settings)
+        else:
+            space += synonym_space(prompt, lexicon, droppable=task == "improve", **settings)
     return space
 
 

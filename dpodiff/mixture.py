@@ -115,17 +115,37 @@ class Layout(NamedTuple):
     mixed: list[tuple[int, int, torch.Tensor, list[list[int]]]]
 
 
-def lay_out(pieces: Sequence[Piece], tokens: Callable[[list[str]], list[list[int]]]) -> Layout:
-    """Give each piece its places; `tokens` maps texts to their token ids, nothing added."""
+def lay_out(
+    pieces: Sequence[Piece], tokens: Callable[[list[str]], list[list[int]]], most: int
+) -> Layout:
+    """Give each piece its places.
+
+    Args:
+        pieces: of one prompt.
+        tokens: maps texts to their token ids, nothing added.
+        most: places there are. Where mixed words need more, as they may because nearly all of them
+            say something, the longest are squeezed; what is certain never is.
+    """
+    rows = [tokens(list(piece.choices)) for piece in pieces]
+    shown = [row[piece.shown] for piece, row in zip(pieces, rows)]
+    _squeeze(pieces, shown, most)
     ids: list[int] = []
     mixed = []
-    for piece in pieces:
-        rows = tokens(list(piece.choices))
-        shown = rows[piece.shown]
-        if piece.weights is not None and shown:
-            mixed.append((len(ids), len(shown), piece.weights, rows))
-        ids += shown
+    for piece, row, places in zip(pieces, rows, shown):
+        if piece.weights is not None and places:
+            mixed.append((len(ids), len(places), piece.weights, row))
+        ids += places
     return Layout(ids, mixed)
+
+
+def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None:
+    """Take places from the longest words that are mixed, down to one each, until `most` do."""
+    open_ = [k for k, p in enumerate(pieces) if p.weights is not None and p.weights.max() < 1]
+    while sum(map(len, shown)) > most:
+        longest = max(open_, key=lambda k: len(shown[k]), default=None)
+        if longest is None or len(shown[longest]) < 2:
+            return  # too long all the same; the model says so
+        shown[longest] = shown[longest][:-1]
 
 
 def mix_embeddings(

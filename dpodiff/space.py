@@ -202,10 +202,11 @@ class Space:
         for slot, index in self._in_text:
             choice = slot.choices[candidate[index]]
             text += self.prompt[end : slot.start]
-            if not choice:  # a dropped piece takes along the space before it
+            if not choice:  # a dropped piece takes along the space before it, or behind it if first
                 text = text.removesuffix(" ")
             text, end = text + choice, slot.end
-        return text + self.prompt[end:]
+        text += self.prompt[end:]
+        return text if self.prompt.startswith(" ") else text.removeprefix(" ")
 
     def _negative(self, candidate: Candidate) -> str:
         words = []

@@ -86,7 +86,11 @@ def test_an_attack_on_any_other_model_asks_the_encoder_of_the_paper(monkeypatch)
 
 def test_words_come_from_the_lexicon():
     slots = attempt(lexicon=GEMS, space="antonym+synonym").objective.space.slots
-    assert [slot.choices for slot in slots] == [("", "green"), ("red", "ruby"), ("ball", "pearl")]
+    assert [slot.choices for slot in slots] == [
+        ("", "green"),
+        ("red", "ruby", ""),
+        ("ball", "pearl", ""),
+    ]
 
 
 def test_the_toy_model_has_the_toy_lexicon_and_any_other_wordnet(monkeypatch):
@@ -122,6 +126,12 @@ def test_spaces_are_joined_by_name():
     slots = attempt(space="antonym + nplib+synonym").objective.space.slots
     assert {slot.side for slot in slots} == {"positive", "negative"}
     assert {slot.text for slot in slots} >= {"red", "ball", "sea", ""}
+
+
+@pytest.mark.parametrize(("task", "drops"), [("improve", True), ("attack", False)])
+def test_only_an_improvement_may_drop_words(task, drops):
+    slots = attempt(space="synonym", task=task).objective.space.slots
+    assert all(("" in slot.choices) == drops for slot in slots)
 
 
 def test_locked_words_are_left_alone():

@@ -102,6 +102,17 @@ def test_too_many_tokens_are_refused(model):
         encoded(model, space, corner(space, (1,)))
 
 
+def test_words_too_long_for_the_model_are_squeezed_while_they_are_open(model):
+    long = " ".join(["ball"] * 12)
+    slots = [Slot("", ("", f"{long} {end}"), "negative") for end in ("sea", "sky", "box")]
+    space = Space("a ball", slots)
+    weights = [torch.tensor([0.4, 0.6], dtype=torch.float64, requires_grad=True) for _ in slots]
+    _, negative = encoded(model, space, weights)
+    assert negative.shape == model.encode([""]).shape
+    gradients = torch.autograd.grad(negative.square().sum(), weights)
+    assert all((gradient != 0).any() for gradient in gradients)
+
+
 @pytest.mark.parametrize("sizes", [(4, 4, 3), (4, 4, 3, 5)])
 def test_weights_that_do_not_fit_the_slots_are_refused(sizes):
     with pytest.raises(ValueError, match="slot"):

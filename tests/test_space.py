@@ -70,6 +70,12 @@ def test_an_empty_positive_choice_drops_the_word_and_its_space():
     assert space.decode((1,)).positive == "a ball"
 
 
+def test_a_dropped_first_word_leaves_no_space_at_the_start():
+    space = Space("red ball", (Slot("red", ("red", "")), Slot("ball", ("ball", ""))))
+    assert space.decode((1, 0)).positive == "ball"
+    assert space.decode((1, 1)).positive == ""
+
+
 def test_negative_choices_follow_the_negative_prompt():
     space = Space("a plane", (RED, RED), "blurry")
     assert space.decode((1, 2)).negative == "blurry, green, blue"

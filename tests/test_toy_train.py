@@ -224,7 +224,9 @@ def test_cells_of_things_weigh_more_and_a_picture_as_much_as_any_other():
 
 def test_timesteps_are_spread_over_the_whole_schedule():
     times = spread_times(10, torch.Generator().manual_seed(0))
-    assert (times // 100).tolist() == list(range(10))
+    part = 10 * ((times + 0.5) / 1000) ** (5 / 3)  # the share of all draws below each, in parts
+    assert part.long().tolist() == list(range(10))
+    assert times.median() > 500  # they lean to noise
 
 
 # The command

@@ -131,7 +131,9 @@ class StableDiffusion(Model):
         if all(piece.weights is None for piece in pieces):
             return self.encode(["".join(piece.choices[0] for piece in pieces)])
         words, limit = self.tokenizer, self.tokenizer.model_max_length
-        layout = lay_out(pieces, lambda texts: words(texts, add_special_tokens=False).input_ids)
+        layout = lay_out(
+            pieces, lambda texts: words(texts, add_special_tokens=False).input_ids, limit - 2
+        )
         padding = limit - len(layout.ids) - 2
         if padding < 0:
             raise PromptError(f"a mixed prompt has {limit - padding} tokens; {limit} is the most")
