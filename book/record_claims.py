@@ -10,30 +10,18 @@ as soon as it is done. All prompts are searched once before any is searched agai
 all solvers before the next one begins.
 """
 
-import argparse
-import hashlib
-import json
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from functools import cache, partial
-from multiprocessing import get_context
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
-from tqdm import tqdm
+from recording import Tables, arguments, models, record
 
 import dpodiff
-from dpodiff.constraints import load_encoder
 from dpodiff.models.toy import Toy
 from dpodiff.recipes import RECIPES
-from dpodiff.records import RESULTS
 from dpodiff.solvers import RandomSearch, Solver
-from dpodiff.toy import WEIGHTS
-from dpodiff.toy.judge import Judge
 from dpodiff.toy.prompts import hard_prompts
 
 BUDGET, SEEDS = 40, 4
@@ -41,13 +29,12 @@ SEARCH_SEEDS = 3  # searches a prompt and arm
 UNSEEN = range(1000, 1008)
 NEGATIVE = "antonym+nplib"
 ENCODER, SIMILARITY = "toy", 0.9
-Job = tuple[str, str, int]  # what names a search:
-KEYS = ["solver", "prompt", "search_seed"]
+KEYS = ("solver", "prompt", "search_seed")
 
 
 def recipe(name: str) -> Callable[..., Solver]:
     """A recipe bound to the toy model's steps."""
-    return partial(RECIPES[name], steps=parts()["model"].steps)
+    return partial(RECIPES[name], steps=Toy.steps)
 
 
 def random_search(space: dpodiff.Space, *, seed: int) -> Solver:
@@ -78,22 +65,9 @@ ARMS = {
 }
 
 
-@cache
-def parts() -> dict:
-    """The models, loaded once a process."""
-    torch.set_num_threads(1)  # a process a core makes half as many pictures again
-    return {
-        "model": dpodiff.load("toy"),
-        "loss": dpodiff.SphericalCLIP("toy"),
-        "second": dpodiff.SphericalCLIP("toy-heldout"),
-        "judge": Judge.load(),
-        "encoder": load_encoder(ENCODER),
-    }
-
-
-def run(name: str, prompt: str, search_seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def run(name: str, prompt: str, search_seed: int) -> Tables:
     """One search: its measures before and after, and its curve."""
-    arm, have = ARMS[name], parts()
+    arm, have = ARMS[name], models()
     how = dpodiff.improve
     settings = {"solver": recipe(arm.recipe) if arm.recipe else random_search}
     if arm.task == "attack":
@@ -113,12 +87,15 @@ def run(name: str, prompt: str, search_seed: int) -> tuple[pd.DataFrame, pd.Data
     who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
     found = {"positive": result.prompts.positive, "negative": result.prompts.negative}
     cost = {"spent": result.cost.spent, "seconds": result.cost.seconds}
-    return measures(result, arm).assign(**who, **found, **cost), curve(result).assign(**who)
+    return {
+        "table.csv": measures(result, arm).assign(**who, **found, **cost),
+        "curves.csv": curve(result).assign(**who),
+    }
 
 
 def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
     """Before and after, by what the search saw and by what it did not."""
-    have = parts()
+    have = models()
     losses = {"loss, new seeds": have["loss"], "loss, held-out CLIP": have["second"]}
     attack = {"encoder": have["encoder"], "clip": have["second"]} if arm.task == "attack" else {}
     table = dpodiff.held_out(result, UNSEEN, losses, have["judge"], **attack)
@@ -134,25 +111,7 @@ def curve(result: dpodiff.Result) -> pd.DataFrame:
     return records.loc[better, ["spent", "best"]].reset_index(drop=True)
 
 
-def record(folder: Path, jobs: list[Job], workers: int) -> None:
-    """Run what is missing, `workers` searches at a time; every file is up to date after each."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp, known = stamp_of(folder), folder / "table.csv"
-    done = pd.read_csv(known, keep_default_na=False) if known.exists() else pd.DataFrame()
-    done = set(zip(*(done[k] for k in KEYS))) if len(done) else set()
-    jobs = [job for job in jobs if job not in done]
-    before, started = stamp.seconds or 0.0, time.monotonic()
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        waiting = [pool.submit(run, *job) for job in jobs]
-        for finished in tqdm(as_completed(waiting), "searches", total=len(waiting)):
-            for name, table in zip(("table.csv", "curves.csv"), finished.result()):
-                new = not (folder / name).exists()
-                table.to_csv(folder / name, mode="a", header=new, index=False)
-            stamp.seconds = before + time.monotonic() - started
-            (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
-
-
-def all_jobs(count: int, names: list[str], seeds: int) -> list[Job]:
+def searches(count: int, names: list[str], seeds: int) -> list[tuple[str, str, int]]:
     """The searches, search seed by search seed and prompt by prompt."""
     return [
         (name, attack if ARMS[name].task == "attack" else improve, seed)
@@ -162,13 +121,11 @@ def all_jobs(count: int, names: list[str], seeds: int) -> list[Job]:
     ]
 
 
-def stamp_of(folder: Path) -> dpodiff.Stamp:
-    """The stamp of the record that is gone on with, or of a new one.
-
-    Raises:
-        ValueError: if the record was begun with other settings or weights.
-    """
-    weights = next((WEIGHTS / "stable-diffusion" / "unet").glob("*.safetensors")).read_bytes()
+if __name__ == "__main__":
+    parser = arguments(__doc__, "claims", 60)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
+    parser.add_argument("--searches", type=int, default=SEARCH_SEEDS, help="a prompt and arm")
+    options = parser.parse_args()
     settings = {
         "budget": BUDGET,
         "seeds": SEEDS,
@@ -176,24 +133,6 @@ def stamp_of(folder: Path) -> dpodiff.Stamp:
         "steps": Toy.steps,
         "encoder": ENCODER,
         "similarity": SIMILARITY,
-        "weights": hashlib.sha256(weights).hexdigest()[:12],
     }
-    path = folder / "stamp.json"
-    if not path.exists():
-        return dpodiff.Stamp.collect(settings)
-    stamp = dpodiff.Stamp(**json.loads(path.read_text()))
-    if stamp.parameters != settings:
-        raise ValueError(f"{folder} was begun with {stamp.parameters}, not {settings}: remove it")
-    return stamp
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--prompts", type=int, default=60, help="how many of the hardest")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
-    parser.add_argument("--searches", type=int, default=SEARCH_SEEDS, help="a prompt and arm")
-    parser.add_argument("--folder", type=Path, default=RESULTS / "claims")
-    parser.add_argument("--workers", type=int, default=2, help="searches at the same time")
-    options = parser.parse_args()
-    jobs = all_jobs(options.prompts, options.arms, options.searches)
-    record(options.folder, jobs, options.workers)
+    parts = searches(options.prompts, options.arms, options.searches)
+    record(options.folder, parts, KEYS, run, settings, options.workers)

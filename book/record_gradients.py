@@ -1,0 +1,81 @@
+"""Record how far cheap text gradients agree with the exact one: book/results/gradients.
+
+    python book/record_gradients.py                  # half an hour on two cores; goes on
+
+At random points of the relaxed spaces of toy prompts, each estimator's gradient with respect to the
+weights of the words is compared with the exact one, on the same seeds, the mean of each slot taken
+off, since the weights of a slot sum to one and only differences count. There are two cosines: that
+of all slots in a row, which one steep slot can decide, and the mean of the slots' own.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from recording import Tables, arguments, models, record
+
+import dpodiff
+from dpodiff.gradients import SDO, Checkpointed, DRTune, Shortcut, Truncated
+from dpodiff.queries import Slope
+from dpodiff.relax import Relaxed
+from dpodiff.toy.prompts import hard_prompts
+from dpodiff.toy.words import toy_lexicon
+
+STEPS, SEEDS = 10, 2
+LENGTHS = (1, 2, 4)
+ESTIMATORS = (
+    *(Shortcut(step, k) for k in LENGTHS for step in range(STEPS) if step + k <= STEPS),
+    *(SDO(step) for step in range(STEPS)),
+    *(Truncated(k) for k in (*LENGTHS, 8)),
+    *(DRTune(k) for k in (*LENGTHS, 8)),
+)
+
+
+def run(prompt: str) -> Tables:
+    """A row an estimator."""
+    lexicon = toy_lexicon()
+    space = dpodiff.synonym_space(prompt, lexicon) + dpodiff.antonym_space(prompt, lexicon)
+    objective = dpodiff.Objective(models()["model"], models()["loss"], space, range(SEEDS))
+    rng = np.random.default_rng(0)
+    weights = [weight.detach() for weight in Relaxed.start(space).gumbel(rng)]
+    exact, rows = objective.gradient(weights, Checkpointed()), []
+    for estimator in ESTIMATORS:
+        before = objective.cost.spent
+        slope = objective.gradient(weights, estimator)
+        rows.append(
+            {
+                "prompt": prompt,
+                "estimator": type(estimator).__name__,
+                "step": getattr(estimator, "step", ""),
+                "k": getattr(estimator, "k", ""),
+                "cosine": round(cosine(slope, exact), 4),
+                "cosine of a slot": round(slot_cosine(slope, exact), 4),
+                "price": round(objective.cost.spent - before, 4),
+            }
+        )
+    return {"table.csv": pd.DataFrame(rows)}
+
+
+def cosine(first: Slope, second: Slope) -> float:
+    """Of two gradients, all slots in a row."""
+    return _cosine(torch.cat(_centred(first)), torch.cat(_centred(second)))
+
+
+def slot_cosine(first: Slope, second: Slope) -> float:
+    """Mean over the slots that have a gradient; a word said twice in a prompt leaves one without."""
+    pairs = zip(_centred(first), _centred(second))
+    return float(np.mean([_cosine(a, b) for a, b in pairs if b.abs().max() > 0]))
+
+
+def _centred(slope: Slope) -> list[torch.Tensor]:
+    return [gradient - gradient.mean() for gradient in slope.gradients]
+
+
+def _cosine(first: torch.Tensor, second: torch.Tensor) -> float:
+    return float(torch.nn.functional.cosine_similarity(first, second, dim=0, eps=1e-30))
+
+
+if __name__ == "__main__":
+    options = arguments(__doc__, "gradients", 24).parse_args()
+    parts = [(prompt,) for prompt in hard_prompts(options.prompts)]
+    settings = {"steps": STEPS, "seeds": SEEDS}
+    record(options.folder, parts, ["prompt"], run, settings, options.workers)

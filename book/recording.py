@@ -1,0 +1,107 @@
+"""Long runs made in parts: each part is written as soon as it is done, and a broken run goes on.
+
+A record lies in a folder of book/results, as `dpodiff.Recorded` reads it: tables, and a stamp that
+says where they come from. A recorder names its parts and runs one; `record` does the rest.
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+import dpodiff
+from dpodiff.constraints import load_encoder
+from dpodiff.records import RESULTS
+from dpodiff.toy import WEIGHTS
+from dpodiff.toy.judge import Judge
+
+Part = tuple[Any, ...]
+Tables = Mapping[str, pd.DataFrame]  # file name -> rows
+
+
+@cache
+def models() -> dict[str, Any]:
+    """The toy models, loaded once a process."""
+    torch.set_num_threads(1)  # a process a core makes half as many pictures again
+    return {
+        "model": dpodiff.load("toy"),
+        "loss": dpodiff.SphericalCLIP("toy"),
+        "second": dpodiff.SphericalCLIP("toy-heldout"),
+        "judge": Judge.load(),
+        "encoder": load_encoder("toy"),
+    }
+
+
+def record(
+    folder: Path,
+    parts: Sequence[Part],
+    keys: Sequence[str],
+    run: Callable[..., Tables],
+    settings: Mapping[str, Any],
+    workers: int,
+) -> None:
+    """Run the parts that are missing, `workers` at a time; every file is up to date after each.
+
+    Args:
+        folder: of the record.
+        parts: arguments of `run`, in the order of the keys.
+        keys: the columns of table.csv that say which part a row belongs to.
+        run: makes one part; "table.csv" is among its tables.
+        settings: what all parts share.
+        workers: processes.
+
+    Raises:
+        ValueError: if the record was begun with other settings or weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp, done = stamp_of(folder, settings), parts_of(folder / "table.csv", keys)
+    before, started = stamp.seconds or 0.0, time.monotonic()
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        waiting = [pool.submit(run, *part) for part in parts if part not in done]
+        for finished in tqdm(as_completed(waiting), folder.name, total=len(waiting)):
+            for name, table in finished.result().items():
+                new = not (folder / name).exists()
+                table.to_csv(folder / name, mode="a", header=new, index=False)
+            stamp.seconds = before + time.monotonic() - started
+            (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
+
+
+def parts_of(table: Path, keys: Sequence[str]) -> set[Part]:
+    """The parts that a table has."""
+    if not table.exists():
+        return set()
+    rows = pd.read_csv(table, keep_default_na=False)
+    return set(zip(*(rows[key] for key in keys)))
+
+
+def stamp_of(folder: Path, settings: Mapping[str, Any]) -> dpodiff.Stamp:
+    """The stamp of the record that is gone on with, or of a new one."""
+    weights = next((WEIGHTS / "stable-diffusion" / "unet").glob("*.safetensors")).read_bytes()
+    settings = {**settings, "weights": hashlib.sha256(weights).hexdigest()[:12]}
+    path = folder / "stamp.json"
+    if not path.exists():
+        return dpodiff.Stamp.collect(settings)
+    stamp = dpodiff.Stamp(**json.loads(path.read_text()))
+    if stamp.parameters != settings:
+        raise ValueError(f"{folder} was begun with {stamp.parameters}, not {settings}: remove it")
+    return stamp
+
+
+def arguments(doc: str, name: str, prompts: int) -> argparse.ArgumentParser:
+    """The options that all recorders have."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--prompts", type=int, default=prompts, help="how many of the hardest")
+    parser.add_argument("--folder", type=Path, default=RESULTS / name)
+    parser.add_argument("--workers", type=int, default=2, help="parts at the same time")
+    return parser
