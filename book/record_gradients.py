@@ -61,7 +61,7 @@ def cosine(first: Slope, second: Slope) -> float:
 
 
 def slot_cosine(first: Slope, second: Slope) -> float:
-    """Mean over the slots that have a gradient; a word said twice in a prompt leaves one without."""
+    """Mean over the slots that have a gradient; of two that say the same, one has none."""
     pairs = zip(_centred(first), _centred(second))
     return float(np.mean([_cosine(a, b) for a, b in pairs if b.abs().max() > 0]))
 

@@ -17,7 +17,11 @@ from dpodiff.statistics import paired_bootstrap
 from dpodiff.trace import Stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
+
+    Claim = tuple[str, str, str]  # that the first solver is better than the second: text, both
 
 FEWEST = 10  # prompts that a claim is made on
 WIDTH = 76  # characters of a line of output in the book
@@ -123,10 +127,47 @@ class Recorded:
         }
         return pd.DataFrame.from_dict(rows, orient="index")
 
-    def verdicts(self) -> list[str]:
-        """Each claim "it gets better" with its interval: holds, fails, or rests on too little."""
+    def contrasts(self, claims: "Sequence[Claim]", measure: str) -> "pd.DataFrame":
+        """`contrast` of each claim whose two solvers were recorded on enough prompts to compare.
+
+        Args:
+            claims: (text, first solver, second solver).
+            measure: by what they reached of this.
+
+        Returns:
+            a row a claim, named by its text, as `plots.intervals` takes them.
+        """
+        import pandas as pd
+
+        tried = self.table.groupby("solver")["prompt"].agg(set)
+        rows = {
+            text: self.contrast(first, second).loc[measure]
+            for text, first, second in claims
+            if len(tried.get(first, set()) & tried.get(second, set())) > 1
+        }
+        columns = ["mean", "low", "high", "prompts"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+    def tested(self, claims: "Sequence[Claim]", measure: str, better: str = "lower") -> list[str]:
+        """`claim` of each in `contrasts`."""
         return [
-            _verdict(name, row, row["prompts"], "lower" if _is_loss(row["measure"]) else "higher")
+            _verdict(text, row, row["prompts"], better)
+            for text, row in self.contrasts(claims, measure).iterrows()
+        ]
+
+    def verdicts(self, *, worse: bool = False) -> list[str]:
+        """Each claim "it gets better" with its interval: holds, fails, or rests on too little.
+
+        Args:
+            worse: whether the claim is "it gets worse", as of an attack.
+        """
+        return [
+            _verdict(
+                name,
+                row,
+                row["prompts"],
+                "lower" if _is_loss(row["measure"]) != worse else "higher",
+            )
             for name, row in self.differences().iterrows()
         ]
 

@@ -91,3 +91,21 @@ def test_the_stamp_names_parameters_device_commit_and_seconds(folder):
 def test_an_unknown_record_is_answered_with_those_there_are(folder):
     with pytest.raises(FileNotFoundError, match="there are: some"):
         Recorded.load("other", folder)
+
+
+def test_claims_are_contrasted_where_both_solvers_were_recorded(folder):
+    recorded, measure = Recorded.load("some", folder), "loss, new seeds"
+    claims = [("EPO wins", "epo", "random"), ("HPO wins", "hpo", "epo")]
+    table = recorded.contrasts(claims, measure)
+    assert list(table.index) == ["EPO wins"]
+    assert table.loc["EPO wins", "mean"] == pytest.approx(
+        recorded.contrast("epo", "random").loc[measure, "mean"]
+    )
+    assert recorded.tested(claims, measure) == [
+        recorded.claim(*claims[0], measure, "lower"),
+    ]
+
+
+def test_of_an_attack_the_claim_is_that_it_gets_worse(folder):
+    lines = Recorded.load("some", folder).verdicts(worse=True)
+    assert [line.split()[0] for line in lines] == ["FAILS"] * 4

@@ -12,6 +12,7 @@ from dpodiff.toy.words import (
     PRAISE,
     concept_of,
     known_words,
+    rarity,
     toy_lexicon,
     zipf,
 )
@@ -83,3 +84,9 @@ def test_zipf_frequencies_fall_and_sum_to_one(count):
     assert frequencies.shape == (count,)
     assert (np.diff(frequencies) < 0).all()
     assert frequencies.sum() == pytest.approx(1)
+
+
+def test_rarity_runs_from_the_most_common_word_to_the_rarest():
+    scale = rarity()
+    assert (scale["red"], scale["ruby"]) == (0, 1)
+    assert 0 < scale["crimson"] < scale["scarlet"] < 1

@@ -138,6 +138,20 @@ def concept_of() -> dict[str, tuple[str, str]]:
     }
 
 
+@functools.cache
+def rarity() -> dict[str, float]:
+    """Surface word -> 0 for the most common word of its concept, 1 for its rarest, evenly between.
+
+    A word drawn uniformly from its concept has 0.5 in the mean.
+    """
+    return {
+        word: rank / (len(words) - 1)
+        for concepts in CONCEPTS.values()
+        for words in concepts.values()
+        for rank, word in enumerate(words)
+    }
+
+
 def toy_lexicon():
     """The dictionary of the toy world: synonyms and opposites of each of its content words."""
     from dpodiff.lexicons import Dictionary
