@@ -1,6 +1,6 @@
 """Train the toy world from nothing.
 
-python -m dpodiff.toy.train                       # every stage, about three hours on two cores
+python -m dpodiff.toy.train                       # every stage, about five hours on two cores
 python -m dpodiff.toy.train --stage diffusion     # one stage; goes on where it was stopped
 python -m dpodiff.toy.train --scale 0.001         # a rehearsal
 """

@@ -51,7 +51,8 @@ def verdicts(card: dict) -> list[tuple[str, str, str, bool]]:
     rows.append(("All weights", f"{size:.1f} MB", "at most 30 MB", size <= 30))
     flops, seconds = speed["gflop_per_forward"], speed["seconds_per_image"]
     rows.append(("Denoiser forward", f"{flops:.2f} GFLOP", "at most 0.5", flops <= 0.5))
-    what = f"20-step guided image in a batch of 16, {speed['threads']} threads"
+    threads = "one thread" if speed["threads"] == 1 else f"{speed['threads']} threads"
+    what = f"20-step guided image in a batch of 16, {threads}"
     rows.append((what, f"{seconds:.2f} s", "at most 0.5 s", seconds <= 0.5))
     return rows
 
@@ -115,6 +116,8 @@ right, CLIP names the object of a clean picture among twelve in {named}, the hel
 
 **Limits.** Only the words of `dpodiff.toy.words`; at most two things; places are left, right, above
 and below; no text, no people, no photographs. Colours of two things are sometimes exchanged, and
-shapes melt where training time was short. The judge shares the renderer with the training data, so
-it tells what is drawn, not what is beautiful.
+shapes melt where training time was short. Rare words are drawn as well as common ones: even the
+rarest of five is one in a hundred of its kind, thousands of captions in all, and the text encoder
+begins with what CLIP has learned of it. The judge shares the renderer with the training data, so it
+tells what is drawn, not what is beautiful.
 """
