@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dpodiff import models as models
     from dpodiff import plots as plots
     from dpodiff import solvers as solvers
+    from dpodiff.alignment import align as align
     from dpodiff.api import attack as attack
     from dpodiff.api import improve as improve
     from dpodiff.black_box import BlackBox as BlackBox
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
     from dpodiff.lexicons import nplib_space as nplib_space
     from dpodiff.lexicons import synonym_space as synonym_space
     from dpodiff.losses import SphericalCLIP as SphericalCLIP
+    from dpodiff.losses import Weighted as Weighted
     from dpodiff.models import Model as Model
     from dpodiff.models import PromptError as PromptError
     from dpodiff.models import load as load
+    from dpodiff.noise_gradients import Hybrid as Hybrid
     from dpodiff.objective import Evaluation as Evaluation
     from dpodiff.objective import Objective as Objective
+    from dpodiff.promptist import Promptist as Promptist
     from dpodiff.records import Recorded as Recorded
     from dpodiff.solvers import EPO as EPO
     from dpodiff.solvers import RandomSearch as RandomSearch
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
 
 _MODULES = ("gradients", "lexicons", "losses", "models", "plots", "solvers")
 _HOMES = {
+    "alignment": ("align",),
     "api": ("attack", "improve"),
     "black_box": ("BlackBox",),
     "constraints": ("Similarity", "load_encoder"),
@@ -73,13 +78,15 @@ _HOMES = {
         "synonym_space",
     ),
     "evaluation": ("held_out", "visual_distance"),
-    "losses": ("SphericalCLIP",),
+    "losses": ("SphericalCLIP", "Weighted"),
     "models": ("Model", "PromptError", "load"),
     "ledger": ("Budget", "Cost"),
+    "noise_gradients": ("Hybrid",),
     "objective": ("Evaluation", "Objective"),
     "solvers": ("EPO", "RandomSearch", "Solver", "search"),
     "space": ("Candidate", "Prompts", "Slot", "Space"),
     "space_file": ("read_prompts", "read_spaces", "write_spaces"),
+    "promptist": ("Promptist",),
     "records": ("Recorded",),
     "statistics": ("paired_bootstrap",),
     "trace": ("Record", "Result", "Stamp", "Trace"),

@@ -43,7 +43,7 @@ def improve(
     *,
     negative_prompt: str = "",
     model: "str | Model | BlackBox" = "toy",
-    loss: "Loss | None" = None,
+    loss: "str | Loss | None" = None,
     space: str | Space = "antonym+nplib",
     lexicon: str | Lexicon | None = None,
     solver: str | Callable[..., Solver] = "epo",
@@ -64,8 +64,9 @@ def improve(
         prompt: what the images should show.
         negative_prompt: what they should not show; the search adds to it.
         model: a name for `dpodiff.load`, a loaded model, or a `BlackBox`.
-        loss: from images and prompts to losses; if not given, the spherical loss of the toy CLIP
-            for the toy model, and of OpenAI's ViT-B/32 for any other.
+        loss: from images and prompts to losses, or a name for `losses.load`; if not given, the
+            spherical loss of the toy CLIP for the toy model, and of OpenAI's ViT-B/32 for any
+            other.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
             positive, whose words an improvement may also drop), several joined by "+"; or a
             `Space`.
@@ -102,8 +103,9 @@ def improve(
     model = load(model) if isinstance(model, str) else model
     model.check(prompt, negative_prompt)
     _check_space(space, prompt, negative_prompt)
+    _check_negative(model, space)
     settings = {"task": task, "constraint": constraint, "batch_size": batch_size}
-    loss = default_loss(model) if loss is None else loss
+    loss = chosen_loss(loss, model)
     objective = Objective(model, loss, space, range(seeds), **settings)
     watch = {"trace": Trace(trace), "progress": progress, "callback": callback}
     return search(_solver(solver, space, model, seed), objective, limit, **watch)
@@ -142,6 +144,15 @@ def attack(
     constraint = Similarity(prompt, encoder, similarity)
     kept = {"model": model, "space": space, "task": "attack", "constraint": constraint}
     return improve(prompt, **settings, **kept)
+
+
+def chosen_loss(loss: "str | Loss | None", model: "Model | BlackBox") -> "Loss":
+    """The loss that was given, by itself or by its name, or the model's default."""
+    if isinstance(loss, str):
+        from dpodiff import losses
+
+        return losses.load(loss, model.device)
+    return default_loss(model) if loss is None else loss
 
 
 def default_loss(model: "Model | BlackBox") -> "Loss":
@@ -231,6 +242,14 @@ def _check_space(space: Space, prompt: str, negative_prompt: str) -> None:
         raise ValueError(
             f"nothing can change in {prompt!r}: none of its words has an alternative; "
             "the space 'nplib' does not depend on them"
+        )
+
+
+def _check_negative(model: "Model | BlackBox", space: Space) -> None:
+    if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
+        raise ValueError(
+            f"with guidance {model.guidance:g}, {model.name} does not look at negative prompts, "
+            "which this space changes: use space='synonym', or set the model's guidance above 1"
         )
 
 

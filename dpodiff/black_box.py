@@ -38,6 +38,7 @@ class BlackBox:
 
     Attributes:
         forwards, backwards: 0; what goes on inside is unknown.
+        takes_negative: True; whether the negative prompt changes anything is unknown too.
 
     Raises:
         ValueError: if there is no worker.
@@ -45,6 +46,7 @@ class BlackBox:
 
     device = torch.device("cpu")  # where the pictures lie
     forwards = backwards = 0
+    takes_negative = True
 
     def __init__(self, generate: Generate, name: str = "black box", workers: int = 1) -> None:
         if workers < 1:

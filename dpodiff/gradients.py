@@ -119,7 +119,7 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class SDO:
-    """The graph of the denoiser at step `step`, of the sampler's own arithmetic ever after.
+    """The graph of the denoiser at step `step`, and of the sampler's own arithmetic at all others.
 
     Every step adds a multiple of its prediction to a multiple of its latent. Kept differentiable,
     the multiples carry the gradient of the true picture back to the one step (2505.07477).
@@ -129,7 +129,7 @@ class SDO:
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         _check_steps(self, self.step, 0, steps - 1)
-        return _skipping(model, noise, positive, negative, {self.step}, steps, guidance)
+        return _skipping(model, noise, positive, negative, {self.step}, steps, guidance, guided)
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ class DRTune:
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         _check_steps(self, self.k, 1, steps)
         kept = {(2 * i + 1) * steps // (2 * self.k) for i in range(self.k)}
-        return _skipping(model, noise, positive, negative, kept, steps, guidance)
+        return _skipping(model, noise, positive, negative, kept, steps, guidance, _input_detached)
 
 
-def _skipping(model, x, positive, negative, kept: set[int], steps: int, guidance: float):
-    """Pictures of a rollout whose latents have a graph through the scheduler's skips alone."""
+def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, predict_kept):
+    """Pictures of a rollout; a step not kept has a graph through the scheduler's skip alone."""
     for index in range(steps):
-        predict = _input_detached if index in kept else _without_graph
+        predict = predict_kept if index in kept else _without_graph
         one = {"start": index, "stop": index + 1, "predict": predict}
         x = sample(model, x, positive, negative, steps=steps, guidance=guidance, **one)
     return model.decode(x)

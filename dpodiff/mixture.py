@@ -11,6 +11,7 @@ squeezed to it by averaging neighbours. The empty choice fills the places with p
 slot that surely says nothing takes none.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -102,6 +103,17 @@ def _negative(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
+def shown_text(pieces: Sequence[Piece]) -> str:
+    """What the shown choices read together; at a corner, the text of its candidate."""
+    return functools.reduce(_read_on, pieces, "")
+
+
+def _read_on(before: str, piece: Piece) -> str:
+    text = piece.choices[piece.shown]
+    # A dropped word takes along the space before it, as in `Space.decode`.
+    return before + text if text or piece.weights is None else before.removesuffix(" ")
+
+
 class Layout(NamedTuple):
     """Where the tokens of a mixture stand.
 
@@ -126,7 +138,10 @@ def lay_out(
         most: places there are. Where mixed words need more, as they may because nearly all of them
             say something, the longest are squeezed; what is certain never is.
     """
-    rows = [tokens(list(piece.choices)) for piece in pieces]
+    rows, before = [], ""
+    for piece in pieces:
+        rows.append(_tokens_after(before, piece.choices, tokens))
+        before = _read_on(before, piece)
     shown = [row[piece.shown] for piece, row in zip(pieces, rows)]
     _squeeze(pieces, shown, most)
     ids: list[int] = []
@@ -136,6 +151,20 @@ def lay_out(
             mixed.append((len(ids), len(places), piece.weights, row))
         ids += places
     return Layout(ids, mixed)
+
+
+def _tokens_after(
+    before: str, choices: Sequence[str], tokens: Callable[[list[str]], list[list[int]]]
+) -> list[list[int]]:
+    """Token ids of the choices as they read after a text: what touches its last word may go on.
+
+    T5 spells a comma that ends a word and one that stands alone in two ways.
+    """
+    word = before.rpartition(" ")[2]
+    head, *rows = tokens([word, *(word + choice for choice in choices)])
+    if all(row[: len(head)] == head for row in rows):
+        return [row[len(head) :] for row in rows]
+    return tokens(list(choices))
 
 
 def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None:
@@ -149,7 +178,7 @@ def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None
 
 
 def mix_embeddings(
-    embedded: torch.Tensor, layout: Layout, table: torch.Tensor, blank: int, first: int = 1
+    embedded: torch.Tensor, layout: Layout, table: torch.Tensor, blank: int, first: int
 ) -> torch.Tensor:
     """Put the mixed words in their places; differentiable in the weights.
 
@@ -158,7 +187,7 @@ def mix_embeddings(
         layout: where the mixed words stand.
         table: token embeddings (vocabulary, dim).
         blank: id of the token that stands for an empty choice, the padding token.
-        first: the place in `embedded` of the layout's first token; 1 after a start token.
+        first: the place in `embedded` of the layout's first token.
 
     Returns:
         embeddings (1, token, dim).

@@ -8,22 +8,26 @@ one flat list of images, cut into batches that cross the borders between candida
 always works on full batches.
 
 Two cheaper questions are answered too: the gradient at a mixture of prompts, and previews of
-candidates after some of the steps or on some of the seeds. All of it stands on one ledger.
+candidates after some of the steps or on some of the seeds. And one about noise: how good a given
+one is for each seed, and which way it goes. All of it stands on one ledger.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from dpodiff.incumbent import Evaluation, better, mean_value
 from dpodiff.ledger import Cost, peak_memory
 from dpodiff.mixture import mix
 from dpodiff.models.base import Model, PromptError
-from dpodiff.queries import Slope
+from dpodiff.noise import Noised, check_eta, draw
+from dpodiff.noise_gradients import Hybrid, Landscape
+from dpodiff.queries import Look, Noise, Slope
 from dpodiff.space import Candidate, Prompts, Space
 
 if TYPE_CHECKING:
@@ -36,26 +40,6 @@ Loss = Callable[[torch.Tensor, list[str]], torch.Tensor]
 Constraint = Callable[[Prompts], bool]
 Task = Literal["improve", "attack"]
 Job = tuple[Prompts, int]  # one image to make: its prompts and its seed
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What came of one candidate.
-
-    Attributes:
-        losses: one a seed; none at all if the candidate was rejected.
-        value: what solvers minimize; infinite if rejected or if any loss is not finite.
-    """
-
-    candidate: Candidate
-    prompts: Prompts
-    losses: tuple[float, ...]
-    value: float
-
-    @property
-    def rejected(self) -> bool:
-        """Whether constraint or model refused the prompts, so that no image was made."""
-        return not self.losses
 
 
 class Objective:
@@ -73,9 +57,12 @@ class Objective:
         constraint: from a candidate's prompts to whether they are allowed. It is not asked about
             the user's own. What it rejects costs nothing, nor do prompts the model cannot take.
         batch_size: images made at a time.
+        eta: how much of DDPM's noise each step of the sampler adds, from 0 to 1; a seed stands for
+            all of its noise.
 
     Raises:
-        ValueError: if there is no seed, the task is unknown, or the batch is empty.
+        ValueError: if there is no seed, the task is unknown, the batch is empty, or eta is not in
+            its range.
     """
 
     def __init__(
@@ -88,10 +75,12 @@ class Objective:
         task: Task = "improve",
         constraint: Constraint | None = None,
         batch_size: int = 16,
+        eta: float = 0.0,
     ) -> None:
         self.model, self.loss, self.space = model, loss, space
         self.seeds = tuple(seeds)
         self.task, self.constraint, self.batch_size = task, constraint, batch_size
+        self.eta = eta
         self.cost = Cost()
         self._known: dict[Prompts, Evaluation] = {}
         if not self.seeds:
@@ -100,6 +89,11 @@ class Objective:
             raise ValueError(f"task must be one of {', '.join(get_args(Task))}, not {task!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        check_eta(eta)
+
+    def noise(self) -> torch.Tensor:
+        """The noise of the objective's own seeds, (seeds, vectors, channel, h, w)."""
+        return draw(self.model, self.seeds, self.eta)
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Evaluations of the candidates, in their order."""
@@ -128,7 +122,12 @@ class Objective:
                 continue
             yield replace(self._known[prompts], candidate=candidate)
 
-    def gradient(self, weights: Sequence[torch.Tensor], estimator: "Estimator") -> Slope:
+    def gradient(
+        self,
+        weights: Sequence[torch.Tensor],
+        estimator: "Estimator",
+        noise: torch.Tensor | None = None,
+    ) -> Slope:
         """How the objective changes with the weights of a mixture.
 
         The text encoder is gone through once, forth and back, however many seeds there are.
@@ -136,6 +135,7 @@ class Objective:
         Args:
             weights: (choices,) a slot, each at least 0 with sum 1.
             estimator: how the gradient is got through the sampler.
+            noise: (seeds, vectors, channel, h, w) to take instead of the seeds' own.
 
         Raises:
             ValueError: if the loss has no gradient, naming solvers that need none.
@@ -146,7 +146,9 @@ class Objective:
             forwards, backwards = model.forwards, model.backwards
             texts = [model.encode_mixture(side) for side in mix(self.space, leaves)]
             ends = [text.detach().requires_grad_(text.requires_grad) for text in texts]
-            value = sum(self._descend(batch, ends, estimator) for batch in self._seed_batches())
+            noise = self.noise() if noise is None else noise.detach()
+            parts = noise.split(self.batch_size)
+            value = sum(self._descend(part, ends, estimator) for part in parts)
             ways = [(t, e.grad) for t, e in zip(texts, ends) if e.grad is not None]
             if ways:
                 torch.autograd.backward(*zip(*ways))
@@ -179,16 +181,61 @@ class Objective:
         values = dict(zip(allowed, map(self._value, rows)))
         return tuple(values.get(prompts, math.inf) for prompts in decoded)
 
+    def look(self, query: Noise) -> Look:
+        """How good a noise is for each seed, and which way it goes if an estimator is named.
+
+        Raises:
+            ValueError: if loss or estimator have no gradient, saying what would have one, or if
+                there is not a noise a seed.
+        """
+        prompts, model = self.space.decode(query.candidate), self.model
+        if len(query.noise) != len(self.seeds):
+            raise ValueError(f"{len(self.seeds)} seeds need as many noises, not {len(query.noise)}")
+        if not self._allows(prompts):
+            return Look((), (), None, None, True)
+        steps = model.steps if query.steps is None else query.steps
+        with self._on_the_ledger():
+            forwards, backwards = model.forwards, model.backwards
+            look = self._landscape(prompts, steps).look(query)
+            rows = model.forwards - forwards + 2 * (model.backwards - backwards)
+        samples, elsewhere = 0, 0
+        if isinstance(query.estimator, Hybrid):
+            samples, elsewhere = query.estimator.samples, query.estimator.elsewhere
+        self.cost.gradients += query.estimator is not None
+        self.cost.evaluations += query.estimator is None
+        self.cost.images += len(self.seeds) * (1 + samples - elsewhere)
+        self.cost.spent += rows / (_rows(model) * len(self.seeds)) + elsewhere * steps / model.steps
+        return look
+
+    def evaluation(self, query: Noise, look: Look) -> Evaluation:
+        """What came of a candidate on a given noise."""
+        kept = {"noise": query.noise, "penalties": query.penalties}
+        prompts = self.space.decode(query.candidate)
+        worth = self._value(look.losses, query.penalties)
+        return Evaluation(query.candidate, prompts, look.losses, worth, **kept)
+
+    def better(self, old: Evaluation, new: Evaluation) -> Evaluation:
+        """The better of two; of one candidate on two noises, the better seed by seed."""
+        return better(old, new, self._sign, self.noise)
+
     def price(self, step: int | None = None, seeds: int | None = None) -> float:
         """What a preview of one candidate costs, in evaluations."""
         share = 1.0 if step is None else step / self.model.steps
         return share * len(self.seeds[:seeds]) / len(self.seeds)
 
-    def images(self, candidate: Candidate, seeds: Iterable[int] | None = None) -> torch.Tensor:
+    def images(
+        self,
+        candidate: Candidate,
+        seeds: Iterable[int] | None = None,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Images (seeds, 3, height, width) of a candidate on the CPU, outside the ledger.
 
-        The seeds are the objective's own unless others are given.
+        The seeds are the objective's own unless others are given; `noise` takes their place.
         """
+        if noise is not None:
+            where = self._landscape(self.space.decode(candidate), self.model.steps)
+            return where.pictures(noise).cpu()
         batches = self._batches(self._jobs(candidate, seeds))
         return torch.cat([self._generate(batch).cpu() for batch in batches])
 
@@ -201,6 +248,11 @@ class Objective:
         """
         batches = self._batches(self._jobs(candidate, seeds))
         return tuple(value for batch in batches for value in self._losses(batch, loss or self.loss))
+
+    def _landscape(self, prompts: Prompts, steps: int) -> Landscape:
+        judge = {"loss": self.loss, "asked": self.space.prompt, "sign": self._sign}
+        rollout = {"eta": self.eta, "steps": steps, "batch_size": self.batch_size}
+        return Landscape(self.model, prompts, **judge, **rollout)
 
     def _allows(self, prompts: Prompts) -> bool:
         if prompts == self.space.decode(self.space.identity):
@@ -218,19 +270,14 @@ class Objective:
     def _batches(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
         return (jobs[i : i + self.batch_size] for i in range(0, len(jobs), self.batch_size))
 
-    def _seed_batches(self) -> Iterator[tuple[int, ...]]:
-        return (
-            self.seeds[i : i + self.batch_size] for i in range(0, len(self.seeds), self.batch_size)
-        )
-
     def _descend(
-        self, seeds: Sequence[int], texts: Sequence[torch.Tensor], estimator: "Estimator"
+        self, noise: torch.Tensor, texts: Sequence[torch.Tensor], estimator: "Estimator"
     ) -> float:
         """This batch's part of the objective; its gradient is added to that of the two texts."""
-        model, count = self.model, len(seeds)
+        model, count = Noised(self.model, noise, self.eta), len(noise)
         positive, negative = (text.expand(count, -1, -1) for text in texts)
         rollout = {"steps": model.steps, "guidance": model.guidance}
-        images = estimator(model, model.latents(seeds), positive, negative, **rollout)
+        images = estimator(model, model.latents(), positive, negative, **rollout)
         losses = self._checked(self.loss(images, [self.space.prompt] * count), count)
         part = self._sign * losses.double().sum() / len(self.seeds)
         if part.requires_grad:
@@ -247,9 +294,11 @@ class Objective:
     ) -> torch.Tensor:  # (batch, 3, height, width)
         prompts, seeds = zip(*batch, strict=True)
         positive, negative = zip(*prompts, strict=True)
-        early = {} if stop is None else {"stop": stop}
+        early, model = {} if stop is None else {"stop": stop}, self.model
+        if self.eta:
+            model = Noised(model, draw(model, seeds, self.eta), self.eta)
         with torch.no_grad():
-            return self.model.generate(list(positive), list(negative), list(seeds), **early)
+            return model.generate(list(positive), list(negative), list(seeds), **early)
 
     def _losses(self, batch: Sequence[Job], loss: Loss, stop: int | None = None) -> list[float]:
         images = self._generate(batch, stop)
@@ -285,10 +334,8 @@ class Objective:
     def _sign(self) -> int:
         return 1 if self.task == "improve" else -1
 
-    def _value(self, losses: Sequence[float]) -> float:
-        if not all(map(math.isfinite, losses)):
-            return math.inf
-        return self._sign * math.fsum(losses) / len(losses)
+    def _value(self, losses: Sequence[float], penalties: Sequence[float] = ()) -> float:
+        return mean_value(self._sign, losses, penalties)
 
 
 def _rows(model: Model) -> int:

@@ -1,8 +1,9 @@
 """Sampling: from noise to a clean latent, one deterministic step at a time.
 
 A rollout is a plain function of its start, so any stretch of it can be run alone: the first steps
-without a graph and the next with one, as gradients through the sampler need. The scheduler is DDIM
-at eta = 0 (Song et al., 2021), made afresh for each rollout because schedulers may keep state.
+without a graph and the next with one, as gradients through the sampler need. The scheduler is the
+family's: DDIM at eta = 0 (Song et al., 2021), or Euler's method for a flow. It is made afresh for
+each rollout because schedulers may keep state.
 """
 
 from collections.abc import Callable
@@ -85,5 +86,7 @@ def sample(
     scheduler = model.scheduler(steps)
     for t in scheduler.timesteps[start:stop]:
         prediction = predict(model, x, t, positive, negative, guidance)
-        x = scheduler.step(prediction, t, x).prev_sample
+        # In half precision, the division by a small signal would be far off.
+        wide = torch.promote_types(x.dtype, torch.float32)
+        x = scheduler.step(prediction.to(wide), t, x.to(wide)).prev_sample.to(x.dtype)
     return x

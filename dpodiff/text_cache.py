@@ -16,10 +16,10 @@ class TextCache:
 
     Args:
         encode: from n distinct texts to a tensor (n, ...), one row a text.
-        capacity: texts remembered between calls.
+        capacity: bytes kept between calls. A row is 0.1 MB in Stable Diffusion 1, 4 MB in Flux.
     """
 
-    def __init__(self, encode: Callable[[list[str]], torch.Tensor], capacity: int = 512) -> None:
+    def __init__(self, encode: Callable[[list[str]], torch.Tensor], capacity: int = 2**28) -> None:
         self._encode = encode
         self._capacity = capacity
         self._rows: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -36,6 +36,6 @@ class TextCache:
         for text in texts:
             self._rows.move_to_end(text)
         batch = torch.stack([self._rows[text] for text in texts])
-        while len(self._rows) > self._capacity:
+        while sum(row.nbytes for row in self._rows.values()) > self._capacity:
             self._rows.popitem(last=False)
         return batch

@@ -64,12 +64,13 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Record:
-    """One candidate of a search, and where the search stood after it.
+    """One candidate of a search, or one noise of it, and where the search stood after it.
 
     Attributes:
         losses: one a seed; none if the candidate was rejected.
-        value: what the solver minimizes: the mean loss, or its negative for an attack.
-        best: the lowest value so far.
+        value: what the solver minimizes: the mean loss, or its negative for an attack, and the mean
+            penalty of the noise.
+        best: the lowest value so far; where noise is searched, the mean of the lowest a seed.
         evaluations, images, denoiser_forwards: made so far by this search.
         spent: the price of all work so far, in evaluations (see `Cost`).
         seconds: since the search began.
@@ -206,6 +207,7 @@ class Result:
         losses, baseline_losses: of the best candidate and of the user's own prompt, one a seed.
         status: "budget" or "seconds" used up, space "exhausted", or "stopped" by the user.
         cost: of this search alone.
+        noise: (seeds, vectors, channel, h, w), the best of each seed; None if none was searched.
     """
 
     candidate: Candidate
@@ -216,11 +218,14 @@ class Result:
     cost: "Cost"
     trace: Trace
     objective: "Objective" = field(repr=False)
+    noise: "torch.Tensor | None" = field(default=None, repr=False)
 
     @cached_property
     def images(self) -> "torch.Tensor":
         """Images (seeds, 3, height, width) in [0, 1] of the best candidate, on the CPU."""
-        return self.objective.images(self.candidate)
+        if self.noise is None:
+            return self.objective.images(self.candidate)
+        return self.objective.images(self.candidate, noise=self.noise)
 
     @cached_property
     def before(self) -> "torch.Tensor":

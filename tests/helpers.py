@@ -23,6 +23,7 @@ class FakeModel:
     name = "fake"
     device = torch.device("cpu")
     steps, guidance = STEPS, 7.5
+    takes_negative = True
 
     def __init__(self) -> None:
         self.forwards = self.backwards = 0

@@ -234,3 +234,26 @@ def test_type_checkers_see_the_same_names():
     source = inspect.getsource(dpodiff)
     for name in dpodiff.__all__:
         assert f"import {name} as {name}" in source
+
+
+def test_a_loss_is_known_by_its_name():
+    result = attempt(loss="white", space="nplib", budget=1)
+    assert result.losses == pytest.approx((-result.images).mean((1, 2, 3)).tolist())
+
+
+@pytest.mark.parametrize("solver", ["gpo", "hpo", "pez"])
+def test_a_loss_without_gradient_is_refused_by_those_who_follow_one(solver):
+    with pytest.raises(ValueError, match="'epo' and 'random'"):
+        attempt(loss="jpeg", solver=solver)
+
+
+def test_a_loss_without_gradient_is_a_black_box_to_evolution():
+    assert attempt(loss="jpeg", space="nplib", budget=2).cost.evaluations == 2
+
+
+def test_a_model_that_ignores_negative_prompts_is_not_searched_by_them():
+    model = FakeModel()
+    model.guidance, model.takes_negative = 1.0, False
+    with pytest.raises(ValueError, match="space='synonym'"):
+        attempt(model=model)
+    assert attempt(model=model, space="synonym", budget=2).cost.evaluations == 2

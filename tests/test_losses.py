@@ -1,5 +1,6 @@
-"""Losses: agreement with open_clip by hand, gradients, and refusal of wrong images."""
+"""Losses: agreement with open_clip by hand, gradients, names, sums, and refusal of wrong images."""
 
+import io
 import math
 
 import open_clip
@@ -9,7 +10,8 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
-from dpodiff.losses import SphericalCLIP, spherical_distance
+from dpodiff import losses
+from dpodiff.losses import JPEG, SphericalCLIP, Weighted, black, contrast, spherical_distance, white
 
 PROMPTS = ["a red ball", "a blue box on the sea"]
 
@@ -43,7 +45,7 @@ def test_the_loss_equals_open_clip_by_hand(loss, folder):
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("resize_mode", ["shortest", "squash"])
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
 @pytest.mark.parametrize("size", [(64, 64), (48, 40), (10, 12)])
 def test_preprocessing_follows_open_clip(tmp_path, resize_mode, size):
     folder = tiny.clip(tmp_path / "clip", resize_mode)
@@ -121,6 +123,146 @@ def test_an_architecture_without_weights_is_refused():
 
 
 def test_a_missing_toy_clip_says_how_to_train_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("dpodiff.losses.WEIGHTS", tmp_path)
+    monkeypatch.setattr("dpodiff.losses.clip.WEIGHTS", tmp_path)
     with pytest.raises(FileNotFoundError, match="--stage clip"):
         SphericalCLIP("toy-heldout")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("clip:ViT-B-23/openai", "unknown CLIP 'ViT-B-23'; open_clip has .*'ViT-B-32'"),
+        ("clip:ViT-B-32/opnai", "unknown weights 'opnai' of 'ViT-B-32'; choose from openai, "),
+        ("clip:ViT-B-32", "architecture without weights: .*'openai'"),
+        ("clip:ViT-B-32/weights.pt", "weights.pt is a pickle"),
+        ("hpsv2", "unknown loss 'hpsv2'; choose from .*did you mean 'hpsv2.1'"),
+        ("beauty", "unknown loss 'beauty'; .*any callable in its place"),
+        ("white:ish", "unknown loss 'white:ish'"),
+    ],
+)
+def test_an_unknown_name_says_what_would_be_right(name, message):
+    with pytest.raises(ValueError, match=message):
+        losses.load(name)
+
+
+def test_clip_is_loaded_by_name(folder):
+    clip = losses.load(f"clip:local-dir:{folder}", device="cpu")
+    images = pictures(2, 3, 16, 16)
+    expected = SphericalCLIP(f"local-dir:{folder}", device="cpu")(images, PROMPTS)
+    torch.testing.assert_close(clip(images, PROMPTS), expected)
+    assert repr(clip) == f"SphericalCLIP('local-dir:{folder}')"
+
+
+@pytest.fixture
+def downloads(monkeypatch):
+    """Names of the hub's repositories that were asked for; there is no network."""
+    asked = []
+
+    def offline(repo_id, **settings):
+        asked.append(repo_id)
+        raise OSError("no network")
+
+    monkeypatch.setattr("open_clip.pretrained.hf_hub_download", offline)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("clip", "timm/vit_base_patch32_clip_224.openai"),
+        ("clip:ViT-L-14/openai", "timm/vit_large_patch14_clip_224.openai"),
+        ("clip:hf-hub:owner/name", "owner/name"),
+    ],
+)
+def test_missing_clip_weights_say_what_else_will_do(name, repository, downloads):
+    with pytest.raises(FileNotFoundError, match="cannot be had .*'local-dir:FOLDER'"):
+        losses.load(name)
+    assert set(downloads) == {repository}
+
+
+def test_downloaded_pickles_are_refused(monkeypatch):
+    monkeypatch.setattr("open_clip.pretrained.download_pretrained", lambda config: "clip.bin")
+    with pytest.raises(ValueError, match="clip.bin is a pickle"):
+        losses.load("clip")
+
+
+def test_a_folder_without_safetensors_is_refused(tmp_path):
+    (tmp_path / "open_clip_pytorch_model.bin").touch()
+    with pytest.raises(ValueError, match="holds no safetensors; .*save_file"):
+        losses.load(f"clip:local-dir:{tmp_path}")
+
+
+def test_pixel_losses_have_the_values_they_say():
+    images = torch.zeros(3, 3, 4, 4)
+    images[1] = 1
+    images[2, :, :2] = 1
+    prompts = [""] * 3
+    assert white(images, prompts).tolist() == [0, -1, -0.5]
+    assert black(images, prompts).tolist() == [0, 1, 0.5]
+    assert contrast(images, prompts).tolist() == [0, 0, -2.25]
+
+
+@pytest.mark.parametrize("loss", [white, black, contrast])
+def test_pixel_losses_have_gradients(loss):
+    images = (0.1 + 0.8 * pictures(2, 3, 3, 2).double()).requires_grad_()
+    assert losses.is_differentiable(loss)
+    assert torch.autograd.gradcheck(
+        lambda x: loss(x, PROMPTS), images, rtol=1e-2, atol=1e-3, eps=1e-2
+    )
+
+
+def test_jpeg_is_the_size_of_the_file():
+    images = torch.stack([pictures(3, 16, 24), torch.full((3, 16, 24), 0.5)])
+    file = io.BytesIO()
+    colours = (255 * images[0]).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(colours).save(file, format="JPEG", quality=95)
+    noise, flat = JPEG()(images, PROMPTS).tolist()
+    assert noise == pytest.approx(len(file.getvalue()) / 1000)
+    assert flat < noise
+    assert JPEG(10)(images, PROMPTS)[0] < noise
+    assert repr(JPEG(10)) == "JPEG(10)"
+    with pytest.raises(ValueError, match="quality must be from 1 to 95"):
+        JPEG(100)
+
+
+def test_a_loss_without_a_gradient_says_so_and_is_refused_where_one_is_needed():
+    assert not losses.is_differentiable(losses.load("jpeg"))
+    with pytest.raises(
+        ValueError, match=r"JPEG\(95\) has no gradient .*'epo' and 'random'.*black box"
+    ):
+        losses.check_differentiable(losses.load("jpeg"))
+    losses.check_differentiable(lambda images, prompts: images.mean(dim=(1, 2, 3)))
+
+
+def test_a_weighted_sum_adds_losses_and_any_callable(loss):
+    images = pictures(2, 3, 16, 16).requires_grad_()
+    total = Weighted({loss: 2.0, black: -0.5, lambda images, prompts: images[:, 0, 0, 0]: 1.0})
+    expected = 2 * loss(images, PROMPTS) - 0.5 * black(images, PROMPTS) + images[:, 0, 0, 0]
+    torch.testing.assert_close(total(images, PROMPTS), expected)
+    assert total(images, PROMPTS).requires_grad
+    assert total.differentiable
+
+
+def test_a_weighted_sum_has_a_gradient_if_all_its_losses_do():
+    both = Weighted({white: 1, JPEG(): 0.01})
+    assert not losses.is_differentiable(both)
+    assert repr(both) == "Weighted(1 * white, 0.01 * JPEG(95))"
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({}, "at least one loss"),
+        ({white: math.nan}, "must be finite, not nan"),
+        ({"white": 1.0}, "'white' is no loss; dpodiff.losses.load"),
+    ],
+)
+def test_wrong_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        Weighted(weights)
+
+
+def test_a_weighted_sum_names_the_loss_of_wrong_shape():
+    total = Weighted({white: 1.0, lambda images, prompts: images.mean(): 1.0})
+    with pytest.raises(ValueError, match=r"<lambda>.* gave \(\) for a batch of 2"):
+        total(pictures(2, 3, 4, 4), PROMPTS)

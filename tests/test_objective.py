@@ -4,7 +4,8 @@ import pytest
 import torch
 from helpers import STEPS, FakeModel, fake_shade, negative_space, shade
 
-from dpodiff import Budget, Objective, Slot, Space
+from dpodiff import Budget, Evaluation, Objective, Slot, Space
+from dpodiff.space import Prompts
 
 SEEDS = (3, 5, 8)
 
@@ -140,9 +141,43 @@ def test_a_loss_of_the_wrong_shape_is_named():
         objective(loss=lambda images, prompts: images.mean()).evaluate([(0, 0)])
 
 
+def on_noise(losses, noise, penalties=(), candidate=(0, 0)):
+    worth = (sum(losses) + sum(penalties)) / len(losses)
+    kept = {"noise": torch.full((2, 1, 1, 1, 1), noise), "penalties": penalties}
+    return Evaluation(candidate, Prompts("a red ball", ""), losses, worth, **kept)
+
+
+def test_of_one_candidate_on_two_noises_each_seed_keeps_its_better():
+    goal = objective(seeds=(0, 1))
+    old, new = on_noise((1.0, 1.0), 0.0), on_noise((0.5, 0.5), 1.0, penalties=(0.25, 0.75))
+    best = goal.better(old, new)
+    assert best.losses == (0.5, 1.0)
+    assert best.penalties == (0.25, 0.0)
+    assert best.value == (0.75 + 1.0) / 2
+    assert best.noise.flatten().tolist() == [1.0, 0.0]
+
+
+def test_a_loss_that_is_not_finite_is_never_a_seeds_best():
+    goal = objective(seeds=(0, 1))
+    best = goal.better(on_noise((math.nan, 1.0), 0.0), on_noise((3.0, math.nan), 1.0))
+    assert best.losses == (3.0, 1.0)
+
+
+def test_of_two_candidates_the_mean_decides():
+    goal = objective(seeds=(0, 1))
+    old, new = on_noise((1.0, 1.0), 0.0), on_noise((0.0, 1.5), 1.0, candidate=(0, 1))
+    assert goal.better(old, new) is new
+    assert goal.better(new, old) is new
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"seeds": ()}, "seed"), ({"task": "worsen"}, "task"), ({"batch_size": 0}, "batch_size")],
+    [
+        ({"seeds": ()}, "seed"),
+        ({"task": "worsen"}, "task"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"eta": 2}, "eta must lie"),
+    ],
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):

@@ -9,10 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, SchedulerMixin, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxTransformer2DModel,
+    SchedulerMixin,
+    SD3Transformer2DModel,
+    UNet2DConditionModel,
+)
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 WORDS = ["a", "the", "on", "in", "red", "blue", "green", "blurry", "ball", "box", "star", "boat"]
 WORDS += ["tree", "house", "sea", "sky"]
@@ -39,47 +56,138 @@ def tokenizer(folder: Path) -> CLIPTokenizer:
     return result
 
 
+def t5_tokenizer(folder: Path) -> T5TokenizerFast:
+    """Writes a unigram tokenizer in the manner of T5's: `WORDS` are one token, others letters."""
+    signs = sorted({letter for word in WORDS for letter in word} | {",", "\u2581"})
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    pieces += [(f"\u2581{word}", -1.0) for word in WORDS] + [(sign, -4.0) for sign in signs]
+    result = T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=512)
+    result.save_pretrained(folder)
+    return result
+
+
 def ddim(**settings: Any) -> DDIMScheduler:
     """Stable Diffusion's own schedule, but for the settings given."""
-    stock = {
-        "beta_schedule": "scaled_linear",
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "clip_sample": False,
-        "set_alpha_to_one": False,
-        "steps_offset": 1,
-    }
-    return DDIMScheduler(**stock | settings)
+    return DDIMScheduler(**_NOISE | {"clip_sample": False, "set_alpha_to_one": False} | settings)
+
+
+def euler(kind: type = EulerDiscreteScheduler, **settings: Any) -> SchedulerMixin:
+    """SDXL's own schedule, but for the settings given."""
+    return kind(**_NOISE | {"timestep_spacing": "leading"} | settings)
+
+
+_NOISE = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "steps_offset": 1,
+}
 
 
 def stable_diffusion(folder: Path, scheduler: SchedulerMixin | None = None) -> Path:
     """Writes a `StableDiffusionPipeline` of 16 x 16 pixels, its latents 4 x 8 x 8."""
     words = tokenizer(folder / "tokenizer")
-    parts = {
-        "text_encoder": _text_encoder(words),
-        "unet": _unet(),
-        "vae": _vae(),
-        "scheduler": scheduler or ddim(),
-    }
-    for name, part in parts.items():
-        part.save_pretrained(folder / name)
+    parts = {"text_encoder": _clip_text(words), "unet": _unet(), "vae": _vae()}
     index = {
-        "_class_name": "StableDiffusionPipeline",
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-        "scheduler": ["diffusers", type(parts["scheduler"]).__name__],
         "safety_checker": [None, None],
         "feature_extractor": [None, None],
         "requires_safety_checker": False,
     }
+    parts |= {"scheduler": scheduler or ddim()}
+    return _save(folder, "StableDiffusionPipeline", parts, index, ["CLIPTokenizer"])
+
+
+def sdxl(folder: Path, scheduler: SchedulerMixin | None = None) -> Path:
+    """Writes a `StableDiffusionXLPipeline` of 16 x 16 pixels."""
+    words, _ = (tokenizer(folder / name) for name in ("tokenizer", "tokenizer_2"))
+    more = {
+        "cross_attention_dim": 64,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 6 * 8 + 32,
+    }
+    parts = {
+        "text_encoder": _clip_text(words),
+        "text_encoder_2": _clip_text(words, CLIPTextModelWithProjection, seed=4),
+        "unet": _unet(**more),
+        "vae": _vae(),
+        "scheduler": scheduler or euler(),
+    }
+    index = {"force_zeros_for_empty_prompt": True}
+    return _save(folder, "StableDiffusionXLPipeline", parts, index, ["CLIPTokenizer"] * 2)
+
+
+def sd3(folder: Path, t5: bool = True) -> Path:
+    """Writes a `StableDiffusion3Pipeline` of 16 x 16 pixels, with its T5 or without."""
+    words, _ = (tokenizer(folder / name) for name in ("tokenizer", "tokenizer_2"))
+    torch.manual_seed(5)
+    transformer = SD3Transformer2DModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        pos_embed_max_size=16,
+    )
+    parts = {
+        "text_encoder": _clip_text(words, CLIPTextModelWithProjection),
+        "text_encoder_2": _clip_text(words, CLIPTextModelWithProjection, seed=4),
+        "text_encoder_3": _t5(t5_tokenizer(folder / "tokenizer_3"), 64) if t5 else None,
+        "transformer": transformer.half(),
+        "vae": _vae(shift_factor=0.06),
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
+    }
+    kinds = ["CLIPTokenizer", "CLIPTokenizer", "T5TokenizerFast" if t5 else None]
+    return _save(folder, "StableDiffusion3Pipeline", parts, {}, kinds)
+
+
+def flux(folder: Path, dev: bool = True) -> Path:
+    """Writes a `FluxPipeline`; dev has an input for guidance, schnell has none."""
+    words = tokenizer(folder / "tokenizer")
+    torch.manual_seed(5)
+    transformer = FluxTransformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        guidance_embeds=dev,
+        axes_dims_rope=(4, 6, 6),
+    )
+    shift = {"shift": 3.0, "use_dynamic_shifting": True} if dev else {"shift": 1.0}
+    parts = {
+        "text_encoder": _clip_text(words),
+        "text_encoder_2": _t5(t5_tokenizer(folder / "tokenizer_2"), 32),
+        "transformer": transformer.half(),
+        "vae": _vae(shift_factor=0.06),
+        "scheduler": FlowMatchEulerDiscreteScheduler(**shift),
+    }
+    return _save(folder, "FluxPipeline", parts, {}, ["CLIPTokenizer", "T5TokenizerFast"])
+
+
+def _save(folder: Path, pipeline: str, parts: dict, index: dict, tokenizers: list) -> Path:
+    """Writes the parts that are not None, and the index that names their classes."""
+    index = index | {"_class_name": pipeline}
+    for number, kind in enumerate(tokenizers, 1):
+        name = "tokenizer" if number == 1 else f"tokenizer_{number}"
+        index[name] = ["transformers" if kind else None, kind]
+    for name, part in parts.items():
+        index[name] = [None, None]
+        if part is not None:
+            part.save_pretrained(folder / name)
+            index[name] = [type(part).__module__.partition(".")[0], type(part).__name__]
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
 
 
-def _text_encoder(words: CLIPTokenizer) -> CLIPTextModel:
-    torch.manual_seed(0)
+def _clip_text(words: CLIPTokenizer, kind: type = CLIPTextModel, seed: int = 0) -> CLIPTextModel:
+    torch.manual_seed(seed)
     config = CLIPTextConfig(
         vocab_size=len(words),
         hidden_size=32,
@@ -92,24 +200,39 @@ def _text_encoder(words: CLIPTokenizer) -> CLIPTextModel:
         eos_token_id=words.eos_token_id,
         pad_token_id=words.pad_token_id,
     )
-    return CLIPTextModel(config).half()
+    return kind(config).half()
 
 
-def _unet() -> UNet2DConditionModel:
+def _t5(words: T5TokenizerFast, width: int) -> T5EncoderModel:
+    torch.manual_seed(6)
+    config = T5Config(
+        vocab_size=len(words),
+        d_model=width,
+        d_kv=16,
+        d_ff=64,
+        num_layers=2,
+        num_heads=2,
+        feed_forward_proj="gated-gelu",
+    )
+    return T5EncoderModel(config).half()
+
+
+def _unet(**settings: Any) -> UNet2DConditionModel:
     torch.manual_seed(1)
-    return UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=32,
-        attention_head_dim=2,
-        norm_num_groups=8,
-    ).half()
+    stock = {
+        "sample_size": 8,
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "cross_attention_dim": 32,
+        "attention_head_dim": 2,
+        "norm_num_groups": 8,
+    }
+    return UNet2DConditionModel(**stock | settings).half()
 
 
-def _vae() -> AutoencoderKL:
+def _vae(**settings: Any) -> AutoencoderKL:
     torch.manual_seed(2)
     return AutoencoderKL(
         block_out_channels=(8, 16),
@@ -118,6 +241,7 @@ def _vae() -> AutoencoderKL:
         norm_num_groups=8,
         latent_channels=4,
         sample_size=16,
+        **settings,
     ).half()
 
 

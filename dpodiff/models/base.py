@@ -14,7 +14,7 @@ import torch
 from dpodiff.sampling import guided, sample
 
 if TYPE_CHECKING:
-    from diffusers import DDIMScheduler
+    from diffusers import SchedulerMixin
 
     from dpodiff.mixture import Piece
 
@@ -32,7 +32,7 @@ class Model(ABC):
         dtype: of the denoiser and the text encoder; images are always float32.
         steps: of a rollout, unless told otherwise.
         guidance: weight of classifier-free guidance, unless told otherwise.
-        image_size: height and width in pixels.
+        image_size: height and width in pixels. These three may be set.
         forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
         backwards: rows it has been gone back through.
     """
@@ -94,17 +94,34 @@ class Model(ABC):
         t = self.scheduler(steps).timesteps[stop - 1]
         return self.decode(self.predict_x0(x, t, guided(self, x, t, *texts, guidance)))
 
-    @abstractmethod
+    @property
+    def takes_negative(self) -> bool:
+        """Whether negative prompts change anything: only guidance above 1 looks at them.
+
+        Distilled models (SD-Turbo, SDXL-Turbo, Flux) do without.
+        """
+        return self.guidance > 1
+
     def check(self, prompt: str, negative_prompt: str = "") -> None:
         """Refuses prompts the model cannot take. Only the negative one may be empty.
 
         Raises:
             PromptError: naming what is wrong and what would be right.
         """
+        if not prompt.strip():
+            raise PromptError("the prompt is empty; say what the picture shows")
+        if negative_prompt and not self.takes_negative:
+            raise PromptError(
+                f"with guidance {self.guidance:g}, {self.name} does not look at negative prompts: "
+                "leave it empty, or set the model's guidance above 1, at twice the cost of a step"
+            )
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> torch.Tensor:
-        """Encodings (batch, token, dim) of the texts, without a graph, each made once."""
+        """Encodings (batch, token, dim) of the texts, without a graph, each made once.
+
+        If the model also wants a vector of the whole text, that is the last of the tokens.
+        """
 
     @abstractmethod
     def encode_mixture(self, pieces: "Sequence[Piece]") -> torch.Tensor:
@@ -119,8 +136,8 @@ class Model(ABC):
         """Noise (batch, channel, h, w) to start from; a row depends on its own seed only."""
 
     @abstractmethod
-    def scheduler(self, steps: int) -> "DDIMScheduler":
-        """A fresh scheduler for one rollout of `steps`.
+    def scheduler(self, steps: int) -> "SchedulerMixin":
+        """A fresh scheduler for one rollout of `steps`; it may keep state from step to step.
 
         Raises:
             ValueError: if there are fewer than one, or more than the model was trained with.
@@ -148,3 +165,13 @@ class Model(ABC):
 
         They are float32, or float64 if the decoder is.
         """
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """The device meant: None or "auto" is the GPU with the most free memory, or else the CPU."""
+    if device not in (None, "auto"):
+        return torch.device(device)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count <= 1:
+        return torch.device("cuda" if count else "cpu")
+    return torch.device("cuda", max(range(count), key=lambda k: torch.cuda.mem_get_info(k)[0]))

@@ -8,8 +8,8 @@
 A solver knows the space by its index operations only: it never sees a prompt, a model or an image.
 `dpodiff.search` runs these lines for it, with budget and trace.
 
-Instead of candidates a solver may ask a cheaper question, a `Gradient` or a `Preview`; it then gets
-the answer by `learn`, and asks again.
+Instead of candidates a solver may ask a question of `dpodiff.queries`, a `Gradient`, a `Preview` or
+a `Noise`; it then gets the answer by `learn`, and asks again.
 """
 
 import math
@@ -22,7 +22,10 @@ import numpy as np
 from dpodiff.space import Candidate, Space
 
 if TYPE_CHECKING:
-    from dpodiff.queries import Gradient, Preview, Slope
+    from dpodiff.queries import Gradient, Look, Noise, Preview, Slope
+
+    Query = Gradient | Preview | Noise
+    Answer = Slope | tuple[float, ...] | Look
 
 TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
 
@@ -36,10 +39,12 @@ class Solver(ABC):
 
     Attributes:
         name: short, for traces and legends.
+        follows_gradients: whether it asks for gradients, so that the loss must have one.
         values: what was told so far, by candidate; lower is better, NaN counts as infinite.
     """
 
     name: str
+    follows_gradients: bool = False
 
     def __init__(self, space: Space, *, seed: int = 0) -> None:
         self.space, self.seed = space, seed
@@ -48,10 +53,10 @@ class Solver(ABC):
         self._seen: set[Candidate] = set()
 
     @abstractmethod
-    def ask(self) -> "list[Candidate] | Gradient | Preview":
-        """The next candidates to evaluate, or a cheaper question; none if all have been seen."""
+    def ask(self) -> "list[Candidate] | Query":
+        """The next candidates to evaluate, or another question; none if all have been seen."""
 
-    def learn(self, query: "Gradient | Preview", answer: "Slope | tuple[float, ...]") -> None:
+    def learn(self, query: "Query", answer: "Answer") -> None:
         """Take the answer to a question that was asked instead of candidates."""
         raise NotImplementedError(f"{self.name} asks for nothing but evaluations")
 

@@ -73,6 +73,7 @@ class Noises(Objective):
             objective.seeds,
             task=objective.task,
             batch_size=objective.batch_size,
+            eta=objective.eta,
         )
         self.drawn: dict[int, float] = {}  # seed -> loss, group by group
 

@@ -96,6 +96,7 @@ class GPO(Solver):
     """
 
     name = "gpo"
+    follows_gradients = True
 
     def __init__(
         self,

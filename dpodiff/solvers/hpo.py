@@ -39,6 +39,7 @@ class HPO(EPO):
     """
 
     name = "hpo"
+    follows_gradients = True
 
     def __init__(
         self,

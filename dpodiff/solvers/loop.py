@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from dpodiff.queries import Gradient, Preview
+from dpodiff.queries import Gradient, Noise, Preview
 from dpodiff.solvers.base import Solver
 from dpodiff.space import Candidate
 from dpodiff.trace import Record, Result, Stamp, Status, Trace, mean
 
 if TYPE_CHECKING:
+    import torch
+
     from dpodiff.ledger import Budget, Cost
     from dpodiff.objective import Evaluation, Objective
 
 Callback = Callable[[Record], bool | None]
+# Called with each record of a given noise and its images (seeds, 3, height, width) on the CPU.
+Viewer = Callable[[Record, "torch.Tensor"], None]
 
 # Gradients and previews cost fractions, so the counts of the bar are not whole.
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -42,14 +46,19 @@ def search(
     trace: Trace | None = None,
     progress: bool = True,
     callback: Callback | None = None,
+    viewer: Viewer | None = None,
 ) -> Result:
     """Run a solver on an objective until the budget is used up, and return the best it evaluated.
 
     The budget is never exceeded by evaluations and previews. A gradient is begun as long as an
     evaluation can be paid for, so one that is dearer than that may end a search beyond its budget,
-    by less than its own price. Candidates that the constraint rejects are recorded and free, and
-    so are those that the objective knows already: compare solvers on a fresh objective each. An
-    exception ends the search and passes through; the trace file then holds all that came before it.
+    by less than its own price. If the last gradient of the noise cost more than is left, the noise
+    is only looked at where it stands, and the search ends. Seeds are problems of their own to a
+    search of noise: each keeps its best.
+
+    Candidates that the constraint rejects are recorded and free, and so are those that the
+    objective knows already: compare solvers on a fresh objective each. An exception ends the search
+    and passes through; the trace file then holds all that came before it.
 
     Args:
         solver: proposes candidates of the objective's space.
@@ -58,20 +67,26 @@ def search(
         trace: keeps the records; one in memory if not given.
         progress: whether to show a bar with the best loss on stderr.
         callback: called with each record; the search stops once it returns True.
+        viewer: called with the record and the images of each step of a search of noise.
 
     Returns:
         The result, with status "budget", "seconds", "exhausted" (no new candidate left) or
         "stopped" (by the callback, or by an interrupt after the baseline).
 
     Raises:
-        ValueError: if solver and objective have different spaces, or the trace was used before.
+        ValueError: if solver and objective have different spaces, the solver follows gradients and
+            the loss has none, or the trace was used before.
 
     Warns:
         UserWarning: once, if losses were not finite; they count as infinitely bad.
     """
     if solver.space != objective.space:
         raise ValueError("solver and objective must have the same space")
-    run = _Run(solver, objective, budget, Trace() if trace is None else trace, callback)
+    if solver.follows_gradients:
+        from dpodiff.losses import check_differentiable
+
+        check_differentiable(objective.loss)
+    run = _Run(solver, objective, budget, Trace() if trace is None else trace, callback, viewer)
     run.trace.start(Stamp.collect(run.parameters(), objective.model.device))
     bar = {"desc": solver.name, "disable": not progress, "bar_format": BAR}
     with tqdm(total=budget.evaluations, **bar) as run.bar:
@@ -91,13 +106,15 @@ class _Run:
         budget: "Budget",
         trace: Trace,
         callback: Callback | None,
+        viewer: Viewer | None,
     ) -> None:
         self.solver, self.objective, self.budget = solver, objective, budget
-        self.trace, self.callback = trace, callback
+        self.trace, self.callback, self.viewer = trace, callback, viewer
         self.began, self.ledger = time.monotonic(), replace(objective.cost)  # as it stands now
         self.baseline: Evaluation | None = None
         self.best: Evaluation | None = None
         self.paid = 0.0  # in evaluations
+        self.price = 1.0  # of the last gradient of noise
         self.free = 0  # proposals since the last one that was paid for
 
     @property
@@ -123,6 +140,7 @@ class _Run:
             "constraint": _described(objective.constraint),
             "seeds": list(objective.seeds),
             "batch_size": objective.batch_size,
+            "eta": objective.eta,
             "budget": asdict(self.budget),
             "solver": self.solver.parameters,
             "space": objective.space.to_json(),
@@ -134,7 +152,9 @@ class _Run:
             status = self.step([self.objective.space.identity])
             while status is None:
                 asked = self.solver.ask()
-                if isinstance(asked, Gradient | Preview):
+                if isinstance(asked, Noise):
+                    status = self.look(asked)
+                elif isinstance(asked, Gradient | Preview):
                     status = self.answer(asked)
                 else:
                     status = self.step(asked) if asked else "exhausted"
@@ -161,16 +181,39 @@ class _Run:
     def answer(self, query: Gradient | Preview) -> Status | None:
         """Answer a cheaper question, tell the solver, and keep a note of it."""
         if isinstance(query, Gradient):
-            answer = self.objective.gradient(query.weights, query.estimator)
+            answer = self.objective.gradient(query.weights, query.estimator, query.noise)
             value = answer.value
         else:
             answer = self.previews(query)
             value = min(answer, default=math.inf)
         self.solver.learn(query, answer)
         self.pay()
-        step = {"kind": type(query).__name__.lower(), "value": value, **self.solver.state()}
-        self.trace.note(step | {"spent": self.paid, "seconds": self.seconds})
+        self.note(query, value)
         return self.over()
+
+    def look(self, query: Noise) -> Status | None:
+        """Answer a question about noise; if its images are the sampler's own, they count."""
+        last = query.estimator is not None and self.left < self.price - CENT
+        if last:  # what is left pays for a look at where the noise stands, so take it
+            query = replace(query, estimator=None, steps=None)
+        before, look = self.cost.spent, self.objective.look(query)
+        evaluation = self.objective.evaluation(query, look)
+        if not last:
+            self.solver.learn(query, look)
+        if query.estimator is not None:
+            self.price = self.cost.spent - before
+            self.note(query, evaluation.value)
+        if not look.final:
+            self.pay()
+            return self.over()
+        status = self.take(evaluation)
+        if self.viewer is not None and look.images is not None:
+            self.viewer(self.trace.records[-1], look.images)
+        return status or ("budget" if last else None)
+
+    def note(self, query: Gradient | Preview | Noise, value: float) -> None:
+        step = {"kind": type(query).__name__.lower(), "value": value, **self.solver.state()}
+        self.trace.note(step | {"spent": self.cost.spent, "seconds": self.seconds})
 
     def previews(self, query: Preview) -> tuple[float, ...]:
         """As many as leave one evaluation to be paid for; the others count as infinitely bad."""
@@ -191,8 +234,8 @@ class _Run:
         """Keep an evaluation; say whether and why the search is over with it."""
         if self.best is None:
             self.baseline = self.best = evaluation
-        elif evaluation.value < self.best.value:
-            self.best = evaluation
+        else:
+            self.best = self.objective.better(self.best, evaluation)
         self.free = 0 if self.pay() else self.free + 1
         record = self.record(evaluation)
         self.trace.append(record)
@@ -243,6 +286,7 @@ class _Run:
             cost=self.cost,
             trace=self.trace,
             objective=self.objective,
+            noise=self.best.noise,
         )
 
 

@@ -53,6 +53,7 @@ class PEZ(Solver):
     """
 
     name = "pez"
+    follows_gradients = True
 
     def __init__(
         self,

@@ -76,6 +76,11 @@ class Screening(Solver):
         self._left_out: dict[Candidate, float] = {}  # with their last look
 
     @property
+    def follows_gradients(self) -> bool:
+        """Whether the wrapped solver does."""
+        return self.solver.follows_gradients
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The name, the rungs and the parameters of the wrapped solver, for the record."""
         rungs = [asdict(rung) for rung in self.rungs]

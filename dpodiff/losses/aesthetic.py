@@ -1,0 +1,76 @@
+"""LAION's aesthetic predictor, v2 (Schuhmann, 2022): how much people like a picture on average."""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import normalize
+
+from dpodiff.losses.base import Reward
+from dpodiff.losses.linear_head import linear_head
+from dpodiff.losses.preprocessing import Preprocessing
+from dpodiff.pretrained import count_layers, fill, naming_missing, part, read
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModelWithProjection
+
+HEAD = 64  # channels of an attention head, in CLIPs of every size
+
+
+class Aesthetic(Reward):
+    """Minus the aesthetic score of a picture, whatever its prompt: linear layers on CLIP ViT-L/14.
+
+    Less is better; ratings went from 1 to 10, so from -10 to -1, and usually -7 to -4.5.
+
+    Args:
+        source: a safetensors file, a folder that holds `model.safetensors`, or a hub id. It holds
+            the CLIP and the layers; the authors publish a pickle of the layers alone, the default
+            is imscore's copy of both (sac+logos+ava1-l14-linearMSE).
+        device: None is the GPU with the most free memory if there is one, else the CPU.
+
+    Raises:
+        ValueError: if the file is a pickle, or holds other weights.
+        FileNotFoundError: if it cannot be had.
+    """
+
+    def __init__(
+        self,
+        source: str = "RE-N-Y/laion-aesthetic",
+        device: str | torch.device | None = None,
+    ) -> None:
+        super().__init__(source, device)
+        tensors = read(source)
+        self.clip = _vision(part(tensors, "clip."), source)
+        self.head = linear_head(part(tensors, "mlp.layers."), source)
+        for module in (self.clip, self.head):
+            module.to(self.device).eval().requires_grad_(False)
+        size = self.clip.config.image_size
+        self._preprocess = Preprocessing((size, size))
+
+    def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        features = self.clip(self._preprocess(images.to(self.clip.dtype))).image_embeds
+        return self.head(normalize(features, dim=-1)).squeeze(-1)
+
+
+def _vision(tensors: dict[str, torch.Tensor], source: str) -> "CLIPVisionModelWithProjection":
+    """CLIP's image encoder; the file says how large it is by the shapes of its tensors."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    stem = "vision_model.embeddings."
+    with naming_missing(source):
+        width, _, patch, _ = tensors[f"{stem}patch_embedding.weight"].shape
+        places = len(tensors[f"{stem}position_embedding.weight"]) - 1  # one is the class token's
+        inner = len(tensors["vision_model.encoder.layers.0.mlp.fc1.bias"])
+        dim = len(tensors["visual_projection.weight"])
+    config = CLIPVisionConfig(
+        hidden_size=width,
+        intermediate_size=inner,
+        projection_dim=dim,
+        num_hidden_layers=count_layers(tensors, "vision_model.encoder.layers."),
+        num_attention_heads=width // HEAD,
+        image_size=patch * math.isqrt(places),
+        patch_size=patch,
+    )
+    model = CLIPVisionModelWithProjection(config)
+    fill(model, tensors, source)
+    return model

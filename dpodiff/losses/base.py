@@ -1,0 +1,102 @@
+"""What losses share: what they are given, whether they have a gradient, and rewards as losses."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from dpodiff.models.base import choose_device
+
+
+def is_differentiable(loss: Callable[..., Any]) -> bool:
+    """Whether a loss has a gradient in the images.
+
+    A loss without one says so by an attribute `differentiable = False`; any other has one.
+    """
+    return getattr(loss, "differentiable", True)
+
+
+def check_differentiable(loss: Callable[..., Any]) -> None:
+    """Refuses a loss without a gradient, before any image is made.
+
+    Raises:
+        ValueError: naming the solvers that need no gradient.
+    """
+    if not is_differentiable(loss):
+        raise ValueError(
+            f"the loss {loss!r} has no gradient in the images, so nothing can follow it; "
+            "the solvers 'epo' and 'random' take it as a black box, and for noise do "
+            "align(estimator='hybrid') and the methods 'zero-order' and 'best-of-n'"
+        )
+
+
+class Reward(ABC):
+    """A score of pictures, the higher the better, as a loss: its negative.
+
+    Attributes:
+        differentiable: whether it has a gradient in the images.
+        device: where it is computed.
+        source: where its weights came from.
+    """
+
+    differentiable = True
+
+    def __init__(self, source: str, device: str | torch.device | None) -> None:
+        self.source = source
+        self.device = choose_device(device)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.source!r})"
+
+    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """Minus the reward of each image for its own prompt.
+
+        Args:
+            images: (batch, 3, height, width) in [0, 1].
+            prompts: one an image.
+
+        Returns:
+            losses (batch,), float32.
+
+        Raises:
+            ValueError: if the images have another layout or range, or the numbers differ.
+        """
+        return -self.reward(images, prompts)
+
+    def reward(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """The reward (batch,) as published; takes and raises what a call does."""
+        check_pairs(images, prompts)
+        return self._score(images.to(self.device), list(prompts))
+
+    @abstractmethod
+    def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        """The reward (batch,) of checked images on this device."""
+
+
+def check_pairs(images: torch.Tensor, prompts: Sequence[str]) -> None:
+    """Refuses what is no batch of images with a prompt each.
+
+    Raises:
+        ValueError: if the images have another layout or range, or the numbers differ.
+    """
+    check_images(images)
+    if len(prompts) != len(images):
+        raise ValueError(f"{len(images)} images need as many prompts, not {len(prompts)}")
+
+
+def check_images(images: torch.Tensor) -> None:
+    """Refuses what is no batch of images (batch, 3, height, width) in [0, 1].
+
+    Raises:
+        ValueError: saying what it is instead.
+    """
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != 3:
+        hint = "; images.permute(0, 3, 1, 2) puts the channels second" if shape[3:] == (3,) else ""
+        raise ValueError(f"images must be (batch, 3, height, width), not {shape}{hint}")
+    if not images.is_floating_point():
+        raise ValueError(f"images must be floating point in [0, 1], not {images.dtype}")
+    low, high = images.detach().aminmax()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"images must lie in [0, 1], not in [{low:.3g}, {high:.3g}]")

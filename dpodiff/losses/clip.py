@@ -1,0 +1,177 @@
+"""How far a picture lies from its words, as CLIP (Radford et al., 2021) sees it."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dpodiff.losses.base import check_images, check_pairs
+from dpodiff.losses.preprocessing import Preprocessing
+from dpodiff.models.base import choose_device
+from dpodiff.pretrained import CONVERT, find, refuse_pickle
+from dpodiff.text_cache import TextCache
+from dpodiff.toy import WEIGHTS
+
+PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of the toy weights
+
+
+def spherical_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """2 arcsin(|x - y| / 2)^2 of unit vectors (..., dim): half the square of the angle between.
+
+    Written with the arctangent, which is the same and keeps the gradient finite at both ends, where
+    the vectors are equal and where they are opposite.
+    """
+    apart = torch.linalg.vector_norm(x - y, dim=-1)
+    return 2 * torch.atan2(apart, torch.linalg.vector_norm(x + y, dim=-1)) ** 2
+
+
+class SphericalCLIP:
+    """The spherical distance between CLIP's features of an image and of its prompt.
+
+    Less is better, from 0 to pi^2 / 2; usually 0.7 to 1.0 with ViT-B/32 on Stable Diffusion's
+    pictures. Prompts longer than CLIP's context are cut to it.
+
+    Args:
+        model: "toy", "toy-heldout", "local-dir:FOLDER", "hf-hub:OWNER/NAME", or an architecture
+            known to open_clip, such as "ViT-B-32" (DPO-Diff's, with the weights "openai").
+        pretrained: tag or safetensors file of the weights, for an architecture.
+        device: None is the GPU with the most free memory if there is one, else the CPU.
+
+    Attributes:
+        differentiable: True.
+
+    Raises:
+        ValueError: if architecture or weights are not known or not said, or are only a pickle.
+        FileNotFoundError: if a folder is missing, or the weights cannot be had.
+    """
+
+    differentiable = True
+
+    def __init__(
+        self,
+        model: str = "toy",
+        pretrained: str | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        import open_clip
+
+        source = _source(model)
+        self.name, self.pretrained = model, pretrained
+        self.device = choose_device(device)
+        self.clip = open_clip.create_model(
+            source,
+            pretrained,
+            device=self.device,
+            require_pretrained=True,
+            **_checked_weights(source, pretrained),
+        )
+        self.clip.eval().requires_grad_(False)
+        self._tokenize = open_clip.get_tokenizer(source)
+        config = open_clip.get_model_preprocess_cfg(self.clip)
+        self._preprocess = Preprocessing.of_open_clip(config)
+        self._texts = TextCache(self._encode_texts)
+
+    def __repr__(self) -> str:
+        said = [self.name] if self.pretrained is None else [self.name, self.pretrained]
+        return f"SphericalCLIP({', '.join(map(repr, said))})"
+
+    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """The loss of each image about its own prompt; differentiable in the images.
+
+        Args:
+            images: (batch, 3, height, width) in [0, 1].
+            prompts: one an image.
+
+        Returns:
+            losses (batch,), float32.
+
+        Raises:
+            ValueError: if the images have another layout or range, or the numbers differ.
+        """
+        check_pairs(images, prompts)
+        return spherical_distance(self.features(images), self.text_features(prompts))
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Unit vectors (batch, dim) of images (batch, 3, height, width) in [0, 1]."""
+        check_images(images)
+        images = images.to(self.device, self.clip.logit_scale.dtype)
+        return self.clip.encode_image(self._preprocess(images), normalize=True)
+
+    def text_features(self, texts: Sequence[str]) -> torch.Tensor:
+        """Unit vectors (batch, dim) of texts, without a graph; each text is encoded once."""
+        return self._texts(texts)
+
+    def _encode_texts(self, texts: list[str]) -> torch.Tensor:
+        return self.clip.encode_text(self._tokenize(texts).to(self.device), normalize=True)
+
+
+def _source(model: str) -> str:
+    """What open_clip calls the model."""
+    if model not in PACKAGED:
+        return model
+    folder = WEIGHTS / PACKAGED[model]
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no CLIP in {folder}; train it with `python -m dpodiff.toy.train --stage clip`"
+        )
+    return f"local-dir:{folder}"
+
+
+def _checked_weights(source: str, pretrained: str | None) -> dict[str, Any]:
+    """Refuses what cannot be loaded safely; what open_clip must be told beside the names."""
+    import open_clip
+
+    kind, _, place = source.rpartition(":")
+    if kind == "local-dir":
+        if Path(place).is_dir() and not list(Path(place).glob("*.safetensors")):
+            raise ValueError(f"the folder {place} holds no safetensors; {CONVERT}")
+    elif kind == "hf-hub":
+        _download({"hf_hub": f"{place}/"}, source)
+    else:
+        _check_architecture(source, pretrained)
+        if not (config := open_clip.get_pretrained_cfg(source, pretrained)):
+            find(pretrained)
+        else:
+            _download(config, f"{source}/{pretrained}")
+            # The architecture alone does not tell which GELU the weights were trained with.
+            return {"force_quick_gelu": bool(config.get("quick_gelu"))}
+    return {}
+
+
+def _check_architecture(source: str, pretrained: str | None) -> None:
+    import open_clip
+
+    known = open_clip.list_models()
+    if source not in known:
+        near = difflib.get_close_matches(source, known, n=3, cutoff=0.4) or known[:3]
+        raise ValueError(
+            f"unknown CLIP {source!r}; open_clip has {', '.join(map(repr, near))} and others. "
+            f"Known here are {', '.join(map(repr, PACKAGED))} and 'local-dir:FOLDER'"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(source)
+    if pretrained is None:
+        raise ValueError(
+            f"{source!r} is an architecture without weights: name them in `pretrained`, one of "
+            f"{', '.join(map(repr, tags))}, or a safetensors file"
+        )
+    if not open_clip.get_pretrained_cfg(source, pretrained) and not Path(pretrained).suffix:
+        raise ValueError(
+            f"unknown weights {pretrained!r} of {source!r}; choose from {', '.join(tags)}, "
+            "or give a safetensors file"
+        )
+
+
+def _download(config: dict[str, Any], name: str) -> None:
+    """Has open_clip fetch the weights now, so that it is known what file they are."""
+    from open_clip.pretrained import download_pretrained
+
+    try:
+        path = download_pretrained(config)
+    except Exception as error:  # of the hub, or of its network library
+        raise FileNotFoundError(
+            f"the weights {name!r} cannot be had ({error}). They are downloaded on first use; "
+            "without a network take 'toy' for pictures of the toy world, or 'local-dir:FOLDER'"
+        ) from error
+    refuse_pickle(Path(path))

@@ -1,0 +1,52 @@
+"""Human Preference Score v2.1 (Wu et al., 2023): a CLIP tuned to which picture people chose."""
+
+import torch
+
+from dpodiff.losses.base import Reward
+from dpodiff.losses.preprocessing import Preprocessing
+from dpodiff.pretrained import fill, part, read
+from dpodiff.text_cache import TextCache
+
+
+class HPS(Reward):
+    """Minus the Human Preference Score, the cosine of a picture and its prompt.
+
+    Less is better, from -1 to 1; usually -0.35 to -0.2 on pictures of diffusion models. The picture
+    is scaled as a whole and padded with black, as in the release.
+
+    Args:
+        source: a safetensors file, a folder that holds `model.safetensors`, or a hub id. The
+            authors publish a pickle; the default is imscore's copy of it (HPS_v2.1_compressed).
+        architecture: as open_clip calls it.
+        device: None is the GPU with the most free memory if there is one, else the CPU.
+
+    Raises:
+        ValueError: if the file is a pickle, or holds other weights.
+        FileNotFoundError: if it cannot be had.
+    """
+
+    def __init__(
+        self,
+        source: str = "RE-N-Y/hpsv21",
+        architecture: str = "ViT-H-14",
+        device: str | torch.device | None = None,
+    ) -> None:
+        import open_clip
+
+        super().__init__(source, device)
+        tensors = read(source)
+        tensors = part(tensors, "model.") or tensors  # imscore names its module, the release none
+        self.clip = open_clip.CLIP(**open_clip.get_model_config(architecture))
+        fill(self.clip, tensors, source)
+        self.clip.to(self.device).eval().requires_grad_(False)
+        self._tokenize = open_clip.get_tokenizer(architecture)
+        self._preprocess = Preprocessing(tuple(self.clip.visual.image_size), "longest")
+        self._texts = TextCache(self._encode_texts)
+
+    def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        pixels = self._preprocess(images.to(self.clip.logit_scale.dtype))
+        features = self.clip.encode_image(pixels, normalize=True)
+        return (features * self._texts(prompts)).sum(dim=-1)
+
+    def _encode_texts(self, texts: list[str]) -> torch.Tensor:
+        return self.clip.encode_text(self._tokenize(texts).to(self.device), normalize=True)

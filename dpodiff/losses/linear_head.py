@@ -1,0 +1,28 @@
+"""A chain of linear layers from features to a score, as aesthetic and ImageReward end in.
+
+The releases put dropout between the layers, which does nothing once trained, and nothing else.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+
+def linear_head(tensors: Mapping[str, torch.Tensor], source: str) -> nn.Sequential:
+    """The chain whose tensors are named "N.weight" and "N.bias", in the order of N.
+
+    Raises:
+        ValueError: if there is none, or the layers do not end in one number.
+    """
+    order = sorted(int(name.removesuffix(".weight")) for name in tensors if name.endswith("weight"))
+    layers = [_linear(tensors[f"{n}.weight"], tensors[f"{n}.bias"]) for n in order]
+    if not layers or layers[-1].out_features != 1:
+        raise ValueError(f"{source} holds no linear layers 'layers.N.weight' that end in one score")
+    return nn.Sequential(*layers)
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer

@@ -1,0 +1,55 @@
+"""PickScore (Kirstain et al., 2023): a CLIP tuned to the choices of the users of a web page."""
+
+import torch
+from torch.nn.functional import normalize
+
+from dpodiff.losses.base import Reward
+from dpodiff.losses.preprocessing import Preprocessing
+from dpodiff.pretrained import beside, load
+from dpodiff.text_cache import TextCache
+
+PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"  # as its model card says
+
+
+class PickScore(Reward):
+    """Minus the PickScore, the logit (cosine times a learned scale) of a picture and its prompt.
+
+    Less is better, from -100 to 100; usually -24 to -17 on pictures of diffusion models, so beside
+    other losses it wants a small weight.
+
+    Args:
+        source: a folder in the transformers format, or a hub id. A folder may hold tokenizer and
+            image processor too; else those of the CLIP it was tuned from are taken.
+        device: None is the GPU with the most free memory if there is one, else the CPU.
+
+    Raises:
+        FileNotFoundError, ValueError: if weights, tokenizer or processor cannot be had.
+    """
+
+    def __init__(
+        self,
+        source: str = "yuvalkirstain/PickScore_v1",
+        device: str | torch.device | None = None,
+    ) -> None:
+        from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
+
+        super().__init__(source, device)
+        self.clip = load(CLIPModel, source, use_safetensors=True, dtype=torch.float32)
+        self.clip.to(self.device).eval().requires_grad_(False)
+        processor = load(CLIPImageProcessor, beside(source, "preprocessor_config.json", PROCESSOR))
+        self._preprocess = Preprocessing.of_transformers(processor)
+        self._tokenizer = load(AutoTokenizer, beside(source, "tokenizer_config.json", PROCESSOR))
+        self._texts = TextCache(self._encode_texts)
+
+    def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        pixels = self._preprocess(images.to(self.clip.dtype))
+        features = normalize(self.clip.get_image_features(pixels).pooler_output, dim=-1)
+        return self.clip.logit_scale.exp() * (features * self._texts(prompts)).sum(dim=-1)
+
+    def _encode_texts(self, texts: list[str]) -> torch.Tensor:
+        longest = self.clip.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(
+            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        features = self.clip.get_text_features(**tokens.to(self.device)).pooler_output
+        return normalize(features, dim=-1)

@@ -1,0 +1,71 @@
+"""Losses of the pixels alone: simple, exact, and soon fooled. DNO (Tang et al., 2024) uses them.
+
+They need no weights and look at no prompt, which makes them good tests of an optimizer.
+"""
+
+import io
+from collections.abc import Sequence
+
+import torch
+from torchvision.transforms.functional import to_pil_image
+
+from dpodiff.losses.base import check_pairs
+
+
+def white(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+    """Minus the mean brightness (batch,): from -1 for white to 0 for black. Differentiable."""
+    return -black(images, prompts)
+
+
+def black(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+    """The mean brightness (batch,): from 0 for black to 1 for white. Differentiable."""
+    check_pairs(images, prompts)
+    return images.float().mean(dim=(1, 2, 3))
+
+
+def contrast(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+    """Minus the variance over the pixels of the sum of their channels (batch,). Differentiable.
+
+    From -2.25, half black and half white, to 0, one shade; a fourth of DNO's number, whose pixels
+    go from -1 to 1.
+    """
+    check_pairs(images, prompts)
+    return -images.float().sum(dim=1).flatten(1).var(dim=1, correction=0)
+
+
+class JPEG:
+    """The size (batch,) of the images as JPEG files, in kilobytes of 1000 bytes; less is better.
+
+    Always above 0, and growing with the size of the images; some tens at 512 x 512. DDPO (Black et
+    al., 2023) calls minus this compressibility.
+
+    Args:
+        quality: of the files, 1 to 95.
+
+    Attributes:
+        differentiable: False: files are made of whole bytes, so there is no gradient to follow.
+
+    Raises:
+        ValueError: if the quality is not in its range.
+    """
+
+    differentiable = False
+
+    def __init__(self, quality: int = 95) -> None:
+        if not 1 <= quality <= 95:
+            raise ValueError(f"quality must be from 1 to 95, not {quality}")
+        self.quality = quality
+
+    def __repr__(self) -> str:
+        return f"JPEG({self.quality})"
+
+    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """The sizes; arguments and errors are those of `SphericalCLIP`."""
+        check_pairs(images, prompts)
+        pixels = (255 * images.detach().float()).round().byte().cpu()
+        return torch.tensor([self._kilobytes(image) for image in pixels], device=images.device)
+
+    def _kilobytes(self, image: torch.Tensor) -> float:
+        file = io.BytesIO()
+        to_pil_image(image).save(file, format="JPEG", quality=self.quality)
+        return file.tell() / 1000

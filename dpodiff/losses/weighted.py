@@ -1,0 +1,61 @@
+"""Several losses as one."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from dpodiff.losses.base import is_differentiable
+
+
+class Weighted:
+    """The weighted sum of losses.
+
+        loss = Weighted({load("clip"): 1.0, load("hpsv2.1"): 2.0, black: 0.1})
+
+    A weight is of the loss as it is minimized: a positive one of a reward asks for more of it. The
+    losses have different scales, which the weights are to make up for.
+
+    Args:
+        weights: loss -> weight; any callables from images and prompts to (batch,).
+
+    Attributes:
+        differentiable: whether all of them are.
+
+    Raises:
+        ValueError: if there is none, or a weight is not finite.
+    """
+
+    def __init__(
+        self, weights: Mapping[Callable[[torch.Tensor, Sequence[str]], torch.Tensor], float]
+    ) -> None:
+        self.weights = dict(weights)
+        if not self.weights:
+            raise ValueError("a weighted sum needs at least one loss")
+        for loss, weight in self.weights.items():
+            if not callable(loss):
+                raise ValueError(f"{loss!r} is no loss; dpodiff.losses.load makes one of a name")
+            if not math.isfinite(weight):
+                raise ValueError(f"the weight of {loss!r} must be finite, not {weight}")
+        self.differentiable = all(map(is_differentiable, self.weights))
+
+    def __repr__(self) -> str:
+        names = {getattr(loss, "__qualname__", repr(loss)): w for loss, w in self.weights.items()}
+        return f"Weighted({', '.join(f'{weight:g} * {name}' for name, weight in names.items())})"
+
+    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """The sum (batch,) on the device of the images; the losses check them.
+
+        Raises:
+            ValueError: if one of the losses does not give (batch,).
+        """
+        return sum(
+            weight * self._of(loss, images, prompts) for loss, weight in self.weights.items()
+        )
+
+    def _of(self, loss: Callable, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        values = loss(images, prompts)
+        if tuple(values.shape) != (len(images),):
+            shape = tuple(values.shape)
+            raise ValueError(f"the loss {loss!r} gave {shape} for a batch of {len(images)}")
+        return values.to(images.device)

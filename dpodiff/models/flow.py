@@ -1,0 +1,221 @@
+"""Rectified flow with transformers: Stable Diffusion 3 (Esser et al., 2024) and Flux.
+
+A latent is a point on the straight line x = (1 - sigma) x0 + sigma noise, the network predicts the
+velocity noise - x0, and Euler's method follows it from sigma = 1 to 0. So x0-hat = x - sigma v.
+Both read CLIP and T5. Flux has its guidance distilled into the network as one more input.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+)
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from torch.nn import functional as F
+from transformers import (
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
+
+from dpodiff.models.latent import LatentDiffusion, check_steps
+from dpodiff.models.text import Encoded, TextEncoder, with_pooled, without_pooled
+
+PATCH = 2  # latent pixels a side that are one token of the transformer
+
+
+class Flow(LatentDiffusion):
+    """A rectified flow.
+
+    Args:
+        transformer, vae, text_encoders: the parts.
+        schedule: configuration of the folder's scheduler.
+        settings: the other arguments of `LatentDiffusion`.
+    """
+
+    def __init__(
+        self,
+        transformer: SD3Transformer2DModel | FluxTransformer2DModel,
+        vae: AutoencoderKL,
+        text_encoders: list[TextEncoder],
+        schedule: Mapping[str, Any],
+        **settings: Any,
+    ) -> None:
+        super().__init__(transformer, vae, text_encoders, patch=PATCH, **settings)
+        self.transformer = transformer
+        self.schedule = FlowMatchEulerDiscreteScheduler.from_config(
+            {**schedule, "stochastic_sampling": False}
+        )
+
+    def scheduler(self, steps: int) -> FlowMatchEulerDiscreteScheduler:
+        check_steps(steps, self.schedule.config.num_train_timesteps)
+        scheduler = copy.copy(self.schedule)  # it counts its steps: a rollout has its own
+        scheduler.set_timesteps(steps, sigmas=self._sigmas(steps), mu=self._shift())
+        return scheduler
+
+    def _sigmas(self, steps: int) -> np.ndarray | None:
+        """Noise levels before they are shifted; None for the scheduler's own."""
+        return None
+
+    def _shift(self) -> float | None:
+        """How far larger pictures start with more noise, where the folder asks for it."""
+        config = self.schedule.config
+        if not config.use_dynamic_shifting:
+            return None
+        sizes = config.base_image_seq_len, config.max_image_seq_len
+        tokens = (self.latent_size // PATCH) ** 2
+        return calculate_shift(tokens, *sizes, config.base_shift, config.max_shift)
+
+    def predict_x0(
+        self, x: torch.Tensor, t: torch.Tensor | float, prediction: torch.Tensor
+    ) -> torch.Tensor:
+        sigma = torch.as_tensor(t, dtype=torch.float32, device=x.device).view(-1, 1, 1, 1)
+        return x - sigma / self.schedule.config.num_train_timesteps * prediction
+
+
+class StableDiffusion3(Flow):
+    """Stable Diffusion 3 or 3.5; a folder without the T5, to save memory, will do.
+
+    Args:
+        tokenizer, text_encoder, tokenizer_2, text_encoder_2: of the two CLIPs.
+        transformer, vae: the other parts.
+        schedule: configuration of the folder's scheduler.
+        tokenizer_3, text_encoder_3: of the T5; zeros stand for what it would say.
+        name: to be known by.
+        device: of all parts.
+    """
+
+    steps, guidance = 28, 7.0
+    T5_TOKENS: ClassVar = 256
+    parts: ClassVar = {
+        "tokenizer": CLIPTokenizer,
+        "text_encoder": CLIPTextModelWithProjection,
+        "tokenizer_2": CLIPTokenizer,
+        "text_encoder_2": CLIPTextModelWithProjection,
+        "tokenizer_3": T5TokenizerFast,
+        "text_encoder_3": T5EncoderModel,
+        "transformer": SD3Transformer2DModel,
+        "vae": AutoencoderKL,
+    }
+
+    def __init__(
+        self,
+        tokenizer: CLIPTokenizer,
+        text_encoder: CLIPTextModelWithProjection,
+        tokenizer_2: CLIPTokenizer,
+        text_encoder_2: CLIPTextModelWithProjection,
+        transformer: SD3Transformer2DModel,
+        vae: AutoencoderKL,
+        schedule: Mapping[str, Any],
+        *,
+        tokenizer_3: T5TokenizerFast | None = None,
+        text_encoder_3: T5EncoderModel | None = None,
+        name: str,
+        device: torch.device,
+    ) -> None:
+        pairs = (tokenizer, text_encoder), (tokenizer_2, text_encoder_2)
+        encoders = [TextEncoder(*pair, penultimate=True) for pair in pairs]
+        if text_encoder_3 is not None:
+            encoders.append(TextEncoder(tokenizer_3, text_encoder_3, limit=self.T5_TOKENS))
+        pixels = 2 ** (len(vae.config.block_out_channels) - 1)
+        settings = {"image_size": transformer.config.sample_size * pixels, "name": name}
+        super().__init__(transformer, vae, encoders, schedule, **settings, device=device)
+
+    def _join(self, *encoded: Encoded) -> torch.Tensor:
+        first, second, *t5 = encoded
+        width = self.transformer.config.joint_attention_dim
+        clip = torch.cat([first.tokens, second.tokens], dim=-1)
+        clip = F.pad(clip, (0, width - clip.shape[-1]))
+        rest = t5[0].tokens if t5 else clip.new_zeros(len(clip), self.T5_TOKENS, width)
+        pooled = torch.cat([first.pooled, second.pooled], dim=-1)
+        return with_pooled(torch.cat([clip, rest], dim=1), pooled)
+
+    def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
+        tokens, pooled = without_pooled(encoding, self.transformer.config.pooled_projection_dim)
+        inputs = {"encoder_hidden_states": tokens, "pooled_projections": pooled}
+        return self.transformer(x, timestep=t, **inputs).sample
+
+
+class Flux(Flow):
+    """Flux.1, dev or schnell.
+
+    `guidance` is that of two branches, the stock pipeline's `true_cfg_scale`. It is off, as the
+    model needs none; above 1 negative prompts act, and a step costs twice as much.
+
+    Args:
+        tokenizer, text_encoder: of the CLIP.
+        tokenizer_2, text_encoder_2: of the T5.
+        transformer, vae: the other parts.
+        schedule: configuration of the folder's scheduler.
+        name: to be known by.
+        device: of all parts.
+
+    Attributes:
+        distilled_guidance: the network's own input, the stock pipeline's `guidance_scale`; schnell
+            has none.
+    """
+
+    guidance, distilled_guidance = 1.0, 3.5
+    half: ClassVar = torch.bfloat16  # float16 is too narrow for its activations
+    T5_TOKENS: ClassVar = 512
+    parts: ClassVar = {
+        "tokenizer": CLIPTokenizer,
+        "text_encoder": CLIPTextModel,
+        "tokenizer_2": T5TokenizerFast,
+        "text_encoder_2": T5EncoderModel,
+        "transformer": FluxTransformer2DModel,
+        "vae": AutoencoderKL,
+    }
+
+    def __init__(
+        self,
+        tokenizer: CLIPTokenizer,
+        text_encoder: CLIPTextModel,
+        tokenizer_2: T5TokenizerFast,
+        text_encoder_2: T5EncoderModel,
+        transformer: FluxTransformer2DModel,
+        vae: AutoencoderKL,
+        schedule: Mapping[str, Any],
+        *,
+        name: str,
+        device: torch.device,
+    ) -> None:
+        t5 = TextEncoder(tokenizer_2, text_encoder_2, limit=self.T5_TOKENS)
+        encoders = [TextEncoder(tokenizer, text_encoder), t5]
+        # The transformer takes any size; the pipeline's own is 128 latent pixels.
+        image_size = 128 * 2 ** (len(vae.config.block_out_channels) - 1)
+        settings = {"image_size": image_size, "name": name, "device": device}
+        super().__init__(transformer, vae, encoders, schedule, **settings)
+        self.steps = 28 if transformer.config.guidance_embeds else 4  # dev or schnell
+
+    def _sigmas(self, steps: int) -> np.ndarray:
+        return np.linspace(1.0, 1 / steps, steps)
+
+    def _join(self, *encoded: Encoded) -> torch.Tensor:
+        clip, t5 = encoded
+        return with_pooled(t5.tokens, clip.pooled)
+
+    def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
+        config, size = self.transformer.config, x.shape[-1] // PATCH
+        tokens, pooled = without_pooled(encoding, config.pooled_projection_dim)
+        places = [torch.arange(n, device=x.device, dtype=x.dtype) for n in (1, size, size)]
+        guidance = x.new_full((len(x),), self.distilled_guidance, dtype=torch.float32)
+        velocity = self.transformer(
+            F.pixel_unshuffle(x, PATCH).flatten(2).transpose(1, 2),  # (batch, token, 4 channels)
+            timestep=t.to(x.dtype) / 1000,
+            guidance=guidance if config.guidance_embeds else None,
+            encoder_hidden_states=tokens,
+            pooled_projections=pooled,
+            txt_ids=x.new_zeros(tokens.shape[1], 3),
+            img_ids=torch.cartesian_prod(*places),
+        ).sample
+        return F.pixel_shuffle(velocity.transpose(1, 2).unflatten(2, (size, size)), PATCH)

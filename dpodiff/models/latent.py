@@ -1,0 +1,197 @@
+"""What the latent diffusion families of diffusers share: their parts, texts, noise and decoder.
+
+A family says which parts its folder holds, how the outputs of its text encoders become one
+encoding, what its denoiser is given, and how noise and time run. The parts are loaded one by one:
+the stock pipelines would bring a safety checker, and their calls allow no gradient. What the parts
+compute together is the same, as the tests hold against the pipelines.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpodiff.mixture import Piece, shown_text
+from dpodiff.models.base import Model, choose_device
+from dpodiff.models.text import Encoded, TextEncoder
+from dpodiff.progress import hidden_bars
+from dpodiff.text_cache import TextCache
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class LatentDiffusion(Model):
+    """A model made of stock parts; see `Model` for the methods.
+
+    Args:
+        denoiser, vae: moved to the device and frozen here, as the encoders' networks are.
+        text_encoders: in the order `_join` takes them.
+        image_size: height and width in pixels.
+        patch: latent pixels a side that the denoiser takes together.
+        name: to be known by.
+        device: of all parts.
+
+    Attributes:
+        parts: subfolders of a stock folder, and the class of what each holds.
+        half: the dtype on a GPU, unless told otherwise.
+    """
+
+    parts: ClassVar[Mapping[str, type]]
+    half: ClassVar[torch.dtype] = torch.float16
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        vae: AutoencoderKL,
+        text_encoders: Sequence[TextEncoder],
+        *,
+        image_size: int,
+        patch: int = 1,
+        name: str,
+        device: torch.device,
+    ) -> None:
+        self.name, self.device, self.dtype = name, device, denoiser.dtype
+        self.denoiser, self.vae, self.text_encoders = denoiser, vae, tuple(text_encoders)
+        for module in (denoiser, vae, *(encoder.network for encoder in self.text_encoders)):
+            _freeze(module, device)
+        self.image_size, self._patch = image_size, patch
+        self._encodings = TextCache(self._encode)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> "Self":
+        """Loads a stock folder or hub repository; safetensors only.
+
+        Args:
+            folder: where it lies, or its hub id.
+            name: None is the folder.
+            device: as in `choose_device`.
+            dtype: of the denoiser and the text encoders, however they are stored. None is the
+                family's `half` on a GPU and float32 on a CPU. The decoder is float32 in any case.
+
+        Raises:
+            OSError: if a part is missing, or is not stored as safetensors.
+        """
+        device = choose_device(device)
+        dtype = dtype or (cls.half if device.type == "cuda" else torch.float32)
+        with hidden_bars(Path(folder).is_dir()):
+            index = DiffusionPipeline.load_config(folder)
+            kinds = {k: kind for k, kind in cls.parts.items() if index.get(k) != [None, None]}
+            parts = {k: _load(kind, folder, k, dtype) for k, kind in kinds.items()}
+            schedule = DDIMScheduler.load_config(folder, subfolder="scheduler")
+        settings = cls._settings(index) | {"name": name or str(folder), "device": device}
+        return cls(**parts, schedule=schedule, **settings)
+
+    @classmethod
+    def _settings(cls, index: Mapping[str, Any]) -> dict[str, Any]:
+        """What the constructor should know of a folder's model_index.json."""
+        return {}
+
+    @abstractmethod
+    def _join(self, *encoded: Encoded) -> torch.Tensor:
+        """The encoding (batch, row, dim) from what the text encoders made, in their order."""
+
+    @abstractmethod
+    def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
+        """What the denoiser gives for latents `x` at timesteps `t` (batch,)."""
+
+    def check(self, prompt: str, negative_prompt: str = "") -> None:
+        super().check(prompt, negative_prompt)
+        for encoder in self.text_encoders:
+            encoder.tokenize([prompt, negative_prompt])
+
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        return self._encodings(texts)
+
+    def _encode(self, texts: Sequence[str]) -> torch.Tensor:
+        return self._join(*(encoder(texts) for encoder in self.text_encoders))
+
+    def encode_mixture(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        if all(p.weights is None or not p.choices[p.shown] for p in pieces):
+            return self.encode([shown_text(pieces)])  # nothing in it could change
+        return self._join(*(encoder.mixed(pieces) for encoder in self.text_encoders))
+
+    @property
+    def latent_size(self) -> int:
+        """Height and width of a latent.
+
+        Raises:
+            ValueError: if no latents make pictures of `image_size`.
+        """
+        pixels = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        if self.image_size < 1 or self.image_size % (pixels * self._patch):
+            raise ValueError(
+                f"image_size must be a multiple of {pixels * self._patch} for {self.name}, "
+                f"not {self.image_size}"
+            )
+        return self.image_size // pixels
+
+    def latents(self, seeds: Sequence[int]) -> torch.Tensor:
+        # Drawn on the CPU in float32, so that a seed means the same picture on every device.
+        shape = (1, self.vae.config.latent_channels, self.latent_size, self.latent_size)
+        rows = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        return torch.cat(rows).to(self.device, self.dtype)
+
+    def denoise(
+        self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
+    ) -> torch.Tensor:
+        self.forwards += len(x)
+        t = torch.as_tensor(t, device=x.device).expand(len(x))
+        prediction = self._predict(x, t, embeddings)
+        if prediction.requires_grad:
+            prediction.register_hook(self._count_back)
+        return prediction
+
+    def _count_back(self, gradient: torch.Tensor) -> None:
+        self.backwards += len(gradient)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        config = self.vae.config
+        latents = latents.to(self.vae.dtype) / config.scaling_factor + (config.shift_factor or 0)
+        images = self.vae.decode(latents).sample
+        # Never half precision: losses need more.
+        images = images.to(torch.promote_types(images.dtype, torch.float32))
+        return (images / 2 + 0.5).clamp(0, 1)
+
+
+def check_steps(steps: int, trained: int) -> None:
+    """Refuses rollouts that are empty or finer than the model's time.
+
+    Raises:
+        ValueError: if `steps` is not from 1 to `trained`.
+    """
+    if not 1 <= steps <= trained:
+        raise ValueError(f"steps must be 1 to {trained}, not {steps}")
+
+
+def _load(kind: type, folder: str | Path, subfolder: str, dtype: torch.dtype) -> Any:
+    if issubclass(kind, PreTrainedTokenizerBase):
+        return kind.from_pretrained(folder, subfolder=subfolder)
+    stored = {"subfolder": subfolder, "use_safetensors": True}
+    if issubclass(kind, PreTrainedModel):
+        return kind.from_pretrained(folder, **stored, dtype=dtype)
+    if issubclass(kind, AutoencoderKL):
+        # In float16 decoders overflow on some latents, SDXL's on most, and their gradients too.
+        dtype = torch.float32
+    return kind.from_pretrained(folder, **stored, torch_dtype=dtype)
+
+
+def _freeze(module: nn.Module, device: torch.device) -> None:
+    """Readies a part for use: no training, no gradients of weights, convolutions channels last.
+
+    On a CPU that memory format saves the toy U-Net 12% of its time.
+    """
+    module.eval().requires_grad_(False)
+    module.to(device=device, memory_format=torch.channels_last)

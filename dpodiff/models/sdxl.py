@@ -1,0 +1,80 @@
+"""Stable Diffusion XL (Podell et al., 2024) and SDXL-Turbo: two CLIPs, sizes, and a larger U-Net.
+
+The U-Net reads the tokens of both CLIPs side by side, and is told the second one's vector of the
+whole text with the size of the picture and its crop. No negative prompt is not the empty text here:
+the model was trained with zeros in its place.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from dpodiff.models.stable_diffusion import UNetDiffusion
+from dpodiff.models.text import Encoded, TextEncoder, with_pooled, without_pooled
+
+
+class StableDiffusionXL(UNetDiffusion):
+    """Stable Diffusion XL; asked for pictures of its own size, uncropped.
+
+    Args:
+        tokenizer, text_encoder, tokenizer_2, text_encoder_2, unet, vae: the parts.
+        schedule: configuration of the folder's scheduler, of any class.
+        zeros_for_empty: whether zeros stand for no negative prompt, as the folder says.
+        name: to be known by.
+        device: of all parts.
+    """
+
+    guidance = 5.0
+    parts: ClassVar = {
+        "tokenizer": CLIPTokenizer,
+        "text_encoder": CLIPTextModel,
+        "tokenizer_2": CLIPTokenizer,
+        "text_encoder_2": CLIPTextModelWithProjection,
+        "unet": UNet2DConditionModel,
+        "vae": AutoencoderKL,
+    }
+
+    def __init__(
+        self,
+        tokenizer: CLIPTokenizer,
+        text_encoder: CLIPTextModel,
+        tokenizer_2: CLIPTokenizer,
+        text_encoder_2: CLIPTextModelWithProjection,
+        unet: UNet2DConditionModel,
+        vae: AutoencoderKL,
+        schedule: Mapping[str, Any],
+        *,
+        zeros_for_empty: bool = True,
+        name: str,
+        device: torch.device,
+    ) -> None:
+        pairs = (tokenizer, text_encoder), (tokenizer_2, text_encoder_2)
+        encoders = [TextEncoder(*pair, penultimate=True) for pair in pairs]
+        settings = {"fixes": {"clip_sample": False}, "name": name, "device": device}
+        super().__init__(unet, vae, encoders, schedule, **settings)
+        self._pooled = text_encoder_2.config.projection_dim
+        self._zeros_for_empty = zeros_for_empty
+
+    @classmethod
+    def _settings(cls, index: Mapping[str, Any]) -> dict[str, Any]:
+        return {"zeros_for_empty": index.get("force_zeros_for_empty_prompt", True)}
+
+    def _encode(self, texts: Sequence[str]) -> torch.Tensor:
+        encoding = super()._encode(texts)
+        if self._zeros_for_empty:
+            encoding[[not text for text in texts]] = 0
+        return encoding
+
+    def _join(self, *encoded: Encoded) -> torch.Tensor:
+        tokens = torch.cat([part.tokens for part in encoded], dim=-1)
+        return with_pooled(tokens, encoded[-1].pooled)
+
+    def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
+        tokens, pooled = without_pooled(encoding, self._pooled)
+        size = self.image_size
+        told = x.new_tensor([[size, size, 0, 0, size, size]]).expand(len(x), -1)
+        added = {"text_embeds": pooled, "time_ids": told}
+        return self.unet(x, t, encoder_hidden_states=tokens, added_cond_kwargs=added).sample

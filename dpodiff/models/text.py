@@ -1,0 +1,128 @@
+"""Text encoders of every kind: a tokenizer and its network, for whole texts and for mixtures.
+
+Families differ in which outputs they use: the tokens of the last layer (Stable Diffusion 1 and 2,
+T5) or of the one before (SDXL, SD3), and the vector that pools a whole text (SDXL, SD3, Flux).
+Where a family needs such a vector, it travels as one more row of the encoding, so that an encoding
+is always one tensor (batch, row, dim): to be cached, repeated and differentiated like any other.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
+
+from dpodiff.mixture import Piece, lay_out, mix_embeddings
+from dpodiff.models.base import PromptError
+
+
+class Encoded(NamedTuple):
+    """What a text encoder makes of texts.
+
+    Attributes:
+        tokens: (batch, token, dim).
+        pooled: (batch, dim), of the whole text; None where the network has none.
+    """
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor | None
+
+
+class TextEncoder:
+    """A tokenizer and its CLIP or T5.
+
+    Args:
+        tokenizer: pads, and adds its start and end tokens.
+        network: a `CLIPTextModel`, a `CLIPTextModelWithProjection` or a `T5EncoderModel`.
+        limit: tokens that texts are padded to; None is what the tokenizer says.
+        penultimate: whether to give the tokens of the layer before the last.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        network: PreTrainedModel,
+        *,
+        limit: int | None = None,
+        penultimate: bool = False,
+    ) -> None:
+        self.tokenizer, self.network, self.penultimate = tokenizer, network, penultimate
+        self.limit = limit or tokenizer.model_max_length
+        *self._start, self._end = tokenizer("").input_ids  # T5 has no start token
+
+    def __call__(self, texts: Sequence[str]) -> Encoded:
+        """The texts, each padded to the limit.
+
+        Raises:
+            PromptError: as `tokenize`.
+        """
+        return self._read(self.tokenize(texts))
+
+    def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
+        """Token ids (batch, token) of the texts, padded to the limit.
+
+        Raises:
+            PromptError: if a text is longer; nothing is cut off in silence.
+        """
+        padded = {"padding": "max_length", "max_length": self.limit, "truncation": False}
+        rows = self.tokenizer(list(texts), **padded, verbose=False).input_ids
+        for text, row in zip(texts, rows, strict=True):
+            if len(row) > self.limit:
+                raise PromptError(
+                    f"{textwrap.shorten(text, 60, placeholder='...')!r} has {len(row)} tokens, its "
+                    f"start and end counted; the model takes at most {self.limit}: shorten it"
+                )
+        return torch.tensor(rows, device=self.network.device)
+
+    def mixed(self, pieces: Sequence[Piece]) -> Encoded:
+        """One prompt with mixed words; differentiable in the weights.
+
+        Raises:
+            PromptError: if it takes more tokens than the limit.
+        """
+        ends = len(self._start) + 1
+        layout = lay_out(pieces, self._bare, self.limit - ends)
+        padding = self.limit - ends - len(layout.ids)
+        if padding < 0:
+            total = self.limit - padding
+            raise PromptError(f"a mixed prompt has {total} tokens; {self.limit} is the most")
+        blank = self.tokenizer.pad_token_id
+        row = [*self._start, *layout.ids, self._end, *[blank] * padding]
+
+        def replace(table: nn.Embedding, inputs: tuple, embedded: torch.Tensor) -> torch.Tensor:
+            return mix_embeddings(embedded, layout, table.weight, blank, len(self._start))
+
+        # CLIP takes ids only: positions and the place of its end token come from them.
+        hook = self._table.register_forward_hook(replace)
+        try:
+            return self._read(torch.tensor([row], device=self.network.device))
+        finally:
+            hook.remove()
+
+    def _bare(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, add_special_tokens=False).input_ids
+
+    def _read(self, ids: torch.Tensor) -> Encoded:
+        output = self.network(ids, output_hidden_states=self.penultimate)
+        tokens = output.hidden_states[-2] if self.penultimate else output.last_hidden_state
+        return Encoded(tokens, output.get("text_embeds", output.get("pooler_output")))
+
+    @property
+    def _table(self) -> nn.Embedding:
+        if isinstance(self.network, T5EncoderModel):
+            return self.network.encoder.embed_tokens  # its own table shares weights, is not called
+        return self.network.get_input_embeddings()
+
+
+def with_pooled(tokens: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+    """An encoding (batch, token + 1, dim): `pooled`, filled up with zeros, is its last row."""
+    row = F.pad(pooled, (0, tokens.shape[-1] - pooled.shape[-1]))
+    return torch.cat([tokens, row[:, None]], dim=1)
+
+
+def without_pooled(encoding: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens (batch, token, dim) and the pooled vector (batch, width) of an encoding."""
+    return encoding[:, :-1], encoding[:, -1, :width]

@@ -1,0 +1,129 @@
+"""Noise as a variable: what a rollout starts from, and what it adds on its way.
+
+DDIM (Song et al., 2021) with eta = 0 is an ODE: the starting noise x_T decides the picture. With
+eta > 0 it is an SDE, whose every step adds fresh noise, and then all of these vectors decide it:
+
+    eta        vectors of a picture            adds at step i
+    0          x_T                             nothing
+    (0, 1]     x_T and one a step, N + 1       eta sigma_i z_i, at eta = 1 as much as DDPM does
+
+They lie in one tensor (seeds, vectors, channel, h, w). `Noised` is a model that has such noise
+instead of seeds: its scheduler adds the vectors, so that every sampler and every gradient estimator
+works with it unchanged, and gradients reach the vectors.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dpodiff.models.base import Model
+
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddim import DDIMSchedulerOutput
+
+
+def check_eta(eta: float) -> None:
+    """Refuse what is no share of DDPM's noise.
+
+    Raises:
+        ValueError: if eta lies outside [0, 1].
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie from 0 (ODE) to 1 (as much noise as DDPM), not {eta}")
+
+
+def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:
+    """The noise of seeds, (seeds, vectors, channel, h, w), at least float32.
+
+    The first vector is the model's own for the seed. The others go on from it in the order in which
+    the stock pipeline draws them, so a seed's picture is the pipeline's, at any eta. A row depends
+    on its own seed only.
+
+    Args:
+        model: whose noise it is.
+        seeds: one a picture.
+        eta: 0 gives one vector, anything above `model.steps` more.
+    """
+    start = model.latents(seeds)
+    start = start.to(torch.promote_types(start.dtype, torch.float32)).unsqueeze(1)
+    if eta == 0:
+        return start
+    shape = (1, *start.shape[2:])
+    later = [torch.cat(list(_later(seed, shape, model.steps))) for seed in seeds]
+    return torch.cat([start, torch.stack(later).to(start)], dim=1)
+
+
+def _later(seed: int, shape: tuple[int, ...], steps: int) -> Iterator[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    torch.randn(shape, generator=generator)  # what the model itself started from
+    return (torch.randn(shape, generator=generator) for _ in range(steps))
+
+
+class Noised:
+    """A model whose rollouts have this noise; all else is the model's own.
+
+    Args:
+        model: of any family; with eta > 0 one that is sampled with DDIM.
+        noise: (batch, vectors, channel, h, w), a leaf or not. Its gradient reaches all vectors that
+            an estimator keeps.
+        eta: how much of DDPM's noise a step adds, in [0, 1].
+
+    Raises:
+        ValueError: if the number of vectors does not fit eta and the steps of the model.
+    """
+
+    generate = Model.generate  # on this noise, instead of that of its seeds
+
+    def __init__(self, model: Model, noise: torch.Tensor, eta: float = 0.0) -> None:
+        check_eta(eta)
+        vectors = 1 + model.steps * (eta > 0)
+        if noise.ndim != 5 or noise.shape[1] != vectors:
+            raise ValueError(
+                f"at eta = {eta} the noise must be (seeds, {vectors}, channel, h, w), "
+                f"not {tuple(noise.shape)}"
+            )
+        self.model, self.noise, self.eta = model, noise, eta
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def latents(self, seeds: Sequence[int] = ()) -> torch.Tensor:
+        """The first vectors (batch, channel, h, w), whatever the seeds."""
+        return self.noise[:, 0].to(self.model.dtype)
+
+    def scheduler(self, steps: int) -> Any:
+        """A fresh scheduler for one rollout, which adds the other vectors."""
+        from diffusers import DDIMScheduler
+
+        scheduler = self.model.scheduler(steps)
+        if self.eta == 0:
+            return scheduler
+        if steps != self.model.steps:
+            raise ValueError(
+                f"at eta = {self.eta} the noise is for {self.model.steps} steps, not {steps}"
+            )
+        if not isinstance(scheduler, DDIMScheduler):
+            raise ValueError(
+                f"eta = {self.eta} needs DDIM; {self.model.name} is sampled with "
+                f"{type(scheduler).__name__}, which adds no noise: set eta to 0"
+            )
+        return _Stochastic(scheduler, self.noise[:, 1:].unbind(1), self.eta)
+
+
+class _Stochastic:
+    """A DDIM scheduler whose steps add given noise."""
+
+    def __init__(
+        self, scheduler: "DDIMScheduler", noises: Sequence[torch.Tensor], eta: float
+    ) -> None:
+        self.scheduler, self.eta = scheduler, eta
+        self.timesteps = scheduler.timesteps
+        self._noise_of = dict(zip(self.timesteps.tolist(), noises, strict=True))
+
+    def step(
+        self, prediction: torch.Tensor, t: torch.Tensor, x: torch.Tensor
+    ) -> "DDIMSchedulerOutput":
+        noise = self._noise_of[t.item()].to(x.dtype)
+        return self.scheduler.step(prediction, t, x, eta=self.eta, variance_noise=noise)

@@ -1,0 +1,242 @@
+"""From noise to pictures to losses, and back: gradients with respect to the noise.
+
+With a loss that has a gradient, any estimator of `dpodiff.gradients` goes the whole way back. A
+loss that is a black box is first asked by trial which way the pictures should go; only the rest of
+the way, through decoder and sampler, goes by their gradient. That is DNO's `Hybrid`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from dpodiff.gradients import Checkpointed, Estimator, Shortcut
+from dpodiff.models.base import Model
+from dpodiff.noise import Noised
+from dpodiff.queries import Look, Noise
+from dpodiff.space import Prompts
+
+if TYPE_CHECKING:
+    from dpodiff.objective import Loss
+
+# Gradients of a half precision model would vanish on their way through its layers.
+HALF_SCALE = 1024.0
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """The hybrid gradient of DNO, for losses that are black boxes (Tang et al., 2024, section 5).
+
+    The noise is perturbed `samples` times by mu times normal directions. How the loss and the
+    picture change with them gives the way the picture should go,
+
+        g = sum_i (l_i - l_0) (x_i - x_0),    normalized,
+
+    and the gradient of <g, x_0> through decoder and sampler is that of the noise. More samples give
+    a better g, and cost an evaluation each.
+
+    Under `accelerate launch` the samples are shared out over the processes, each with a model of
+    its own; give them the same budget in evaluations, not in seconds.
+
+    Args:
+        samples: perturbed pictures a gradient.
+        mu: size of the perturbations.
+        estimator: the gradient of the picture.
+
+    Raises:
+        ValueError: if there is no sample, or mu is not above 0.
+    """
+
+    samples: int = 16
+    mu: float = 0.01
+    estimator: Estimator = field(default_factory=Checkpointed)
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"a hybrid gradient needs at least 1 sample, not {self.samples}")
+        if not (self.mu > 0 and math.isfinite(self.mu)):
+            raise ValueError(f"mu must be above 0, not {self.mu}")
+
+    @property
+    def elsewhere(self) -> int:
+        """Samples that other processes make."""
+        return self.samples - len(share(self.samples))
+
+    def direction(
+        self,
+        pictures: Callable[[torch.Tensor], torch.Tensor],
+        losses: Callable[[torch.Tensor], torch.Tensor],
+        noise: torch.Tensor,
+        images: torch.Tensor,
+        seed: int,
+    ) -> torch.Tensor:
+        """Which way the pictures should go, to make their losses grow; of norm 1 each.
+
+        All pictures are perturbed in the same directions, so that what comes of one depends on no
+        other in its batch.
+
+        Args:
+            pictures: makes images (batch, 3, height, width) of noise.
+            losses: judges them, (batch,).
+            noise: (batch, vectors, channel, h, w), where the gradient is asked for.
+            images: made of `noise`.
+            seed: of the directions.
+
+        Returns:
+            directions of the shape of the images, without a graph.
+        """
+        from accelerate.utils import reduce
+
+        images = images.detach()
+        generator = torch.Generator().manual_seed(seed)
+        ways = torch.randn((self.samples, 1, *noise.shape[1:]), generator=generator)
+        ways = ways[list(share(self.samples))].to(noise)
+        moved = pictures((noise.detach() + self.mu * ways).flatten(0, 1))
+        changes = (losses(moved).unflatten(0, (-1, len(images))) - losses(images)).to(images.dtype)
+        steps = moved.unflatten(0, changes.shape) - images
+        total = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")
+        length = torch.linalg.vector_norm(total, dim=(1, 2, 3), keepdim=True)
+        return total / length.clamp_min(torch.finfo(total.dtype).tiny)
+
+
+def share(samples: int) -> range:
+    """Which of the samples are this process's, all if it is alone.
+
+    Raises:
+        ValueError: if there is none for some process.
+    """
+    from accelerate import PartialState
+
+    state = PartialState()
+    if state.num_processes > samples:
+        raise ValueError(f"{state.num_processes} processes need as many samples, not {samples}")
+    return range(state.process_index, samples, state.num_processes)
+
+
+def at_the_end(estimator: "Estimator | Hybrid", steps: int) -> bool:
+    """Whether the estimator's pictures are the sampler's own, not estimates of them."""
+    inner = estimator.estimator if isinstance(estimator, Hybrid) else estimator
+    return not isinstance(inner, Shortcut) or inner.step + inner.k == steps
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """The losses of one pair of prompts as a function of the noise.
+
+    Attributes:
+        model: makes the pictures.
+        prompts: they are made of.
+        loss: judges them, asked about `asked`.
+        asked: the user's own prompt.
+        eta: see `dpodiff.noise`.
+        steps: of the rollout.
+        sign: of the loss in what is minimized, 1 or -1.
+        batch_size: pictures made at a time.
+    """
+
+    model: Model
+    prompts: Prompts
+    loss: "Loss"
+    asked: str
+    eta: float
+    steps: int
+    sign: int
+    batch_size: int
+
+    def look(self, query: Noise) -> Look:
+        """The answer to a question about noise.
+
+        Raises:
+            ValueError: if loss or estimator have no gradient, saying what would have one.
+        """
+        if query.estimator is None:
+            images = self.pictures(query.noise)
+            with torch.no_grad():
+                losses, gradients = self.losses(images), None
+            final = self.steps == self.model.steps
+        else:
+            parts = query.noise.split(self.batch_size)
+            found = [self.descend(part, query.estimator, query.seed) for part in parts]
+            images, losses, gradients = (torch.cat(column) for column in zip(*found))
+            final = self.steps == self.model.steps and at_the_end(query.estimator, self.steps)
+        losses = tuple(losses.float().tolist())
+        values = tuple(self.sign * loss for loss in losses)
+        return Look(losses, values, gradients, images.cpu(), final)
+
+    def pictures(self, noise: torch.Tensor) -> torch.Tensor:
+        """Images (batch, 3, height, width) of noise (batch, vectors, channel, h, w), no graph."""
+        return torch.cat([self._pictures(part) for part in noise.split(self.batch_size)])
+
+    def losses(self, images: torch.Tensor) -> torch.Tensor:
+        """The losses (batch,) of images.
+
+        Raises:
+            ValueError: if the loss does not give one number an image.
+        """
+        return torch.cat([self._losses(part) for part in images.split(self.batch_size)])
+
+    def descend(
+        self, noise: torch.Tensor, estimator: "Estimator | Hybrid", seed: int = 0
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Images, losses (batch,), and the gradient of each value by its own noise.
+
+        Raises:
+            ValueError: if the loss or the estimator has no gradient, saying what would have one.
+        """
+        leaf = noise.detach().clone().requires_grad_()
+        hybrid = estimator if isinstance(estimator, Hybrid) else None
+        images = self._with_graph(leaf, hybrid.estimator if hybrid else estimator)
+        if hybrid is None:
+            losses = self.losses(images)
+            check_gradient(losses, self.loss)
+            way = self.sign * losses.sum()
+        else:
+            losses, goal = self._by_trial(hybrid, leaf, images.detach(), seed)
+            way = (goal * images).sum()
+        scale = HALF_SCALE if self.model.dtype == torch.float16 else 1.0
+        (way * scale).backward()
+        return images.detach(), losses.detach(), leaf.grad / scale
+
+    @torch.no_grad()
+    def _by_trial(self, hybrid: "Hybrid", noise: torch.Tensor, images: torch.Tensor, seed: int):
+        direction = hybrid.direction(self.pictures, self.losses, noise, images, seed)
+        return self.losses(images), self.sign * direction
+
+    def _with_graph(self, noise: torch.Tensor, estimator: Estimator) -> torch.Tensor:
+        view, count = Noised(self.model, noise, self.eta), len(noise)
+        texts = [self.model.encode([text] * count) for text in self.prompts]
+        rollout = {"steps": self.steps, "guidance": self.model.guidance}
+        with torch.enable_grad():
+            images = estimator(view, view.latents(), *texts, **rollout)
+        if not images.requires_grad:
+            raise ValueError(
+                f"{estimator} keeps no way back to the noise at eta = {self.eta}; "
+                "Checkpointed() keeps all of them"
+            )
+        return images
+
+    def _pictures(self, noise: torch.Tensor) -> torch.Tensor:
+        positive, negative = ([text] * len(noise) for text in self.prompts)
+        view, seeds = Noised(self.model, noise, self.eta), range(len(noise))  # seeds say nothing
+        return view.generate(positive, negative, seeds, steps=self.steps)
+
+    def _losses(self, images: torch.Tensor) -> torch.Tensor:
+        losses = self.loss(images, [self.asked] * len(images))
+        if tuple(losses.shape) != (len(images),):
+            raise ValueError(f"the loss gave {tuple(losses.shape)} for a batch of {len(images)}")
+        return losses
+
+
+def check_gradient(losses: torch.Tensor, loss: "Loss") -> None:
+    """Refuse a loss that cannot be gone back through.
+
+    Raises:
+        ValueError: if the losses have no graph, naming what needs none.
+    """
+    if not losses.requires_grad:
+        raise ValueError(
+            f"the loss {loss!r} has no gradient in the images; the hybrid gradient needs none, "
+            "nor do zero-order search and best of N"
+        )

@@ -1,0 +1,207 @@
+"""DNO, direct noise optimization (Tang et al., 2024, arXiv 2405.18881), and its relative ReNO.
+
+The prompt stays; the noise is the variable. Each seed is a problem of its own,
+
+    minimize over z    loss(picture(z)) + gamma * improbability(z),
+
+and all of them are solved in one batch: no update mixes what belongs to different pictures. The
+gradient goes back through the sampler, so an iteration that makes the picture once and goes back
+with checkpoints costs four evaluations.
+
+ReNO (Eyring et al., 2024, arXiv 2406.04312) was made for models of one step. On others a rollout of
+a few steps stands for the whole one: iterations are cheap, but lower the loss of another picture
+than the one that is kept, which is looked at from time to time.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dpodiff.gradients import Checkpointed, Full
+from dpodiff.queries import Look, Noise
+from dpodiff.regularization import improbability, norm_surprise
+from dpodiff.solvers.base import Solver
+from dpodiff.space import Space
+
+if TYPE_CHECKING:
+    from dpodiff.gradients import Estimator
+    from dpodiff.noise_gradients import Hybrid
+
+
+class DNO(Solver):
+    """Gradient descent on the noise with AdamW; the defaults are the paper's.
+
+    Args:
+        space: of the objective; only the user's own prompt is used.
+        noise: where to start, (seeds, vectors, channel, h, w), as `Objective.noise()` gives it.
+        seed: of permutations and perturbations.
+        lr: of AdamW, which moves an entry by about so much an iteration. It decays no weight.
+        gamma: weight of the improbability of the noise; 0 leaves it out.
+        estimator: the gradient; `Hybrid()` for losses that have none.
+        clip: largest norm of a picture's gradient.
+        k, permutations: as in `improbability`.
+
+    Attributes:
+        noise: where it stands, a leaf.
+        taken: iterations so far.
+        skipped: gradients of single pictures that were not finite; they counted as zero.
+
+    Raises:
+        ValueError: naming the argument that makes no sense.
+    """
+
+    name = "dno"
+
+    def __init__(
+        self,
+        space: Space,
+        noise: torch.Tensor,
+        *,
+        seed: int = 0,
+        lr: float = 0.01,
+        gamma: float = 0.0,
+        estimator: "Estimator | Hybrid | None" = None,
+        clip: float = 1.0,
+        k: int = 4,
+        permutations: int = 100,
+    ) -> None:
+        super().__init__(space, seed=seed)
+        check_positive(self.name, lr=lr, clip=clip)
+        if not gamma >= 0:
+            raise ValueError(f"{self.name} needs gamma from 0 on, not {gamma}")
+        self.lr, self.gamma, self.clip = lr, gamma, clip
+        self.k, self.permutations = k, permutations
+        self.estimator = Checkpointed() if estimator is None else estimator
+        self.noise = noise.detach().clone().requires_grad_()
+        self.taken = self.skipped = 0
+        self._permuting = torch.Generator().manual_seed(seed)
+        self._optimizer = self._make_optimizer()
+        self._penalty = torch.zeros(len(noise))
+
+    @property
+    def follows_gradients(self) -> bool:
+        """Whether the loss must have a gradient; the hybrid one needs that of the picture only."""
+        from dpodiff.noise_gradients import Hybrid
+
+        return not isinstance(self.estimator, Hybrid)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The name and the hyperparameters, for the record."""
+        vectors = self.noise.shape[1]
+        return super().parameters | {"estimator": repr(self.estimator), "vectors": vectors}
+
+    def ask(self) -> Noise:
+        """The gradient where the noise stands."""
+        return self._query(self.estimator)
+
+    def learn(self, query: Noise, answer: Look) -> None:
+        """Take a step down the gradient of loss and penalty."""
+        self.taken += 1
+        self.noise.grad = answer.gradients.to(self.noise)
+        if self._penalty.requires_grad:
+            (self.gamma * self._penalty.sum()).backward()
+        flat = self.noise.grad.flatten(1)
+        wrong = ~flat.isfinite().all(dim=1)
+        self.skipped += int(wrong.sum())
+        flat[wrong] = 0
+        lengths = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
+        flat *= self.clip / lengths.clamp_min(self.clip)
+        self.noise.grad = flat.view_as(self.noise)
+        self._optimizer.step()
+
+    def state(self) -> dict[str, Any]:
+        """The mean penalty that was added to the loss, without its weight, and the skipped ones."""
+        return {"penalty": float(self._penalty.detach().mean()), "skipped": self.skipped}
+
+    def penalties(self) -> tuple[float, ...]:
+        """Penalties of the noise where it stands, with their weight, one a seed."""
+        if self.gamma > 0:
+            self._penalty = self._improbability(self.noise)
+        return tuple((self.gamma * self._penalty.detach()).tolist())
+
+    def _query(self, estimator: "Estimator | Hybrid | None", **settings: Any) -> Noise:
+        settings |= {"estimator": estimator, "penalties": self.penalties()}
+        settings["seed"] = int(self._rng.integers(2**31))
+        return Noise(self.noise.detach().clone(), self.space.identity, **settings)
+
+    def _improbability(self, noise: torch.Tensor) -> torch.Tensor:
+        settings = {"k": self.k, "permutations": self.permutations}
+        return improbability(noise, self._permuting, **settings)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW([self.noise], lr=self.lr, weight_decay=0.0)
+
+
+class ReNO(DNO):
+    """DNO's few-step relative: Nesterov's momentum, the norm as the only rein, a short rollout.
+
+    After every `every` iterations the noise is looked at on the whole rollout, which costs an
+    evaluation; only these looks can be kept. The defaults are the release's for one-step models,
+    but for `every`, which there is nothing like, and the steps.
+
+    Args:
+        space, noise, seed: as in `DNO`; one vector a seed.
+        steps: of the short rollout.
+        every: iterations between two looks at the whole one.
+        lr, gamma, estimator, clip: as in `DNO`; gamma is the weight of `norm_surprise`.
+        momentum: of Nesterov's kind.
+
+    Raises:
+        ValueError: naming the argument that makes no sense.
+    """
+
+    name = "reno"
+
+    def __init__(
+        self,
+        space: Space,
+        noise: torch.Tensor,
+        *,
+        seed: int = 0,
+        steps: int = 2,
+        every: int = 5,
+        lr: float = 5.0,
+        gamma: float = 0.01,
+        estimator: "Estimator | Hybrid | None" = None,
+        clip: float = 0.1,
+        momentum: float = 0.9,
+    ) -> None:
+        self.steps, self.every, self.momentum = steps, every, momentum
+        check_positive(self.name, steps=steps, every=every, momentum=momentum)
+        if noise.shape[1] != 1:
+            raise ValueError("reno has few steps, so none of their noise: set eta to 0")
+        descent = {"lr": lr, "gamma": gamma, "clip": clip, "estimator": estimator or Full()}
+        super().__init__(space, noise, seed=seed, **descent)
+        self._looked = 0
+
+    def ask(self) -> Noise:
+        """A gradient of the short rollout, or a look at the whole one."""
+        if self.taken >= self._looked + self.every:
+            return self._query(None)
+        return self._query(self.estimator, steps=self.steps)
+
+    def learn(self, query: Noise, answer: Look) -> None:
+        """Take a step after a gradient; a look changes nothing."""
+        if query.estimator is None:
+            self._looked = self.taken
+        else:
+            super().learn(query, answer)
+
+    def _improbability(self, noise: torch.Tensor) -> torch.Tensor:
+        return norm_surprise(noise)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        settings = {"lr": self.lr, "momentum": self.momentum, "nesterov": True}
+        return torch.optim.SGD([self.noise], **settings)
+
+
+def check_positive(name: str, **values: float) -> None:
+    """Refuse arguments that have to be above 0.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    for argument, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} needs {argument} above 0, not {value}")

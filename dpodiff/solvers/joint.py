@@ -1,0 +1,127 @@
+"""Words and noise together: the two searches take turns under one budget.
+
+DPO-Diff changes the prompt and takes the noise as it comes, DNO changes the noise and takes the
+prompt as it is. `Joint` lets any solver of either kind run, each on what the other has found:
+
+    words    asks about prompts, on the noise of each seed as it stands
+    noise    asks about noise, under the best prompt known
+
+What words gain holds for new noise too; what noise gains is for its own seeds only, and under a
+noise that was made for one prompt another one looks worse than it is. So words come first.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from dpodiff.queries import Gradient, Look, Noise, Preview, Slope
+from dpodiff.solvers.base import Solver
+from dpodiff.solvers.dno import DNO, check_positive
+from dpodiff.space import Candidate
+from dpodiff.trace import mean
+
+
+class Joint(Solver):
+    """Turns of prompts and turns of noise, the prompts first.
+
+    Values of prompts on noise that has moved on say little, so each turn of the words after the
+    first begins by looking at the best prompt again, and ends with the best one of this turn. A
+    gradient that the words ask for belongs to their turn and does not count in its length.
+
+    Args:
+        words: a solver of prompts that asks for evaluations and gradients, such as `GPO` or `EPO`.
+            Use it through this one only.
+        noise: a `DNO` of the same space, likewise.
+        prompts: evaluated in a turn of the words.
+        steps: of the noise in its turn.
+
+    Raises:
+        ValueError: if the spaces differ, or a turn is empty.
+    """
+
+    def __init__(self, words: Solver, noise: DNO, *, prompts: int = 8, steps: int = 4) -> None:
+        if words.space != noise.space:
+            raise ValueError("words and noise must have the same space")
+        super().__init__(words.space, seed=words.seed)
+        self.name = f"{words.name} + {noise.name}"
+        check_positive(self.name, prompts=prompts, steps=steps)
+        self.words, self.noise, self.prompts, self.steps = words, noise, prompts, steps
+        self._best = self.space.identity
+        self._turn: dict[Candidate, float] = {}  # values of this turn of the words
+        self._waiting: list[Candidate] = []
+        self._tried = self._stepped = 0
+
+    @property
+    def follows_gradients(self) -> bool:
+        """Whether either of the two does."""
+        return self.words.follows_gradients or self.noise.follows_gradients
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The name, the turns, and the parameters of both solvers, for the record."""
+        both = {"words": self.words.parameters, "noise": self.noise.parameters}
+        return super().parameters | both
+
+    def ask(self) -> Gradient | Noise:
+        """What the solver whose turn it is asks, on what the other has found."""
+        if self._tried < self.prompts:
+            asked = self._ask_words()
+            if asked is not None:
+                return asked
+            self._end_words()
+        return replace(self.noise.ask(), candidate=self._best)
+
+    def learn(self, query: Gradient | Noise, answer: Slope | Look) -> None:
+        """Hand the answer to the solver that asked, and change turns when one is over."""
+        if isinstance(query, Gradient):
+            self.words.learn(query, answer)
+        elif query.estimator is None:
+            self._learn_prompt(query, answer)
+        else:
+            self.noise.learn(query, answer)
+            self._stepped += 1
+            if self._stepped == self.steps:
+                self._begin_words()
+
+    def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
+        """Learn the values of candidates on the seeds' own noise."""
+        super().tell(candidates, values)
+        self.words.tell(candidates, values)
+        self._turn |= {candidate: self.values[candidate] for candidate in candidates}
+
+    def recommend(self) -> Candidate:
+        """The best prompt of the latest turn."""
+        return min(self._turn, key=self._turn.__getitem__, default=self._best)
+
+    def state(self) -> dict[str, Any]:
+        """What both believe, and whose turn it is."""
+        turn = "words" if self._tried < self.prompts else "noise"
+        return self.words.state() | self.noise.state() | {"turn": turn}
+
+    def _ask_words(self) -> Gradient | Noise | None:
+        noise = self.noise.noise.detach().clone()
+        if not self._waiting:
+            asked = self.words.ask()
+            if isinstance(asked, Gradient):
+                return replace(asked, noise=noise)
+            if isinstance(asked, Preview):
+                raise ValueError(f"{self.name}: words that ask for previews cannot take turns")
+            self._waiting = list(asked)
+        if not self._waiting:
+            return None  # all have been seen
+        return Noise(noise, self._waiting.pop(0), penalties=self.noise.penalties())
+
+    def _learn_prompt(self, query: Noise, answer: Look) -> None:
+        value = mean(answer.values) if answer.values else math.inf
+        self.tell([query.candidate], [value])
+        self._tried += 1
+        if self._tried == self.prompts:
+            self._end_words()
+
+    def _end_words(self) -> None:
+        self._best, self._tried, self._stepped = self.recommend(), self.prompts, 0
+
+    def _begin_words(self) -> None:
+        self._turn, self._tried = {}, 0
+        self._waiting.insert(0, self._best)

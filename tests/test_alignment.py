@@ -1,0 +1,99 @@
+"""The front door of noise optimization: sane defaults, and errors before any picture is made."""
+
+import math
+
+import pytest
+import torch
+from gaussian import Gaussian
+
+from dpodiff.alignment import METHODS, align
+from dpodiff.black_box import BlackBox
+from dpodiff.gradients import Full
+from dpodiff.noise_gradients import Hybrid
+
+
+def brightness(images, prompts):
+    return -images.mean(dim=(1, 2, 3))
+
+
+def through_numpy(images, prompts):
+    return torch.tensor(-images.numpy().mean(axis=(1, 2, 3)))
+
+
+def detached(images, prompts):
+    return brightness(images.detach(), prompts)
+
+
+def run(model=None, **settings):
+    kept = {"model": model or Gaussian(), "loss": brightness, "progress": False, "budget": 20}
+    return align("far", **kept | settings)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "best-of-n"])
+def test_every_method_betters_the_loss_within_the_budget(method):
+    result = run(method=method, seeds=2)
+    assert len(result.losses) == 2
+    assert sum(result.losses) <= sum(result.baseline_losses)
+    assert result.cost.spent <= 20 + 1e-9
+    assert result.prompts == ("far", "")
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("estimator", ["checkpointed", "full", "hybrid", Full(), Hybrid(2)])
+def test_estimators_go_by_name_or_as_they_are(estimator, eta):
+    result = run(estimator=estimator, eta=eta, seeds=1, budget=60, lr=0.1)
+    assert result.losses < result.baseline_losses
+    assert result.noise.shape[1] == (9 if eta else 1)
+
+
+@pytest.mark.parametrize("loss", [through_numpy, detached])
+def test_the_hybrid_takes_losses_without_a_gradient(loss):
+    settings = {"estimator": Hybrid(8), "gamma": 0.01, "lr": 0.1, "budget": 60}
+    result = run(loss=loss, seeds=1, **settings)
+    assert result.losses < result.baseline_losses
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"eta": 1.2}, "eta must lie"),
+        ({"eta": -1}, "eta must lie"),
+        ({"gamma": -0.1}, "gamma from 0 on"),
+        ({"lr": 0}, "lr above 0"),
+        ({"lr": math.nan}, "lr above 0"),
+        ({"loss": detached}, "no gradient in the images; the hybrid"),
+        ({"loss": through_numpy}, "no gradient in the images; the hybrid"),
+        ({"method": "adam"}, "unknown method 'adam'; choose from dno, reno"),
+        ({"estimator": "finite"}, "unknown estimator 'finite'; choose from"),
+        ({"method": "reno", "eta": 0.5}, "set eta to 0"),
+        ({"method": "zero-order", "gamma": 1.0}, "zero-order: .*gamma"),
+        ({"method": "best-of-n", "gamma": 1.0}, "'best-of-n' has no setting gamma"),
+        ({"budget": 0}, "budget"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"task": "worsen"}, "task"),
+    ],
+)
+def test_bad_arguments_give_one_error_before_any_picture(settings, message):
+    model = Gaussian()
+    with pytest.raises(ValueError, match=message):
+        run(model, **settings)
+    assert model.forwards == 0
+
+
+def test_a_black_box_shows_no_noise():
+    box = BlackBox(lambda prompt, negative, seed: torch.full((3, 2, 2), (seed % 5) / 5))
+    with pytest.raises(ValueError, match="shows no noise to search; method='best-of-n'"):
+        run(box)
+    assert run(box, method="best-of-n", seeds=2).losses[0] < 0
+
+
+def test_a_trace_a_callback_and_a_viewer_follow_the_search(tmp_path):
+    seen, film = [], []
+    result = run(
+        trace=tmp_path / "trace.jsonl",
+        callback=seen.append,
+        viewer=lambda record, images: film.append(images),
+    )
+    assert seen == result.trace.records
+    assert len(film) == len(seen) - 1
+    assert (tmp_path / "trace.jsonl").exists()
