@@ -49,7 +49,7 @@ class Released:
         model, self.clip = world.model(), world.loss()
         self.pipeline = stock_pipeline(world.folder, model)
         self.name, self.device, self.check = "released", model.device, model.check
-        self.steps, self.guidance = steps, model.guidance
+        self.steps, self.guidance, self.takes_negative = steps, model.guidance, True
         self.forwards = self.backwards = 0
 
     def generate(

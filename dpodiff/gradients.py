@@ -144,6 +144,15 @@ class DRTune:
         return _skipping(model, noise, positive, negative, kept, steps, guidance, _input_detached)
 
 
+def loss_scale(dtype: torch.dtype) -> float:
+    """What to multiply a loss by, and then to divide its gradient by.
+
+    In half precision a gradient would vanish on its way through the layers (Micikevicius et al.,
+    2018, mixed precision training).
+    """
+    return 1024.0 if dtype == torch.float16 else 1.0
+
+
 def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, predict_kept):
     """Pictures of a rollout; a step not kept has a graph through the scheduler's skip alone."""
     for index in range(steps):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dpodiff.gradients import Checkpointed, Estimator, Shortcut
+from dpodiff.gradients import Checkpointed, Estimator, Shortcut, loss_scale
 from dpodiff.models.base import Model
 from dpodiff.noise import Noised
 from dpodiff.queries import Look, Noise
@@ -20,9 +20,6 @@ from dpodiff.space import Prompts
 
 if TYPE_CHECKING:
     from dpodiff.objective import Loss
-
-# Gradients of a half precision model would vanish on their way through its layers.
-HALF_SCALE = 1024.0
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,7 @@ class Landscape:
         else:
             losses, goal = self._by_trial(hybrid, leaf, images.detach(), seed)
             way = (goal * images).sum()
-        scale = HALF_SCALE if self.model.dtype == torch.float16 else 1.0
+        scale = loss_scale(self.model.dtype)
         (way * scale).backward()
         return images.detach(), losses.detach(), leaf.grad / scale
 

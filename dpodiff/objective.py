@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from dpodiff.gradients import loss_scale
 from dpodiff.incumbent import Evaluation, better, mean_value
 from dpodiff.ledger import Cost, peak_memory
 from dpodiff.mixture import mix
@@ -156,7 +157,8 @@ class Objective:
         self.cost.gradients += 1
         self.cost.images += len(self.seeds)
         self.cost.spent += rows / (_rows(model) * len(self.seeds))
-        return Slope(value, tuple(_gradient(leaf) for leaf in leaves))
+        scale = loss_scale(model.dtype)
+        return Slope(value, tuple(_gradient(leaf) / scale for leaf in leaves))
 
     def preview(
         self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
@@ -281,7 +283,7 @@ class Objective:
         losses = self._checked(self.loss(images, [self.space.prompt] * count), count)
         part = self._sign * losses.double().sum() / len(self.seeds)
         if part.requires_grad:
-            part.backward()
+            (part * loss_scale(self.model.dtype)).backward()
         elif images.requires_grad:
             raise ValueError(
                 f"the loss {self.loss!r} has no gradient in the images; "

@@ -17,7 +17,7 @@ from dpodiff.objective import Objective
 from dpodiff.queries import Noise
 from dpodiff.sampling import sample
 from dpodiff.solvers.best_of_n import search_noise
-from dpodiff.space import Space
+from dpodiff.space import Slot, Space
 
 SPACE = Space("a red ball", (), "blurry")
 
@@ -253,3 +253,13 @@ def test_the_graph_of_one_step_carries_the_noise_through_it_and_along_the_skips_
         low, high = scheduler.step(predicted, t, points).prev_sample
         expected *= float((high - low).mean())
     assert torch.allclose(found, torch.full_like(found, expected))
+
+
+def test_the_scale_that_half_precision_needs_leaves_the_gradient_as_it_is(monkeypatch):
+    space = Space("left", (Slot("left", ("left", "right")),))
+    objective = Objective(Gaussian(), first_half, space, [0, 1])
+    weights = [torch.tensor([0.3, 0.7], dtype=torch.float64)]
+    plain = objective.gradient(weights, Full()).gradients[0]
+    monkeypatch.setattr("dpodiff.objective.loss_scale", lambda dtype: 1024.0)
+    assert plain.abs().max() > 0
+    assert torch.allclose(objective.gradient(weights, Full()).gradients[0], plain)
