@@ -9,7 +9,7 @@ of the model, so that both do the same search: the same candidates, seeds and nu
 What differs, and where to read what it gives:
 
     levers                                                          compare the rows
-    fewer steps: 25, as the toy model takes by default              of one way, 50 and 25 steps
+    fewer steps: 10, as the toy model takes by default              of one way, 50 and 10 steps
     texts encoded once, channels last, a leaner loop                released and dpodiff, one image
     many images at a time, across candidates, in sampler and CLIP   dpodiff, one image and many
 
@@ -38,7 +38,7 @@ Way = tuple[str, int, int]  # name, steps, images at a time
 
 SIZES = {
     "small": {"budget": 3, "seeds": 2, "steps": (4, 2), "batch": 6},
-    "toy": {"budget": 40, "seeds": 4, "steps": (50, 25), "batch": 16},
+    "toy": {"budget": 40, "seeds": 4, "steps": (50, 10), "batch": 16},
 }
 
 
