@@ -100,7 +100,7 @@ def align(
         _check_no_settings(method, settings | ({} if estimator is None else {"estimator": 0}))
         return search_noise(objective, limit, **watch)
     solver = _solver(method, objective, _estimator(estimator), seed, settings)
-    if isinstance(solver, DNO) and not isinstance(solver.estimator, Hybrid):
+    if solver.follows_gradients:
         probe_gradient(loss, prompt, model)
     return search(solver, objective, limit, **watch, viewer=viewer)
 

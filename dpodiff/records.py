@@ -166,7 +166,7 @@ class Recorded:
                 name,
                 row,
                 row["prompts"],
-                "lower" if _is_loss(row["measure"]) != worse else "higher",
+                "lower" if _lower_is_better(row["measure"]) != worse else "higher",
             )
             for name, row in self.differences().iterrows()
         ]
@@ -185,8 +185,8 @@ class Recorded:
         return _verdict(text, row, row["prompts"], better)
 
 
-def _is_loss(measure: str) -> bool:
-    return measure.startswith("loss")
+def _lower_is_better(measure: str) -> bool:
+    return measure.startswith("loss") or measure == "visual distance"
 
 
 def _verdict(text: str, row: "pd.Series", prompts: float, better: str) -> str:

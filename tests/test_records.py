@@ -109,3 +109,11 @@ def test_claims_are_contrasted_where_both_solvers_were_recorded(folder):
 def test_of_an_attack_the_claim_is_that_it_gets_worse(folder):
     lines = Recorded.load("some", folder).verdicts(worse=True)
     assert [line.split()[0] for line in lines] == ["FAILS"] * 4
+
+
+def test_pictures_that_moved_away_count_as_worse(folder):
+    recorded = Recorded.load("some", folder)
+    table = recorded.table[recorded.table["measure"] == "judge, clean"]
+    moved = replace(recorded.of("epo"), table=table.assign(measure="visual distance"))
+    assert moved.of("epo").verdicts(worse=True)[0].startswith("holds")
+    assert moved.of("epo").verdicts()[0].startswith("FAILS")
