@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from recording import Tables, arguments, models, record
+from recording import Tables, arguments, models, record, searched
 
 import dpodiff
 from dpodiff.models.toy import Toy
@@ -66,7 +66,7 @@ ARMS = {
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
-    """One search: its measures before and after, and its curve."""
+    """One search, as `searched` keeps it."""
     arm, have = ARMS[name], models()
     how = dpodiff.improve
     settings = {"solver": recipe(arm.recipe) if arm.recipe else random_search}
@@ -85,12 +85,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
         **settings,
     )
     who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
-    found = {"positive": result.prompts.positive, "negative": result.prompts.negative}
-    cost = {"spent": result.cost.spent, "seconds": result.cost.seconds}
-    return {
-        "table.csv": measures(result, arm).assign(**who, **found, **cost),
-        "curves.csv": curve(result).assign(**who),
-    }
+    return searched(result, measures(result, arm), who)
 
 
 def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
@@ -102,13 +97,6 @@ def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
     seen = {"before": np.mean(result.baseline_losses), "after": np.mean(result.losses)}
     table = pd.concat([pd.DataFrame(seen, index=["loss, search seeds"]), table])
     return table.drop(columns="difference").rename_axis("measure").reset_index()
-
-
-def curve(result: dpodiff.Result) -> pd.DataFrame:
-    """What was the best so far at what cost, an improvement a row."""
-    records = result.trace.frame()
-    better = records["best"].diff().fillna(-1) < 0
-    return records.loc[better, ["spent", "best"]].reset_index(drop=True)
 
 
 def searches(count: int, names: list[str], seeds: int) -> list[tuple[str, str, int]]:

@@ -77,6 +77,25 @@ def record(
             (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
 
 
+def searched(result: dpodiff.Result, measures: pd.DataFrame, who: Mapping[str, Any]) -> Tables:
+    """What is kept of a search: measures before and after, and the best so far at what cost.
+
+    Args:
+        result: of the search.
+        measures: a row a measure.
+        who: the part's keys.
+    """
+    found = {"positive": result.prompts.positive, "negative": result.prompts.negative}
+    cost = {"spent": result.cost.spent, "seconds": result.cost.seconds}
+    records = result.trace.frame()
+    better = records["best"].diff().fillna(-1) < 0
+    curve = records.loc[better, ["spent", "best"]].reset_index(drop=True)
+    return {
+        "table.csv": measures.assign(**who, **found, **cost),
+        "curves.csv": curve.assign(**who),
+    }
+
+
 def parts_of(table: Path, keys: Sequence[str]) -> set[Part]:
     """The parts that a table has."""
     if not table.exists():

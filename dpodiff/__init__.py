@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dpodiff.constraints import Similarity as Similarity
     from dpodiff.constraints import load_encoder as load_encoder
     from dpodiff.evaluation import held_out as held_out
+    from dpodiff.evaluation import on_search_seeds as on_search_seeds
     from dpodiff.evaluation import visual_distance as visual_distance
     from dpodiff.ledger import Budget as Budget
     from dpodiff.ledger import Cost as Cost
@@ -77,7 +78,7 @@ _HOMES = {
         "nplib_space",
         "synonym_space",
     ),
-    "evaluation": ("held_out", "visual_distance"),
+    "evaluation": ("held_out", "on_search_seeds", "visual_distance"),
     "losses": ("SphericalCLIP", "Weighted"),
     "models": ("Model", "PromptError", "load"),
     "ledger": ("Budget", "Cost"),

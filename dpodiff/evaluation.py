@@ -1,8 +1,9 @@
 """Whether a gain is real: unseen seeds, held-out losses, and a judge that took no part.
 
 A search lowers the number it was given. `held_out` measures the same two prompts, before and after,
-by what the search never saw. For an attack two more questions count: how much of the meaning is
-left in the words, and how far the pictures have moved.
+by what the search never saw. Noise that was searched belongs to its own pictures, so what it gains
+is asked of these by `on_search_seeds`. For an attack two more questions count: how much of the
+meaning is left in the words, and how far the pictures have moved.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,8 +51,6 @@ def held_out(
     Raises:
         ValueError: if the search has used one of the seeds.
     """
-    import pandas as pd
-
     objective, seeds = result.objective, list(seeds)
     if seen := sorted(set(seeds) & set(objective.seeds)):
         raise ValueError(f"seed {seen[0]} was used by the search, so it tells nothing new")
@@ -66,8 +65,26 @@ def held_out(
         for column, row in rows.items():
             distances = visual_distance(images["before"], images[column], clip)
             row["visual distance"] = float(distances.mean())
-    table = pd.DataFrame(rows)
-    return table.assign(difference=table["after"] - table["before"]).rename_axis("measure")
+    return _table(rows)
+
+
+def on_search_seeds(
+    result: Result, losses: Mapping[str, "Loss"], judge: "Judge | None" = None
+) -> "pd.DataFrame":
+    """The pictures of the search themselves, on the noise that it chose; outside its ledger.
+
+    What noise gains lies here alone, as it belongs to these pictures. To a loss that took part in
+    the search the answer is flattering.
+
+    Args:
+        losses, judge: as for `held_out`.
+
+    Returns:
+        One row a measure, with columns "before", "after" and "difference".
+    """
+    images = {"before": result.before, "after": result.images}
+    prompt = result.objective.space.prompt
+    return _table({k: _measures(images[k], prompt, losses, judge) for k in images})
 
 
 def visual_distance(
@@ -93,6 +110,13 @@ def _similarity(result: Result, encoder: "Encoder") -> float:
     from dpodiff.constraints import Similarity
 
     return Similarity(result.objective.space.prompt, encoder).similarity(result.prompts.positive)
+
+
+def _table(rows: Mapping[str, Mapping[str, float]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    return table.assign(difference=table["after"] - table["before"]).rename_axis("measure")
 
 
 def _measures(

@@ -3,11 +3,12 @@
 import pytest
 import tiny
 import torch
+from gaussian import Gaussian
 from helpers import FakeModel, fake_shade, negative_space, shade
 
 import dpodiff
 from dpodiff import Slot, SphericalCLIP
-from dpodiff.evaluation import held_out, visual_distance
+from dpodiff.evaluation import held_out, on_search_seeds, visual_distance
 from dpodiff.toy.judge import Judge
 
 PROMPT = "a red ball"
@@ -27,6 +28,19 @@ def test_scores_both_prompts_on_the_given_seeds(result):
     assert table.loc["shade", "before"] == pytest.approx(before)
     assert table.loc["shade", "after"] == pytest.approx(after)
     assert table.loc["shade", "difference"] == pytest.approx(after - before)
+
+
+def test_a_search_of_noise_is_measured_on_the_noise_it_chose():
+    def height(images, prompts):
+        return (images - 0.8).abs().mean(dim=(1, 2, 3))
+
+    settings = {"model": Gaussian(), "loss": height, "budget": 12, "progress": False}
+    result = dpodiff.align("left", method="zero-order", **settings)
+    own = on_search_seeds(result, {"height": height})
+    assert own.loc["height", "before"] == pytest.approx(sum(result.baseline_losses) / 4)
+    assert own.loc["height", "after"] == pytest.approx(sum(result.losses) / 4)
+    assert own.loc["height", "difference"] < 0
+    assert held_out(result, [100, 101], {"height": height}).loc["height", "difference"] == 0
 
 
 def test_costs_the_search_nothing(result):

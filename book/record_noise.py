@@ -1,0 +1,111 @@
+"""Record noise, prompt, and both, on the toy prompts: book/results/noise.
+
+    python book/record_noise.py                   # about an hour on two cores; goes on if stopped
+    python book/record_noise.py --prompts 2 --folder /tmp/noise      # a rehearsal
+
+Every way gets the same hard prompts and the same budget, once for four pictures and once for one.
+Two questions are asked of what it found. On the search's own pictures, the noise that was chosen
+counts. On new seeds the prompt that was found meets noise that nobody chose: only words can help.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+import torch
+from recording import Tables, arguments, models, record, searched
+
+import dpodiff
+from dpodiff.gradients import SDO
+from dpodiff.models.toy import Toy
+from dpodiff.recipes import RECIPES
+from dpodiff.solvers import DNO, Joint, Solver, ZeroOrder
+from dpodiff.solvers.best_of_n import search_noise
+from dpodiff.toy.prompts import hard_prompts
+from dpodiff.toy.words import NPLIB, toy_lexicon
+
+BUDGET, SEEDS = 40, 4
+UNSEEN = range(1000, 1008)
+LR, GAMMA = 0.03, 0.05
+KEYS = ("solver", "prompt", "search_seed")
+
+# From space, noise and seed to a solver.
+Way = Callable[..., Solver]
+
+
+def words(space: dpodiff.Space, noise: torch.Tensor, *, seed: int) -> Solver:
+    return RECIPES["epo"](space, steps=Toy.steps, seed=seed)
+
+
+def descent(space: dpodiff.Space, noise: torch.Tensor, *, seed: int) -> DNO:
+    """DNO by the estimator that went farthest at equal price in the chapter on it."""
+    return DNO(space, noise, seed=seed, lr=LR, gamma=GAMMA, estimator=SDO(Toy.steps // 2))
+
+
+def both(
+    space: dpodiff.Space, noise: torch.Tensor, *, seed: int, prompts: int, steps: int
+) -> Joint:
+    found = words(space, noise, seed=seed), descent(space, noise, seed=seed)
+    return Joint(*found, prompts=prompts, steps=steps)
+
+
+WAYS: dict[str, Way | None] = {
+    "prompt": words,
+    "noise": descent,
+    "both": partial(both, prompts=8, steps=4),
+    "prompt, then noise": partial(both, prompts=BUDGET // 2, steps=BUDGET),
+    "zero-order": ZeroOrder,
+    "best of N": None,
+}
+# Of these, also for a single picture.
+ALONE = ("prompt", "noise", "both", "best of N")
+ARMS = {name: (way, SEEDS) for name, way in WAYS.items()}
+ARMS |= {f"{name}, one picture": (WAYS[name], 1) for name in ALONE}
+
+
+def run(name: str, prompt: str, search_seed: int) -> Tables:
+    """One search, as `searched` keeps it."""
+    (way, count), have = ARMS[name], models()
+    space = dpodiff.antonym_space(prompt, toy_lexicon()) + dpodiff.nplib_space(prompt, NPLIB)
+    first = search_seed * SEEDS  # other pictures for another search
+    seeds = range(first, first + count)
+    objective = dpodiff.Objective(have["model"], have["loss"], space, seeds)
+    budget = dpodiff.Budget(BUDGET)
+    if way is None:
+        result = search_noise(objective, budget, progress=False)
+    else:
+        solver = way(space, objective.noise(), seed=search_seed)
+        result = dpodiff.search(solver, objective, budget, progress=False)
+    who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
+    return searched(result, measures(result), who)
+
+
+def measures(result: dpodiff.Result) -> pd.DataFrame:
+    """Before and after, on the search's own pictures and on new seeds."""
+    have = models()
+    losses = {"loss": have["loss"], "loss of the held-out CLIP": have["second"]}
+    own = dpodiff.on_search_seeds(result, losses, have["judge"])
+    new = dpodiff.held_out(result, UNSEEN, losses, have["judge"])
+    table = pd.concat([own.rename("{}, own pictures".format), new.rename("{}, new seeds".format)])
+    return table.drop(columns="difference").rename_axis("measure").reset_index()
+
+
+if __name__ == "__main__":
+    parser = arguments(__doc__, "noise", 30)
+    parser.add_argument("--searches", type=int, default=1, help="a prompt and way")
+    options = parser.parse_args()
+    parts = [
+        (name, prompt, seed)
+        for seed in range(options.searches)
+        for prompt in hard_prompts(options.prompts)
+        for name in ARMS
+    ]
+    settings = {
+        "budget": BUDGET,
+        "seeds": SEEDS,
+        "unseen_seeds": len(UNSEEN),
+        "steps": Toy.steps,
+        "lr": LR,
+        "gamma": GAMMA,
+    }
+    record(options.folder, parts, KEYS, run, settings, options.workers)
