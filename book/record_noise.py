@@ -26,7 +26,7 @@ from dpodiff.toy.words import NPLIB, toy_lexicon
 
 BUDGET, SEEDS = 40, 4
 UNSEEN = range(1000, 1008)
-LR, GAMMA = 0.03, 0.05
+LR, GAMMA = 0.1, 0.05  # chosen on three prompts that are not in the record
 KEYS = ("solver", "prompt", "search_seed")
 
 # From space, noise and seed to a solver.
@@ -91,7 +91,7 @@ def measures(result: dpodiff.Result) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__, "noise", 30)
+    parser = arguments(__doc__, "noise", 24)
     parser.add_argument("--searches", type=int, default=1, help="a prompt and way")
     options = parser.parse_args()
     parts = [
