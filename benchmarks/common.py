@@ -1,24 +1,37 @@
-"""What the benchmarks share: timing in turns, the table with its goals, the stamp.
+"""What the benchmarks share: timing in turns, peak memory, the table with its goals, the stamp.
 
 Ways of doing a thing are timed in turns, A B C A B C ..., so that whatever slows the machine down
 slows all of them; numbers are medians, and ratios are of medians of the same run. `spread` is
 (slowest - fastest) / median of one way: two ways that differ by less are not told apart. Numbers
 are only worth keeping from a machine that does nothing else; the stamp says its load beforehand.
+
+Peak memory is the most that tensors took at any time during a run, beyond what was held before it,
+weights above all. On a GPU it is torch.cuda.max_memory_allocated. On a CPU the process has no such
+number: its resident set keeps what was freed, in pools, and so depends on what ran before. Instead
+torch's profiler notes each allocation and release, and the peak of their running sum is taken: the
+same quantity as on a GPU, exact, and equal in every run. Not in it is work space that kernels get
+past torch's allocator. Memory is measured in a run of its own, off the clock.
 """
 
 import argparse
+import gc
 import json
 import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
 import torch
+from torch.autograd.profiler import profile
 
 from dpodiff import Stamp
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler reports each start and stop
 
 Row = Mapping[str, Any]
 Key = TypeVar("Key")
@@ -61,6 +74,21 @@ def now() -> float:
     return time.perf_counter()
 
 
+def peak_memory(run: Callable[[], object], device: torch.device) -> int:
+    """The most bytes of tensors at any time during the run, beyond those before it."""
+    if device.type == "cuda":
+        gc.collect()  # what ran out of memory before may still be held
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        return torch.cuda.max_memory_allocated(device) - before
+    with profile(profile_memory=True) as profiler:
+        run()
+    events = (e for e in profiler.kineto_results.events() if e.name() == "[memory]")
+    return max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+
+
 @dataclass(frozen=True)
 class Goal:
     """A number of this run, and the bound it should keep."""
@@ -81,13 +109,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found: one row a way, and its goals."""
+    """What a benchmark found: one row a way, its goals, and what there is to know beside."""
 
     rows: Sequence[Row]
     goals: Sequence[Goal]
+    notes: Sequence[str] = ()
 
     def __str__(self) -> str:
-        return "\n".join([table(self.rows), "", *map(str, self.goals)])
+        return "\n".join([table(self.rows), "", *map(str, self.goals), *self.notes]).rstrip()
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -125,7 +154,7 @@ def main(
         "--size", choices=sizes, default="toy", help="small only shows that it runs"
     )
     parser.add_argument("--repeats", type=int, default=repeats, help="of each way")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--out", type=Path, help="folder of a record to write")
     options = parser.parse_args()
     stamp, start = _stamp(sizes[options.size], options), time.monotonic()
     print(_line(stamp), flush=True)
@@ -133,9 +162,16 @@ def main(
     stamp.seconds = time.monotonic() - start
     print(f"\n{report}")
     if options.out:
-        goals = [asdict(goal) | {"holds": goal.holds} for goal in report.goals]
-        found = {"stamp": asdict(stamp), "rows": report.rows, "goals": goals}
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
+        keep(report, stamp, options.out)
+
+
+def keep(report: Report, stamp: Stamp, folder: Path) -> None:
+    """Write what was found as a record that `dpodiff.Recorded` reads, and `verdicts.txt`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(report.rows).to_csv(folder / "table.csv", index=False)
+    (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
+    verdicts = [*map(str, report.goals), *report.notes]
+    (folder / "verdicts.txt").write_text("".join(f"{line}\n" for line in verdicts))
 
 
 def _stamp(settings: Row, options: argparse.Namespace) -> Stamp:

@@ -7,39 +7,48 @@ of each step again; so the time of the others is given as a share of it (`of che
 same number of steps. The shortcut takes its one step in the middle of the paper's schedule, at 0.39
 of the rollout; truncated keeps the last step, SDO the middle one, DRTune five.
 
+From 256 pixels on graphs are kept in blocks (`dpodiff.models.blocks`). What that costs and saves
+is seen beside the rows `whole graph`, which are without. Steps that are checkpointed already gain
+little by it; the share is of the faster of the two.
+
 How to read it: go down the rows of one estimator, the number of steps grows. `of 10 steps` says how
 its memory grows with them: the full gradient's does in proportion, the shortcut's must not at all.
 The shortcut's seconds do grow, since the steps before its own are taken too, without a graph.
 
-`peak MB` is the most memory that tensors took at any time during the gradient, beyond what was held
-before it, weights above all. On a GPU it is torch.cuda.max_memory_allocated. On a CPU the process
-has no such number: its resident set keeps what was freed, in pools, and so depends on what ran
-before. Instead torch's profiler notes each allocation and release, and the peak of their running
-sum is taken: the same quantity as on a GPU, exact, and equal in every run. Not in it is work space
-that kernels get past torch's allocator. Memory is measured in a run of its own, off the clock.
+`peak MB` is without what was held before, `with weights MB` adds the networks: the model's, and the
+CLIP of the loss. What runs out of memory has no row, and is named under the table.
+
+The real architectures have random weights and want a GPU. The size "sd-v1-4 on a cpu" is there to
+see where the memory goes without one: in float32, so twice that of a GPU, at 128 x 128 pixels.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import accumulate
 
 import torch
-from common import Goal, Report, Timing, in_turns, main
-from torch.autograd.profiler import profile
-from world import World, toy_world
+from common import Goal, Report, Row, Timing, in_turns, main, peak_memory
+from world import World, on_world, weight_bytes
 
 from dpodiff import Objective
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Estimator, Full, Shortcut, Truncated
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler reports each start and stop
-
 Cell = tuple[str, int]  # estimator, steps
 
 SIZES = {
-    "small": {"images": 1, "steps": (2, 4)},
-    "toy": {"images": 4, "steps": (10, 25, 50, 100)},
+    "small": {"world": "toy", "images": 1, "steps": (2, 4)},
+    "toy": {"world": "toy", "images": 4, "steps": (10, 25, 50, 100)},
+    "sd-v1-4 on a cpu": {"world": "sd-v1-4 at 128", "images": 1, "steps": (2, 4)},
+    "sd-v1-4": {"world": "sd-v1-4", "images": 1, "steps": (10, 50, 100)},
+    "sd-v1-4 at 1024": {"world": "sd-v1-4 at 1024", "images": 1, "steps": (10, 50, 100)},
+    "sdxl at 512": {"world": "sdxl at 512", "images": 1, "steps": (10, 100)},
+    "sdxl": {"world": "sdxl", "images": 1, "steps": (10, 100)},
+    "sd3 at 512": {"world": "sd3 at 512", "images": 1, "steps": (10, 100)},
+    "sd3": {"world": "sd3", "images": 1, "steps": (10, 100)},
 }
+EXACT = "checkpointed"
+WHOLE = ", whole graph"  # not in blocks
+# What the shortcut must keep to with Stable Diffusion 1.4 at 512 x 512, one image.
+MOST_MB, MOST_SHARE, OF_STEPS = 6000, 0.12, 50
 
 
 def estimators(steps: int) -> dict[str, Estimator]:
@@ -48,68 +57,81 @@ def estimators(steps: int) -> dict[str, Estimator]:
         "truncated": Truncated(1),
         "SDO": SDO(steps // 2),
         "DRTune": DRTune(min(5, steps)),
-        "checkpointed": Checkpointed(),
+        EXACT: Checkpointed(),
         "full": Full(),
     }
 
 
 def measure(world: World, *, images: int, steps: Sequence[int], repeats: int) -> Report:
     """Time and weigh one gradient by each estimator, for each number of steps."""
-    model = world.model()
-    objective = Objective(model, world.loss(), world.space, range(images), batch_size=images)
+    model, loss = world.model(), world.loss()
+    objective = Objective(model, loss, world.space, range(images), batch_size=images)
     weights = [uniform(len(slot.choices)) for slot in world.space.slots]
+    in_blocks = model.in_blocks
 
-    def gradient(count: int, estimator: Estimator) -> Callable[[], object]:
-        model.steps = count
-        return partial(objective.gradient, weights, estimator)
+    def gradient(name: str, count: int) -> Callable[[], object]:
+        model.steps, model.in_blocks = count, in_blocks and not name.endswith(WHOLE)
+        return partial(objective.gradient, weights, estimators(count)[name.removesuffix(WHOLE)])
 
-    cells = {
-        (name, count): partial(gradient, count, estimators(count)[name])
-        for name in estimators(max(steps))
-        for count in steps
-    }
+    names = [*estimators(max(steps)), *(["shortcut" + WHOLE, EXACT + WHOLE] if in_blocks else [])]
+    cells = {(name, count): partial(gradient, name, count) for name in names for count in steps}
     objective.gradient(weights, Shortcut(0))  # what is set up at the first use is not measured
-    peaks = {cell: peak_memory(prepare(), model.device) for cell, prepare in cells.items()}
-    return report(in_turns(cells, repeats), peaks)
+    peaks = {cell: peak_if_it_fits(prepare(), model.device) for cell, prepare in cells.items()}
+    fit = {cell: prepare for cell, prepare in cells.items() if peaks[cell]}
+    rows = table_rows(in_turns(fit, repeats), peaks, weight_bytes(model, loss))
+    too_large = [f"{name}, {count} steps" for name, count in cells if not peaks[name, count]]
+    notes = [f"Out of memory: {'; '.join(too_large)}"] if too_large else []
+    return Report(rows, goals(rows, model.name), notes)
+
+
+def peak_if_it_fits(run: Callable[[], object], device: torch.device) -> int | None:
+    try:
+        return peak_memory(run, device)
+    except torch.OutOfMemoryError:
+        return None
+
+
+def table_rows(timings: dict[Cell, Timing], peaks: dict[Cell, int | None], held: int) -> list[Row]:
+    """One row a cell."""
+    least = min(steps for _, steps in timings)
+
+    def exact(steps: int) -> float:
+        ways = (EXACT, steps), (EXACT + WHOLE, steps)
+        return min(timings[way].median for way in ways if way in timings)
+
+    return [
+        {
+            "estimator": name,
+            "steps": steps,
+            "seconds": timing.median,
+            "spread": timing.spread,
+            "of checkpointed": timing.median / exact(steps),
+            "peak MB": peaks[name, steps] / 1e6,
+            "with weights MB": (peaks[name, steps] + held) / 1e6,
+            f"of {least} steps": peaks[name, steps] / peaks[name, least],
+        }
+        for (name, steps), timing in timings.items()
+    ]
+
+
+def goals(rows: Sequence[Row], model: str) -> list[Goal]:
+    """That the shortcut's memory is flat; and, where it was asked for, that it is lean."""
+    least, *_, last = (row for row in rows if row["estimator"] == "shortcut")
+    growth = last["peak MB"] / least["peak MB"]
+    steps = f"{last['steps']} over {least['steps']}"
+    found = [Goal(f"memory of the shortcut, {steps} steps", growth, 1.05)]
+    for row in rows:
+        if (model, row["estimator"], row["steps"]) == ("sd-v1-4", "shortcut", OF_STEPS):
+            found += [
+                Goal("MB of the shortcut, weights included", row["with weights MB"], MOST_MB),
+                Goal("time of the shortcut over checkpointed", row["of checkpointed"], MOST_SHARE),
+            ]
+    return found
 
 
 def uniform(choices: int) -> torch.Tensor:
     return torch.full((choices,), 1 / choices, dtype=torch.float64)
 
 
-def peak_memory(run: Callable[[], object], device: torch.device) -> int:
-    """The most bytes of tensors at any time during the run, beyond those before it."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        run()
-        return torch.cuda.max_memory_allocated(device) - before
-    with profile(profile_memory=True) as profiler:
-        run()
-    events = (e for e in profiler.kineto_results.events() if e.name() == "[memory]")
-    return max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
-
-
-def report(timings: dict[Cell, Timing], peaks: dict[Cell, int]) -> Report:
-    """One row a cell, and whether the shortcut's memory is flat in the number of steps."""
-    least = min(steps for _, steps in timings)
-    most = max(steps for _, steps in timings)
-    rows = [
-        {
-            "estimator": name,
-            "steps": steps,
-            "seconds": timing.median,
-            "spread": timing.spread,
-            "of checkpointed": timing.median / timings["checkpointed", steps].median,
-            "peak MB": peaks[name, steps] / 1e6,
-            "of full": peaks[name, steps] / peaks["full", steps],
-            f"of {least} steps": peaks[name, steps] / peaks[name, least],
-        }
-        for (name, steps), timing in timings.items()
-    ]
-    growth = peaks["shortcut", most] / peaks["shortcut", least]
-    return Report(rows, [Goal(f"memory of the shortcut, {most} over {least} steps", growth, 1.05)])
-
-
 if __name__ == "__main__":
-    main(__doc__, partial(measure, toy_world()), SIZES, repeats=3)
+    main(__doc__, on_world(measure), SIZES, repeats=3)

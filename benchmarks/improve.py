@@ -26,7 +26,7 @@ from functools import partial
 
 import torch
 from common import Goal, Report, Timing, in_turns, main
-from world import World, stock_images, stock_pipeline, toy_world
+from world import World, on_world, stock_images
 
 import dpodiff
 from dpodiff import Result
@@ -37,8 +37,8 @@ from dpodiff.trace import mean
 Way = tuple[str, int, int]  # name, steps, images at a time
 
 SIZES = {
-    "small": {"budget": 3, "seeds": 2, "steps": (4, 2), "batch": 6},
-    "toy": {"budget": 40, "seeds": 4, "steps": (50, 10), "batch": 16},
+    "small": {"world": "toy", "budget": 3, "seeds": 2, "steps": (4, 2), "batch": 6},
+    "toy": {"world": "toy", "budget": 40, "seeds": 4, "steps": (50, 10), "batch": 16},
 }
 
 
@@ -47,19 +47,19 @@ class Released:
 
     def __init__(self, world: World, steps: int) -> None:
         model, self.clip = world.model(), world.loss()
-        self.pipeline = stock_pipeline(world.folder, model)
+        self.pipeline = world.stock(model)
         self.name, self.device, self.check = "released", model.device, model.check
         self.steps, self.guidance, self.takes_negative = steps, model.guidance, True
+        self.image_size = model.image_size
         self.forwards = self.backwards = 0
 
     def generate(
         self, prompts: Sequence[str], negative_prompts: Sequence[str], seeds: Sequence[int]
     ) -> torch.Tensor:
-        rollout = {"steps": self.steps, "guidance": self.guidance}
         self.forwards += 2 * self.steps * len(seeds)
         return torch.cat(
             [
-                stock_images(self.pipeline, [prompt], [negative], [seed], **rollout)
+                stock_images(self.pipeline, [prompt], [negative], [seed], self)
                 for prompt, negative, seed in zip(prompts, negative_prompts, seeds)
             ]
         )
@@ -135,4 +135,4 @@ def report(timings: dict[Way, Timing], theirs: Way, own: Way) -> Report:
 
 
 if __name__ == "__main__":
-    main(__doc__, partial(measure, toy_world()), SIZES, repeats=3)
+    main(__doc__, on_world(measure), SIZES, repeats=3)

@@ -4,8 +4,8 @@
     dpodiff.plots.strip(result)
 
 Where `improve` looks for words that help on any noise, `align` keeps the words and changes the
-noise of a few seeds. It only checks its input and puts the parts together, all of them before any
-picture is made.
+noise of a few seeds; its method "joint" changes both in turns. It only checks its input and puts
+the parts together, all of them before any picture is made.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dpodiff.api import chosen_loss
+from dpodiff.api import check_space, chosen_loss, chosen_space
 from dpodiff.black_box import BlackBox
 from dpodiff.gradients import Checkpointed, Estimator, Full
 from dpodiff.ledger import Budget
@@ -25,16 +25,23 @@ from dpodiff.objective import Loss, Objective, Task
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.best_of_n import search_noise
 from dpodiff.solvers.dno import DNO, ReNO
+from dpodiff.solvers.joint import epo_and_dno
 from dpodiff.solvers.loop import search
 from dpodiff.solvers.zero_order import ZeroOrder
 from dpodiff.space import Space
 from dpodiff.trace import Result, Trace
 
 if TYPE_CHECKING:
+    from dpodiff.lexicons import Lexicon
     from dpodiff.solvers.loop import Callback, Viewer
 
 # Name -> solver, called with space, noise, seed= and the settings that are its own.
-METHODS: dict[str, Callable[..., Solver]] = {"dno": DNO, "reno": ReNO, "zero-order": ZeroOrder}
+METHODS: dict[str, Callable[..., Solver]] = {
+    "dno": DNO,
+    "reno": ReNO,
+    "zero-order": ZeroOrder,
+    "joint": epo_and_dno,
+}
 ESTIMATORS = {"checkpointed": Checkpointed(), "full": Full(), "hybrid": Hybrid()}
 
 
@@ -47,11 +54,13 @@ def align(
     method: str | Callable[..., Solver] = "dno",
     estimator: "str | Estimator | Hybrid | None" = None,
     eta: float = 0.0,
+    space: "str | Space | None" = None,
+    lexicon: "str | Lexicon | None" = None,
     budget: int = 100,
     seeds: int = 4,
     seed: int = 0,
     task: "Task" = "improve",
-    batch_size: int = 16,
+    batch_size: int | None = None,
     trace: str | PathLike | None = None,
     progress: bool = True,
     callback: "Callback | None" = None,
@@ -65,16 +74,21 @@ def align(
         negative_prompt: what they should not show.
         model: a name for `dpodiff.load`, or a loaded model.
         loss: as in `improve`.
-        method: "dno", "reno", "zero-order", "best-of-n"; or a callable that makes a solver, such as
-            `functools.partial(DNO, ...)`, called with space, noise and `seed=`.
-        estimator: of the gradient of "dno" and "reno": "checkpointed", "full", "hybrid" for losses
-            without a gradient, or any of `dpodiff.gradients`. If not given, the method's own.
+        method: "dno", "reno", "zero-order", "best-of-n", or "joint" for words and noise in turns;
+            or a callable that makes a solver, such as `functools.partial(DNO, ...)`, called with
+            space, noise and `seed=`.
+        estimator: of the gradient of "dno", "reno" and "joint": "checkpointed", "full", "hybrid"
+            for losses without a gradient, or any of `dpodiff.gradients`. If not given, the method's
+            own.
         eta: 0 changes the noise that the pictures start from; up to 1, that of every step too.
+        space: of the words, if they may change too, as in `improve`; for "joint" it is
+            "antonym+nplib" if not given.
+        lexicon: as in `improve`.
         budget: evaluations; one is a picture of each seed. A gradient with checkpoints is four.
         seeds: pictures, from the seeds 0, 1, ...; each is a problem of its own.
         seed: of the method's random numbers.
         task: "attack" makes the loss grow instead.
-        batch_size: images made at a time.
+        batch_size: as in `improve`.
         trace, progress, callback: as in `improve`.
         viewer: called with each record and its images, for a film of the search.
         settings: of the method, such as `gamma` and `lr` of "dno"; see its class.
@@ -85,16 +99,18 @@ def align(
     """
     limit = Budget(budget)
     check_eta(eta)
+    words = _space(space, method, prompt, negative_prompt, model, lexicon=lexicon, task=task)
     model = load(model) if isinstance(model, str) else model
     if method != "best-of-n":
         _check_open(model)
     model.check(prompt, negative_prompt)
+    if method == "joint" or space is not None:
+        check_space(words, prompt, negative_prompt, model)
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, not {seeds}")
     loss = chosen_loss(loss, model)
     kept = {"task": task, "batch_size": batch_size, "eta": eta}
-    space = Space(prompt, (), negative_prompt)
-    objective = Objective(model, loss, space, range(seeds), **kept)
+    objective = Objective(model, loss, words, range(seeds), **kept)
     watch = {"trace": Trace(trace), "progress": progress, "callback": callback}
     if method == "best-of-n":
         _check_no_settings(method, settings | ({} if estimator is None else {"estimator": 0}))
@@ -120,6 +136,22 @@ def probe_gradient(loss: "Loss", prompt: str, model: "Model") -> None:
             raise
         losses = torch.zeros(1)
     check_gradient(losses, loss)
+
+
+def _space(
+    space: "str | Space | None",
+    method: str | Callable[..., Solver],
+    prompt: str,
+    negative_prompt: str,
+    model: "str | Model",
+    **settings: Any,
+) -> Space:
+    """The space of the words; of a single candidate if only the noise may change."""
+    if isinstance(method, str) and method != "joint" and space is not None:
+        raise ValueError(f"{method!r} leaves the words alone; a space is for method='joint'")
+    if space is None and method != "joint":
+        return Space(prompt, (), negative_prompt)
+    return chosen_space(space or "antonym+nplib", prompt, negative_prompt, model, **settings)
 
 
 def _solver(

@@ -53,7 +53,7 @@ def improve(
     task: "Task" = "improve",
     locked: Sequence[str] = (),
     constraint: "Constraint | None" = None,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     trace: str | PathLike | None = None,
     progress: bool = True,
     callback: "Callback | None" = None,
@@ -81,7 +81,8 @@ def improve(
             the meaning.
         locked: words of the prompt to be left alone.
         constraint: from a candidate's prompts to whether they are allowed.
-        batch_size: images made at a time.
+        batch_size: images made at a time; None is 16 on a CPU, and found on a GPU. Where memory
+            runs out, it is halved, and the search goes on.
         trace: path of a trace file to write.
         progress: whether to show a progress bar on stderr.
         callback: called with each record; the search stops once it returns True.
@@ -89,21 +90,20 @@ def improve(
     Raises:
         ValueError: if an argument is not among these, saying what would be right; `PromptError`,
             which is one, if the model cannot take the prompt.
+        RuntimeError: if a single image runs out of memory, saying what would help.
         ImportError, LookupError: if WordNet is needed and missing, saying how to get it.
     """
     from dpodiff.ledger import Budget
     from dpodiff.models import load
     from dpodiff.objective import Objective
 
-    lexicon = _default_lexicon(model) if lexicon is None else lexicon
-    _check_settings(prompt, seeds, task, lexicon, solver)
+    _check_settings(prompt, seeds, task, solver)
     limit = Budget(budget)
-    if isinstance(space, str):
-        space = _space(prompt, space, negative_prompt, lexicon, locked, task)
+    words = {"lexicon": lexicon, "locked": locked, "task": task}
+    space = chosen_space(space, prompt, negative_prompt, model, **words)
     model = load(model) if isinstance(model, str) else model
     model.check(prompt, negative_prompt)
-    _check_space(space, prompt, negative_prompt)
-    _check_negative(model, space)
+    check_space(space, prompt, negative_prompt, model)
     settings = {"task": task, "constraint": constraint, "batch_size": batch_size}
     loss = chosen_loss(loss, model)
     objective = Objective(model, loss, space, range(seeds), **settings)
@@ -179,30 +179,41 @@ def _solver(
     return SOLVERS[solver](space, model, seed)
 
 
-def _space(
+def chosen_space(
+    space: str | Space,
     prompt: str,
-    names: str,
     negative_prompt: str,
-    lexicon: str | Lexicon,
-    locked: Sequence[str],
+    model: "str | Model | BlackBox",
+    *,
+    lexicon: str | Lexicon | None,
+    locked: Sequence[str] = (),
     task: "Task",
 ) -> Space:
-    """The sum of the spaces named in "antonym+nplib"; only an improvement may drop words."""
+    """The space that was given, or the sum of those it names; only an improvement may drop words.
+
+    Raises:
+        ValueError: if a name is not known.
+    """
     from dpodiff.toy.words import NPLIB
 
-    space = Space(prompt, (), negative_prompt)
-    for name in dict.fromkeys(name.strip() for name in names.split("+")):
+    lexicon = _default_lexicon(model) if lexicon is None else lexicon
+    if isinstance(lexicon, str):
+        _check_known("lexicon", lexicon, LEXICONS)
+    if isinstance(space, Space):
+        return space
+    found = Space(prompt, (), negative_prompt)
+    for name in dict.fromkeys(name.strip() for name in space.split("+")):
         _check_known("space", name, SPACES)
         if name == "nplib":
-            space += nplib_space(prompt, NPLIB, negative_prompt=negative_prompt)
+            found += nplib_space(prompt, NPLIB, negative_prompt=negative_prompt)
             continue
         lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
         settings = {"negative_prompt": negative_prompt, "locked": locked}
         if name == "antonym":
-            space += antonym_space(prompt, lexicon, **settings)
+            found += antonym_space(prompt, lexicon, **settings)
         else:
-            space += synonym_space(prompt, lexicon, droppable=task == "improve", **settings)
-    return space
+            found += synonym_space(prompt, lexicon, droppable=task == "improve", **settings)
+    return found
 
 
 def _lexicon(name: str) -> Lexicon:
@@ -219,7 +230,6 @@ def _check_settings(
     prompt: str,
     seeds: int,
     task: str,
-    lexicon: str | Lexicon,
     solver: str | Callable[..., Solver],
 ) -> None:
     from dpodiff.objective import Task
@@ -229,13 +239,17 @@ def _check_settings(
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, not {seeds}: a candidate needs an image")
     _check_known("task", task, get_args(Task))
-    if isinstance(lexicon, str):
-        _check_known("lexicon", lexicon, LEXICONS)
     if not callable(solver):
         _check_known("solver", solver, SOLVERS)
 
 
-def _check_space(space: Space, prompt: str, negative_prompt: str) -> None:
+def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model | BlackBox") -> None:
+    """Refuse a space in which a search would be in vain.
+
+    Raises:
+        ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
+            prompt that the model does not look at; saying what would be right.
+    """
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
     if space.size == 1:
@@ -243,9 +257,6 @@ def _check_space(space: Space, prompt: str, negative_prompt: str) -> None:
             f"nothing can change in {prompt!r}: none of its words has an alternative; "
             "the space 'nplib' does not depend on them"
         )
-
-
-def _check_negative(model: "Model | BlackBox", space: Space) -> None:
     if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
         raise ValueError(
             f"with guidance {model.guidance:g}, {model.name} does not look at negative prompts, "

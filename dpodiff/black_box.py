@@ -34,7 +34,8 @@ class BlackBox:
             PIL image, an array (height, width, 3) or a tensor (3, height, width), either of uint8
             or of floating point in [0, 1]. Equal arguments should give equal pictures.
         name: for the record.
-        workers: calls at the same time, each in a thread; the order of the pictures is kept.
+        workers: calls at the same time, each in a thread; the order of the pictures is kept. More
+            than the search's `batch_size`, 16 if not given, find no work.
 
     Attributes:
         forwards, backwards: 0; what goes on inside is unknown.

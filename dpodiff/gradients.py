@@ -12,11 +12,15 @@ noise and two encoded prompts to pictures, with a graph that says less or more.
     DRTune(k)        the true end       k steps' texts; the linear skips     k        N, k back
     Shortcut(s, k)   x0-hat at s + k    k steps from s on                    k        s + k, k back
 
+Memory is counted in graphs of a step; the decoder's is one more for all. Where pictures are large,
+either is kept in blocks and made again on the way back (`dpodiff.models.blocks`).
+
 A new one is a frozen dataclass with `__call__`; `Objective.gradient` does the rest.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -75,7 +79,7 @@ class Checkpointed:
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         rollout = {"steps": steps, "guidance": guidance, "predict": _checkpointed}
         latents = sample(model, noise, positive, negative, **rollout)
-        return _again(model.decode, latents)
+        return again(model.decode, latents)
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,11 @@ class DRTune:
         return _skipping(model, noise, positive, negative, kept, steps, guidance, _input_detached)
 
 
+def again(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function whose graph is made again on the way back; nothing in it is random."""
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+
+
 def loss_scale(dtype: torch.dtype) -> float:
     """What to multiply a loss by, and then to divide its gradient by.
 
@@ -163,12 +172,7 @@ def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, pre
 
 
 def _checkpointed(model, x, t, positive, negative, guidance):
-    return _again(guided, model, x, t, positive, negative, guidance)
-
-
-def _again(function, *arguments):
-    """Call a function whose graph is made again on the way back; nothing in it is random."""
-    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+    return again(guided, model, x, t, positive, negative, guidance)
 
 
 def _input_detached(model, x, t, positive, negative, guidance):

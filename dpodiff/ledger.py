@@ -47,7 +47,8 @@ class Cost:
         spent: the price of all of it in evaluations. An evaluation is 1. A preview counts its share
             of steps and seeds. A gradient counts its denoiser rows, those gone back through three
             times (a way back costs about two ways forth), over the rows of an evaluation.
-        seconds: spent on images, losses and gradients.
+        seconds: spent on images, losses and gradients; on batches that ran out of memory too, of
+            which nothing else is counted.
         peak_memory: in bytes, of this process so far: allocated on a GPU, else resident.
     """
 

@@ -8,13 +8,16 @@ the way, through decoder and sampler, goes by their gradient. That is DNO's `Hyb
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
+from dpodiff.batches import Batches
 from dpodiff.gradients import Checkpointed, Estimator, Shortcut, loss_scale
 from dpodiff.models.base import Model
 from dpodiff.noise import Noised
+from dpodiff.pictures import judge
 from dpodiff.queries import Look, Noise
 from dpodiff.space import Prompts
 
@@ -35,7 +38,8 @@ class Hybrid:
     a better g, and cost an evaluation each.
 
     Under `accelerate launch` the samples are shared out over the processes, each with a model of
-    its own; give them the same budget in evaluations, not in seconds.
+    its own; give them the same budget in evaluations, not in seconds, and a batch size that fits:
+    one that halves its batches alone would leave the others waiting.
 
     Args:
         samples: perturbed pictures a gradient.
@@ -130,7 +134,8 @@ class Landscape:
         eta: see `dpodiff.noise`.
         steps: of the rollout.
         sign: of the loss in what is minimized, 1 or -1.
-        batch_size: pictures made at a time.
+        batches: of pictures, and of losses.
+        graphs: the batches of pictures with a graph, of which fewer fit into memory.
     """
 
     model: Model
@@ -140,7 +145,8 @@ class Landscape:
     eta: float
     steps: int
     sign: int
-    batch_size: int
+    batches: Batches
+    graphs: Batches
 
     def look(self, query: Noise) -> Look:
         """The answer to a question about noise.
@@ -154,8 +160,8 @@ class Landscape:
                 losses, gradients = self.losses(images), None
             final = self.steps == self.model.steps
         else:
-            parts = query.noise.split(self.batch_size)
-            found = [self.descend(part, query.estimator, query.seed) for part in parts]
+            descend = partial(self.descend, estimator=query.estimator, seed=query.seed)
+            found = self.graphs.map(descend, query.noise)
             images, losses, gradients = (torch.cat(column) for column in zip(*found))
             final = self.steps == self.model.steps and at_the_end(query.estimator, self.steps)
         losses = tuple(losses.float().tolist())
@@ -164,7 +170,7 @@ class Landscape:
 
     def pictures(self, noise: torch.Tensor) -> torch.Tensor:
         """Images (batch, 3, height, width) of noise (batch, vectors, channel, h, w), no graph."""
-        return torch.cat([self._pictures(part) for part in noise.split(self.batch_size)])
+        return torch.cat(list(self.batches.map(self._pictures, noise)))
 
     def losses(self, images: torch.Tensor) -> torch.Tensor:
         """The losses (batch,) of images.
@@ -172,7 +178,7 @@ class Landscape:
         Raises:
             ValueError: if the loss does not give one number an image.
         """
-        return torch.cat([self._losses(part) for part in images.split(self.batch_size)])
+        return torch.cat(list(self.batches.map(self._losses, images)))
 
     def descend(
         self, noise: torch.Tensor, estimator: "Estimator | Hybrid", seed: int = 0
@@ -186,7 +192,7 @@ class Landscape:
         hybrid = estimator if isinstance(estimator, Hybrid) else None
         images = self._with_graph(leaf, hybrid.estimator if hybrid else estimator)
         if hybrid is None:
-            losses = self.losses(images)
+            losses = self._losses(images)
             check_gradient(losses, self.loss)
             way = self.sign * losses.sum()
         else:
@@ -220,10 +226,7 @@ class Landscape:
         return view.generate(positive, negative, seeds, steps=self.steps)
 
     def _losses(self, images: torch.Tensor) -> torch.Tensor:
-        losses = self.loss(images, [self.asked] * len(images))
-        if tuple(losses.shape) != (len(images),):
-            raise ValueError(f"the loss gave {tuple(losses.shape)} for a batch of {len(images)}")
-        return losses
+        return judge(self.loss, images, self.asked)
 
 
 def check_gradient(losses: torch.Tensor, loss: "Loss") -> None:

@@ -5,7 +5,7 @@
 
 The candidate's prompts make the images; the user's own prompt judges them. Candidates x seeds are
 one flat list of images, cut into batches that cross the borders between candidates, so the model
-always works on full batches.
+always works on full batches, as large as memory holds (`dpodiff.batches`).
 
 Two cheaper questions are answered too: the gradient at a mixture of prompts, and previews of
 candidates after some of the steps or on some of the seeds. And one about noise: how good a given
@@ -17,19 +17,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from dpodiff.gradients import loss_scale
+from dpodiff.batches import Batches
 from dpodiff.incumbent import Evaluation, better, mean_value
 from dpodiff.ledger import Cost, peak_memory
-from dpodiff.mixture import mix
 from dpodiff.models.base import Model, PromptError
-from dpodiff.noise import Noised, check_eta, draw
+from dpodiff.noise import check_eta, draw
 from dpodiff.noise_gradients import Hybrid, Landscape
+from dpodiff.pictures import Job, judge, make
 from dpodiff.queries import Look, Noise, Slope
 from dpodiff.space import Candidate, Prompts, Space
+from dpodiff.text_gradients import Wording
 
 if TYPE_CHECKING:
     from dpodiff.black_box import BlackBox
@@ -40,7 +43,6 @@ Loss = Callable[[torch.Tensor, list[str]], torch.Tensor]
 # Whether a candidate's prompts may be tried at all; asked before any image is made.
 Constraint = Callable[[Prompts], bool]
 Task = Literal["improve", "attack"]
-Job = tuple[Prompts, int]  # one image to make: its prompts and its seed
 
 
 class Objective:
@@ -57,13 +59,15 @@ class Objective:
         task: "improve" minimizes the mean loss, "attack" maximizes it.
         constraint: from a candidate's prompts to whether they are allowed. It is not asked about
             the user's own. What it rejects costs nothing, nor do prompts the model cannot take.
-        batch_size: images made at a time.
+        batch_size: images made at a time; None is found. Where memory runs out, it is halved, and
+            the ledger counts what was finished; `batches.size` is what it has come to.
         eta: how much of DDPM's noise each step of the sampler adds, from 0 to 1; a seed stands for
             all of its noise.
 
     Raises:
         ValueError: if there is no seed, the task is unknown, the batch is empty, or eta is not in
             its range.
+        RuntimeError: by any method that makes images, if one alone runs out of memory.
     """
 
     def __init__(
@@ -75,21 +79,21 @@ class Objective:
         *,
         task: Task = "improve",
         constraint: Constraint | None = None,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         eta: float = 0.0,
     ) -> None:
         self.model, self.loss, self.space = model, loss, space
         self.seeds = tuple(seeds)
         self.task, self.constraint, self.batch_size = task, constraint, batch_size
         self.eta = eta
+        # With a graph, far fewer images fit.
+        self.batches, self.graphs = Batches(model, batch_size), Batches(model, batch_size)
         self.cost = Cost()
         self._known: dict[Prompts, Evaluation] = {}
         if not self.seeds:
             raise ValueError("an objective needs at least one seed")
         if task not in get_args(Task):
             raise ValueError(f"task must be one of {', '.join(get_args(Task))}, not {task!r}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         check_eta(eta)
 
     def noise(self) -> torch.Tensor:
@@ -131,8 +135,6 @@ class Objective:
     ) -> Slope:
         """How the objective changes with the weights of a mixture.
 
-        The text encoder is gone through once, forth and back, however many seeds there are.
-
         Args:
             weights: (choices,) a slot, each at least 0 with sum 1.
             estimator: how the gradient is got through the sampler.
@@ -141,24 +143,13 @@ class Objective:
         Raises:
             ValueError: if the loss has no gradient, naming solvers that need none.
         """
-        model = self.model
-        leaves = [weight.detach().clone().requires_grad_() for weight in weights]
-        with self._on_the_ledger(), torch.enable_grad():
-            forwards, backwards = model.forwards, model.backwards
-            texts = [model.encode_mixture(side) for side in mix(self.space, leaves)]
-            ends = [text.detach().requires_grad_(text.requires_grad) for text in texts]
-            noise = self.noise() if noise is None else noise.detach()
-            parts = noise.split(self.batch_size)
-            value = sum(self._descend(part, ends, estimator) for part in parts)
-            ways = [(t, e.grad) for t, e in zip(texts, ends) if e.grad is not None]
-            if ways:
-                torch.autograd.backward(*zip(*ways))
-            rows = model.forwards - forwards + 2 * (model.backwards - backwards)
+        how = {"eta": self.eta, "sign": self._sign, "graphs": self.graphs}
+        words = Wording(self.model, self.space, self.loss, self.seeds, **how)
+        with self._on_the_ledger(priced=True):
+            slope = words.slope(weights, estimator, noise)
         self.cost.gradients += 1
         self.cost.images += len(self.seeds)
-        self.cost.spent += rows / (_rows(model) * len(self.seeds))
-        scale = loss_scale(model.dtype)
-        return Slope(value, tuple(_gradient(leaf) / scale for leaf in leaves))
+        return slope
 
     def preview(
         self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
@@ -174,10 +165,8 @@ class Objective:
         allowed = [prompts for prompts in dict.fromkeys(decoded) if self._allows(prompts)]
         used = self.seeds[:seeds]
         jobs = [(prompts, seed) for prompts in allowed for seed in used]
-        with self._on_the_ledger():
-            losses = [x for b in self._batches(jobs) for x in self._losses(b, self.loss, step)]
+        losses = list(self._charged(jobs, step))
         self.cost.previews += len(allowed)
-        self.cost.images += len(jobs)
         self.cost.spent += len(allowed) * self.price(step, seeds)
         rows = (losses[i : i + len(used)] for i in range(0, len(losses), len(used)))
         values = dict(zip(allowed, map(self._value, rows)))
@@ -196,17 +185,15 @@ class Objective:
         if not self._allows(prompts):
             return Look((), (), None, None, True)
         steps = model.steps if query.steps is None else query.steps
-        with self._on_the_ledger():
-            forwards, backwards = model.forwards, model.backwards
+        with self._on_the_ledger(priced=True):
             look = self._landscape(prompts, steps).look(query)
-            rows = model.forwards - forwards + 2 * (model.backwards - backwards)
         samples, elsewhere = 0, 0
         if isinstance(query.estimator, Hybrid):
             samples, elsewhere = query.estimator.samples, query.estimator.elsewhere
         self.cost.gradients += query.estimator is not None
         self.cost.evaluations += query.estimator is None
         self.cost.images += len(self.seeds) * (1 + samples - elsewhere)
-        self.cost.spent += rows / (_rows(model) * len(self.seeds)) + elsewhere * steps / model.steps
+        self.cost.spent += elsewhere * steps / model.steps
         return look
 
     def evaluation(self, query: Noise, look: Look) -> Evaluation:
@@ -238,8 +225,9 @@ class Objective:
         if noise is not None:
             where = self._landscape(self.space.decode(candidate), self.model.steps)
             return where.pictures(noise).cpu()
-        batches = self._batches(self._jobs(candidate, seeds))
-        return torch.cat([self._generate(batch).cpu() for batch in batches])
+        work = partial(make, self.model, eta=self.eta)
+        pictures = self.batches.map(work, self._jobs(candidate, seeds))
+        return torch.cat([part.cpu() for part in pictures])
 
     def score(
         self, candidate: Candidate, seeds: Iterable[int] | None = None, loss: Loss | None = None
@@ -248,13 +236,14 @@ class Objective:
 
         Outside ledger and cache. Seeds and loss are the objective's own unless others are given.
         """
-        batches = self._batches(self._jobs(candidate, seeds))
-        return tuple(value for batch in batches for value in self._losses(batch, loss or self.loss))
+        work = partial(self._losses, loss or self.loss, None)
+        losses = self.batches.map(work, self._jobs(candidate, seeds))
+        return tuple(chain.from_iterable(losses))
 
     def _landscape(self, prompts: Prompts, steps: int) -> Landscape:
-        judge = {"loss": self.loss, "asked": self.space.prompt, "sign": self._sign}
-        rollout = {"eta": self.eta, "steps": steps, "batch_size": self.batch_size}
-        return Landscape(self.model, prompts, **judge, **rollout)
+        asking = {"loss": self.loss, "asked": self.space.prompt, "sign": self._sign}
+        rollout = {"eta": self.eta, "steps": steps, "batches": self.batches, "graphs": self.graphs}
+        return Landscape(self.model, prompts, **asking, **rollout)
 
     def _allows(self, prompts: Prompts) -> bool:
         if prompts == self.space.decode(self.space.identity):
@@ -269,68 +258,38 @@ class Objective:
         prompts = self.space.decode(candidate)
         return [(prompts, seed) for seed in (self.seeds if seeds is None else seeds)]
 
-    def _batches(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
-        return (jobs[i : i + self.batch_size] for i in range(0, len(jobs), self.batch_size))
-
-    def _descend(
-        self, noise: torch.Tensor, texts: Sequence[torch.Tensor], estimator: "Estimator"
-    ) -> float:
-        """This batch's part of the objective; its gradient is added to that of the two texts."""
-        model, count = Noised(self.model, noise, self.eta), len(noise)
-        positive, negative = (text.expand(count, -1, -1) for text in texts)
-        rollout = {"steps": model.steps, "guidance": model.guidance}
-        images = estimator(model, model.latents(), positive, negative, **rollout)
-        losses = self._checked(self.loss(images, [self.space.prompt] * count), count)
-        part = self._sign * losses.double().sum() / len(self.seeds)
-        if part.requires_grad:
-            (part * loss_scale(self.model.dtype)).backward()
-        elif images.requires_grad:
-            raise ValueError(
-                f"the loss {self.loss!r} has no gradient in the images; "
-                "the solvers 'epo' and 'random' need none"
-            )
-        return part.item()
-
-    def _generate(
-        self, batch: Sequence[Job], stop: int | None = None
-    ) -> torch.Tensor:  # (batch, 3, height, width)
-        prompts, seeds = zip(*batch, strict=True)
-        positive, negative = zip(*prompts, strict=True)
-        early, model = {} if stop is None else {"stop": stop}, self.model
-        if self.eta:
-            model = Noised(model, draw(model, seeds, self.eta), self.eta)
+    def _losses(self, loss: Loss, stop: int | None, batch: Sequence[Job]) -> list[float]:
+        images = make(self.model, batch, self.eta, stop)
         with torch.no_grad():
-            return model.generate(list(positive), list(negative), list(seeds), **early)
+            return judge(loss, images, self.space.prompt).float().tolist()
 
-    def _losses(self, batch: Sequence[Job], loss: Loss, stop: int | None = None) -> list[float]:
-        images = self._generate(batch, stop)
-        with torch.no_grad():
-            losses = loss(images, [self.space.prompt] * len(batch))
-        return self._checked(losses, len(batch)).float().tolist()
-
-    def _checked(self, losses: torch.Tensor, count: int) -> torch.Tensor:
-        if tuple(losses.shape) != (count,):
-            raise ValueError(f"the loss gave {tuple(losses.shape)} for a batch of {count}")
-        return losses
-
-    def _charged(self, jobs: Sequence[Job]) -> Iterator[float]:
+    def _charged(self, jobs: Sequence[Job], stop: int | None = None) -> Iterator[float]:
         """Yield the losses of the jobs in order, putting each batch on the ledger."""
-        for batch in self._batches(jobs):
+
+        def work(batch: Sequence[Job]) -> list[float]:
             with self._on_the_ledger():
-                losses = self._losses(batch, self.loss)
-            self.cost.images += len(batch)
+                return self._losses(self.loss, stop, batch)
+
+        for losses in self.batches.map(work, jobs):
+            self.cost.images += len(losses)
             yield from losses
 
     @contextmanager
-    def _on_the_ledger(self) -> Iterator[None]:
-        """Add the denoiser rows and the seconds of a piece of work."""
+    def _on_the_ledger(self, *, priced: bool = False) -> Iterator[None]:
+        """Add the seconds of a piece of work; if it was done, its rows, if asked their price."""
         model, start = self.model, time.perf_counter()
         forwards, backwards = model.forwards, model.backwards
-        yield
-        self.cost.denoiser_forwards += model.forwards - forwards
-        self.cost.backward_passes += model.backwards - backwards
-        self.cost.seconds += time.perf_counter() - start
-        self.cost.peak_memory = peak_memory(model.device)
+        try:
+            yield
+        finally:
+            self.cost.seconds += time.perf_counter() - start
+            self.cost.peak_memory = peak_memory(model.device)
+        forwards, backwards = model.forwards - forwards, model.backwards - backwards
+        self.cost.denoiser_forwards += forwards
+        self.cost.backward_passes += backwards
+        if priced:
+            rows = model.steps * (2 if model.guidance > 1 else 1)  # of one image
+            self.cost.spent += (forwards + 2 * backwards) / (rows * len(self.seeds))
 
     @property
     def _sign(self) -> int:
@@ -338,13 +297,3 @@ class Objective:
 
     def _value(self, losses: Sequence[float], penalties: Sequence[float] = ()) -> float:
         return mean_value(self._sign, losses, penalties)
-
-
-def _rows(model: Model) -> int:
-    """Denoiser rows of one image."""
-    return model.steps * (2 if model.guidance > 1 else 1)
-
-
-def _gradient(leaf: torch.Tensor) -> torch.Tensor:
-    """The gradient that reached a tensor; zero if none did, as for a word that is not shown."""
-    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

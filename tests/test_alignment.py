@@ -10,6 +10,7 @@ from dpodiff.alignment import METHODS, align
 from dpodiff.black_box import BlackBox
 from dpodiff.gradients import Full
 from dpodiff.noise_gradients import Hybrid
+from dpodiff.space import Slot, Space
 
 
 def brightness(images, prompts):
@@ -29,13 +30,31 @@ def run(model=None, **settings):
     return align("far", **kept | settings)
 
 
-@pytest.mark.parametrize("method", [*METHODS, "best-of-n"])
+SPACE = Space("far", (Slot("far", ("far", "near", "")),))
+
+
+@pytest.mark.parametrize("method", [*(name for name in METHODS if name != "joint"), "best-of-n"])
 def test_every_method_betters_the_loss_within_the_budget(method):
     result = run(method=method, seeds=2)
     assert len(result.losses) == 2
     assert sum(result.losses) <= sum(result.baseline_losses)
     assert result.cost.spent <= 20 + 1e-9
     assert result.prompts == ("far", "")
+
+
+def test_a_joint_search_changes_words_and_noise():
+    settings = {"space": SPACE, "prompts": 3, "steps": 2, "lr": 0.1}
+    result = run(method="joint", seeds=2, **settings)
+    assert sum(result.losses) < sum(result.baseline_losses)
+    assert result.noise is not None
+    tried = {record.positive for record in result.trace.records}
+    assert {"far", "near"} <= tried
+
+
+def test_a_joint_search_changes_the_negative_prompt_if_no_space_is_given():
+    settings = {"model": "toy", "budget": 3, "prompts": 2, "seeds": 1, "lr": 0.1}
+    result = align("a red ball", method="joint", progress=False, loss=brightness, **settings)
+    assert any(record.negative for record in result.trace.records)
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
@@ -70,7 +89,12 @@ def test_the_hybrid_takes_losses_without_a_gradient(loss):
         ({"method": "best-of-n", "gamma": 1.0}, "'best-of-n' has no setting gamma"),
         ({"budget": 0}, "budget"),
         ({"seeds": 0}, "seeds must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"task": "worsen"}, "task"),
+        ({"space": SPACE}, "'dno' leaves the words alone; a space is for method='joint'"),
+        ({"method": "joint", "space": "synonims", "lexicon": "toy"}, "unknown space 'synonims'"),
+        ({"method": "joint", "space": Space("far", ())}, "nothing can change in 'far'"),
+        ({"method": "joint", "space": SPACE, "steps": 0}, "steps"),
     ],
 )
 def test_bad_arguments_give_one_error_before_any_picture(settings, message):

@@ -4,21 +4,26 @@ Nothing here depends on time: only tables, counts and memory are looked at.
 """
 
 import importlib
-import json
 import math
 import runpy
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import tiny
+import torch
+from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from dpodiff import Slot, Space, SphericalCLIP
+from dpodiff import Objective, Recorded, Slot, Space, SphericalCLIP
+from dpodiff.gradients import Full, Shortcut
 from dpodiff.models.stable_diffusion import StableDiffusion
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - {"common", "world"})
+SHARED = {"common", "world", "random_models"}
+NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - SHARED)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,7 @@ def modules():
     """The benchmarks by name, imported as scripts of one folder import each other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
-        yield {name: importlib.import_module(name) for name in [*NAMES, "common", "world"]}
+        yield {name: importlib.import_module(name) for name in [*NAMES, *SHARED]}
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +48,24 @@ def reports(modules, tmp_path_factory):
         model=partial(StableDiffusion.from_pretrained, folder / "sd"),
         loss=partial(SphericalCLIP, f"local-dir:{folder / 'clip'}"),
         space=Space("a red ball", slots),
-        folder=folder / "sd",
+        stock=partial(modules["world"].stock_pipeline, folder / "sd"),
     )
-    found = {}
-    for name in NAMES:
-        on = () if name == "import_time" else (world,)
-        found[name] = modules[name].measure(*on, **modules[name].SIZES["small"], repeats=1)
-    return found
+    return {name: measured(modules[name], world) for name in NAMES}
+
+
+def measured(module, world):
+    """What a benchmark finds at its smallest size, on another world."""
+    settings = dict(module.SIZES["small"])
+    on = (world,) if settings.pop("world", None) else ()
+    return module.measure(*on, **settings, repeats=1)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_prints_a_row_a_way_and_its_goals(reports, name):
     report = reports[name]
     lines = str(report).splitlines()
-    assert len(lines) == 1 + len(report.rows) + 1 + len(report.goals)
+    below = 1 + len(report.goals) if report.goals else 0
+    assert len(lines) == 1 + len(report.rows) + below
     assert all(heading in lines[0] for heading in report.rows[0])
     for goal in report.goals:
         assert math.isfinite(goal.value)
@@ -64,10 +73,10 @@ def test_a_benchmark_prints_a_row_a_way_and_its_goals(reports, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_benchmark_has_a_small_and_a_full_size_of_the_same_settings(modules, name):
+def test_sizes_of_a_benchmark_have_the_same_settings(modules, name):
     sizes = modules[name].SIZES
-    assert set(sizes) == {"small", "toy"}
-    assert set(sizes["small"]) == set(sizes["toy"])
+    assert {"small", "toy"} <= set(sizes)
+    assert all(set(settings) == set(sizes["small"]) for settings in sizes.values())
 
 
 def test_the_released_way_does_the_same_search(reports):
@@ -89,6 +98,165 @@ def test_memory_grows_with_the_steps_for_the_full_gradient_alone(reports):
         assert growth(name) < 1.1
 
 
+@pytest.fixture(scope="module")
+def tiny_worlds(modules, tmp_path_factory):
+    """The architectures of the benchmarks in small: of 256 pixels, asked for 16."""
+    real, clip = modules["random_models"], tiny.clip(tmp_path_factory.mktemp("clip") / "clip")
+    loss = partial(SphericalCLIP, f"local-dir:{clip}")
+    worlds = {}
+    for name, architecture in real.ARCHITECTURES.items():
+        small = replace(architecture, networks=TINY[name](real.text_encoder))
+        worlds[name] = modules["world"].random_world(small, name, 16, loss)
+    return worlds
+
+
+def tiny_text(build, kind):
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "projection_dim": 32}
+    return partial(
+        build, kind, **sizes, vocab_size=1000, num_hidden_layers=2, num_attention_heads=2
+    )
+
+
+def tiny_unet(**more):
+    return partial(
+        UNet2DConditionModel,
+        sample_size=128,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=2,
+        norm_num_groups=8,
+        **more,
+    )
+
+
+def tiny_vae(**more):
+    return partial(
+        AutoencoderKL,
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=2,
+        norm_num_groups=8,
+        latent_channels=4,
+        **more,
+    )
+
+
+TINY = {
+    "sd-v1-4": lambda build: {
+        "text_encoder": tiny_text(build, CLIPTextModel),
+        "unet": tiny_unet(cross_attention_dim=32),
+        "vae": tiny_vae(),
+    },
+    "sdxl": lambda build: {
+        "text_encoder": tiny_text(build, CLIPTextModel),
+        "text_encoder_2": tiny_text(build, CLIPTextModelWithProjection),
+        "unet": tiny_unet(
+            cross_attention_dim=64,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + 32,
+        ),
+        "vae": tiny_vae(),
+    },
+    "sd3": lambda build: {
+        "text_encoder": tiny_text(build, CLIPTextModelWithProjection),
+        "text_encoder_2": tiny_text(build, CLIPTextModelWithProjection),
+        "transformer": partial(
+            SD3Transformer2DModel,
+            sample_size=128,
+            in_channels=4,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=64,
+            caption_projection_dim=32,
+            pooled_projection_dim=64,
+            pos_embed_max_size=64,
+        ),
+        "vae": tiny_vae(shift_factor=0.06),
+    },
+}
+SIZES = {  # millions of weights, as published
+    "sd-v1-4": {"text_encoder": 123.1, "unet": 859.5, "vae": 83.7},
+    "sdxl": {"text_encoder": 123.1, "text_encoder_2": 694.7, "unet": 2567.5, "vae": 83.7},
+    "sd3": {"text_encoder": 123.7, "text_encoder_2": 694.7, "transformer": 2028.3, "vae": 83.8},
+}
+each_architecture = pytest.mark.parametrize("name", TINY)
+
+
+@each_architecture
+def test_random_models_are_as_large_as_the_published_ones(modules, name):
+    found = {}
+    for part, build in modules["random_models"].ARCHITECTURES[name].networks.items():
+        with torch.device("meta"):
+            found[part] = sum(weight.numel() for weight in build().parameters()) / 1e6
+    assert found == pytest.approx(SIZES[name], abs=0.06)
+
+
+def test_the_random_clip_tells_pictures_apart(modules):
+    loss = modules["random_models"].random_clip("ViT-S-32-alt")
+    losses = loss(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)), ["a"] * 2)
+    assert losses.isfinite().all()
+    assert losses[0] != losses[1]
+
+
+@each_architecture
+def test_random_models_make_the_pictures_of_their_stock_pipelines(modules, tiny_worlds, name):
+    world = tiny_worlds[name]
+    model = world.model()
+    model.steps, jobs = 3, (["a red plane", "a boat"], ["blurry", "dark"], [0, 1])
+    stock = modules["world"].stock_images(world.stock(model), *jobs, model)
+    torch.testing.assert_close(stock, model.generate(*jobs), atol=1e-4, rtol=0)
+    assert stock.std() > 0.01
+
+
+@each_architecture
+def test_graphs_in_blocks_give_the_same_gradients(tiny_worlds, name):
+    world = tiny_worlds[name]
+    model = world.model()
+    model.steps, found = 3, []
+    assert model.in_blocks
+    for in_blocks in (True, False):
+        model.in_blocks = in_blocks
+        goal = Objective(model, world.loss(), world.space, (0,))
+        even = [torch.full((len(s.choices),), 1 / len(s.choices)) for s in world.space.slots]
+        found.append(goal.gradient(even, Shortcut(1)))
+    assert found[0].value == pytest.approx(found[1].value, rel=1e-5)
+    largest = max(gradient.abs().max() for gradient in found[1].gradients)
+    for blocks, whole in zip(found[0].gradients, found[1].gradients):
+        torch.testing.assert_close(blocks / largest, whole / largest, atol=1e-3, rtol=0)
+
+
+def test_random_models_go_through_every_benchmark(modules, tiny_worlds):
+    for name in ("search", "throughput"):
+        assert measured(modules[name], tiny_worlds["sd3"]).rows
+    rows = {
+        (row["estimator"], row["steps"]): row
+        for row in measured(modules["gradients"], tiny_worlds["sd-v1-4"]).rows
+    }
+    for name in ("shortcut", "checkpointed"):
+        whole = rows[name + modules["gradients"].WHOLE, 4]
+        assert rows[name, 4]["peak MB"] < 0.75 * whole["peak MB"]
+
+
+def test_what_runs_out_of_memory_is_named(modules, tiny_worlds, monkeypatch):
+    module = modules["gradients"]
+
+    def peak_memory(run, device):
+        if isinstance(run.args[1], Full):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 1_000_000
+
+    monkeypatch.setattr(module, "peak_memory", peak_memory)
+    report = measured(module, tiny_worlds["sd-v1-4"])
+    assert "full" not in {row["estimator"] for row in report.rows}
+    assert str(report).endswith("Out of memory: full, 2 steps; full, 4 steps")
+
+
 def test_ways_are_timed_in_turns(modules):
     order = []
     ways = {name: partial(partial, order.append, name) for name in "ab"}
@@ -98,14 +266,16 @@ def test_ways_are_timed_in_turns(modules):
 
 
 def test_a_script_prints_its_stamp_and_writes_what_it_found(modules, monkeypatch, tmp_path, capsys):
-    out = tmp_path / "import_time.json"
+    out = tmp_path / "kept"
     argv = ["import_time.py", "--size", "small", "--repeats", "1", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.syspath_prepend(FOLDER)
     runpy.run_path(str(FOLDER / "import_time.py"), run_name="__main__")
-    printed, written = capsys.readouterr().out, json.loads(out.read_text())
-    assert f"commit {written['stamp']['commit']}" in printed
+    printed, kept = capsys.readouterr().out, Recorded.load("kept", tmp_path)
+    assert f"commit {kept.stamp.commit}" in printed
     assert "import dpodiff" in printed
-    assert written["stamp"]["parameters"]["size"] == "small"
-    assert written["rows"][0]["torch"] == "not imported"
-    assert [goal["holds"] for goal in written["goals"]][1]
+    assert kept.stamp.parameters["size"] == "small"
+    assert kept.table.loc[0, "torch"] == "not imported"
+    verdicts = (out / "verdicts.txt").read_text().splitlines()
+    assert len(verdicts) == 2 and verdicts[1].endswith("holds")
+    assert all(line in printed for line in verdicts)

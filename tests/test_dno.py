@@ -9,6 +9,7 @@ import torch
 from gaussian import Gaussian, line
 from PIL import Image
 
+from dpodiff.batches import Batches
 from dpodiff.gradients import Checkpointed, Full
 from dpodiff.ledger import Budget
 from dpodiff.noise_gradients import Hybrid, Landscape
@@ -196,8 +197,10 @@ def test_without_a_rein_the_noise_is_no_noise_any_more_and_gamma_keeps_it():
 
 
 def landscape(loss):
-    settings = {"eta": 0.0, "steps": 8, "sign": 1, "batch_size": 16}
-    return Landscape(Gaussian(), Prompts("far", ""), loss, "far", **settings)
+    model = Gaussian()
+    batches = {"batches": Batches(model), "graphs": Batches(model)}
+    settings = {"eta": 0.0, "steps": 8, "sign": 1}
+    return Landscape(model, Prompts("far", ""), loss, "far", **settings, **batches)
 
 
 def test_the_hybrid_gradient_points_where_the_true_one_does():

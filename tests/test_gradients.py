@@ -96,6 +96,20 @@ def test_checkpointing_changes_nothing(model):
         torch.testing.assert_close(full, again)
 
 
+@pytest.mark.parametrize("estimator", [Full(), Checkpointed(), Shortcut(1, 2)], ids=str)
+def test_graphs_in_blocks_change_nothing_but_the_rows(model, estimator):
+    found, rows = [], []
+    for in_blocks in (False, True):
+        model.in_blocks, model.forwards, model.backwards = in_blocks, 0, 0
+        found.append(text_gradient(model, estimator))
+        rows.append((model.forwards, model.backwards))
+    model.in_blocks = False
+    for whole, blocks in zip(*found):
+        torch.testing.assert_close(blocks, whole)
+    (made, back), (again, back_again) = rows
+    assert (again, back_again) == (made + back, back)  # each row gone back through is made again
+
+
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_estimators_that_keep_every_step_are_the_full_gradient(model, guidance):
     full = text_gradient(model, Full(), guidance)

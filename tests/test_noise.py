@@ -260,6 +260,6 @@ def test_the_scale_that_half_precision_needs_leaves_the_gradient_as_it_is(monkey
     objective = Objective(Gaussian(), first_half, space, [0, 1])
     weights = [torch.tensor([0.3, 0.7], dtype=torch.float64)]
     plain = objective.gradient(weights, Full()).gradients[0]
-    monkeypatch.setattr("dpodiff.objective.loss_scale", lambda dtype: 1024.0)
+    monkeypatch.setattr("dpodiff.text_gradients.loss_scale", lambda dtype: 1024.0)
     assert plain.abs().max() > 0
     assert torch.allclose(objective.gradient(weights, Full()).gradients[0], plain)

@@ -73,3 +73,19 @@ def test_gradients_reach_noise_and_encodings(model, rollout):
     x, positive, negative = (tensor.clone().requires_grad_() for tensor in rollout)
     sample(model, x, positive, negative, steps=2, guidance=3.0).square().sum().backward()
     assert all(tensor.grad.abs().sum() > 0 for tensor in (x, positive, negative))
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["positive", "negative"])
+def test_a_side_alone_has_its_gradient_of_both_and_half_the_graph(model, rollout, side):
+    x, *texts = rollout
+
+    def gradient(asked):
+        ends = [text.clone().requires_grad_(k in asked) for k, text in enumerate(texts)]
+        model.backwards = 0
+        guided(model, x, 500, *ends, 7.5).square().sum().backward()
+        return ends[side].grad, model.backwards
+
+    alone, rows = gradient([side])
+    both, all_rows = gradient([0, 1])
+    torch.testing.assert_close(alone, both)
+    assert (rows, all_rows) == (len(x), 2 * len(x))

@@ -5,6 +5,7 @@ real files and real code paths, but no meaning. Weights are stored as float16, l
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxTransformer2DModel,
+    PNDMScheduler,
     SchedulerMixin,
     SD3Transformer2DModel,
     UNet2DConditionModel,
@@ -36,22 +38,22 @@ WORDS += ["tree", "house", "sea", "sky"]
 TOKENS = 16  # the length prompts are padded to, start and end counted
 
 
-def tokenizer(folder: Path) -> CLIPTokenizer:
-    """Writes a byte-level BPE tokenizer: every text has tokens, and `WORDS` have few."""
+def tokenizer(folder: Path, known: Sequence[str] = WORDS, tokens: int = TOKENS) -> CLIPTokenizer:
+    """Writes a byte-level BPE tokenizer: every text has tokens, and the known words have few."""
     merges = dict.fromkeys(
         (word[:end], word[end] + ("</w>" if end + 1 == len(word) else ""))
-        for word in WORDS
+        for word in known
         for end in range(1, len(word))
     )
     letters = sorted(ByteLevel.alphabet())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
-    tokens += ["<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {token: index for index, token in enumerate(tokens)}
+    entries = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+    entries += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {entry: index for index, entry in enumerate(entries)}
     folder.mkdir(parents=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]))
     files = {"vocab": str(folder / "vocab.json"), "merges": str(folder / "merges.txt")}
-    result = CLIPTokenizer(**files, model_max_length=TOKENS)
+    result = CLIPTokenizer(**files, model_max_length=tokens)
     result.save_pretrained(folder)
     return result
 
@@ -84,9 +86,12 @@ _NOISE = {
 }
 
 
-def stable_diffusion(folder: Path, scheduler: SchedulerMixin | None = None) -> Path:
-    """Writes a `StableDiffusionPipeline` of 16 x 16 pixels, its latents 4 x 8 x 8."""
-    words = tokenizer(folder / "tokenizer")
+def stable_diffusion(folder: Path, scheduler: SchedulerMixin | None = None, **words: Any) -> Path:
+    """Writes a `StableDiffusionPipeline` of 16 x 16 pixels, its latents 4 x 8 x 8.
+
+    `words` are settings of its tokenizer.
+    """
+    words = tokenizer(folder / "tokenizer", **words)
     parts = {"text_encoder": _clip_text(words), "unet": _unet(), "vae": _vae()}
     index = {
         "safety_checker": [None, None],
@@ -95,6 +100,21 @@ def stable_diffusion(folder: Path, scheduler: SchedulerMixin | None = None) -> P
     }
     parts |= {"scheduler": scheduler or ddim()}
     return _save(folder, "StableDiffusionPipeline", parts, index, ["CLIPTokenizer"])
+
+
+def stable_diffusion_v1_4(folder: Path, known: Sequence[str]) -> Path:
+    """Writes what the published v1-4 is but in size: 77 tokens, a PNDM sampler, a safety checker.
+
+    The checker is named and has no files, as in copies fetched without it.
+    """
+    pndm = PNDMScheduler(**_NOISE, skip_prk_steps=True, set_alpha_to_one=False)
+    stable_diffusion(folder, pndm, known=known, tokens=77)
+    index = json.loads((folder / "model_index.json").read_text()) | {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
 
 
 def sdxl(folder: Path, scheduler: SchedulerMixin | None = None) -> Path:
@@ -195,7 +215,7 @@ def _clip_text(words: CLIPTokenizer, kind: type = CLIPTextModel, seed: int = 0) 
         projection_dim=32,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=TOKENS,
+        max_position_embeddings=words.model_max_length,
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,
         pad_token_id=words.pad_token_id,

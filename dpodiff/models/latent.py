@@ -18,12 +18,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpodiff.mixture import Piece, shown_text
 from dpodiff.models.base import Model, choose_device
+from dpodiff.models.blocks import checkpoint_blocks
 from dpodiff.models.text import Encoded, TextEncoder
 from dpodiff.progress import hidden_bars
 from dpodiff.text_cache import TextCache
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+LARGE = 256  # pixels a side
 
 
 class LatentDiffusion(Model):
@@ -40,6 +43,9 @@ class LatentDiffusion(Model):
     Attributes:
         parts: subfolders of a stock folder, and the class of what each holds.
         half: the dtype on a GPU, unless told otherwise.
+        in_blocks: whether graphs of denoiser and decoder are kept in blocks, in less than half of
+            the memory for one more way forth. May be set; at first, it is so for models of
+            pictures from 256 pixels a side on, where memory is what runs out.
     """
 
     parts: ClassVar[Mapping[str, type]]
@@ -61,6 +67,7 @@ class LatentDiffusion(Model):
         for module in (denoiser, vae, *(encoder.network for encoder in self.text_encoders)):
             _freeze(module, device)
         self.image_size, self._patch = image_size, patch
+        self.in_blocks = image_size >= LARGE
         self._encodings = TextCache(self._encode)
 
     @classmethod
@@ -124,6 +131,16 @@ class LatentDiffusion(Model):
         return self._join(*(encoder.mixed(pieces) for encoder in self.text_encoders))
 
     @property
+    def in_blocks(self) -> bool:
+        return self._in_blocks
+
+    @in_blocks.setter
+    def in_blocks(self, on: bool) -> None:
+        self._in_blocks = on
+        for network in (self.denoiser, self.vae):
+            checkpoint_blocks(network, on)
+
+    @property
     def latent_size(self) -> int:
         """Height and width of a latent.
 
@@ -156,6 +173,8 @@ class LatentDiffusion(Model):
 
     def _count_back(self, gradient: torch.Tensor) -> None:
         self.backwards += len(gradient)
+        if self.in_blocks:
+            self.forwards += len(gradient)  # made again
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         config = self.vae.config

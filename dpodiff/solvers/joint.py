@@ -13,13 +13,17 @@ noise that was made for one prompt another one looks worse than it is. So words 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.queries import Gradient, Look, Noise, Preview, Slope
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.dno import DNO, check_positive
-from dpodiff.space import Candidate
+from dpodiff.solvers.epo import EPO
+from dpodiff.space import Candidate, Space
 from dpodiff.trace import mean
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Joint(Solver):
@@ -125,3 +129,17 @@ class Joint(Solver):
     def _begin_words(self) -> None:
         self._turn, self._tried = {}, 0
         self._waiting.insert(0, self._best)
+
+
+def epo_and_dno(
+    space: Space,
+    noise: "torch.Tensor",
+    *,
+    seed: int = 0,
+    prompts: int = 8,
+    steps: int = 4,
+    **settings: Any,
+) -> Joint:
+    """`Joint` of EPO with small generations, of eight prompts, and `DNO` with its settings."""
+    words = EPO(space, seed=seed, population=8, parents=4, mutations=4, crossovers=4)
+    return Joint(words, DNO(space, noise, seed=seed, **settings), prompts=prompts, steps=steps)

@@ -1,0 +1,186 @@
+"""Every chapter under the `gpu` profile, on a Stable Diffusion v1-4 of random weights.
+
+The profile's own parameters and the chapters' own cells, with three replacements: the model is a
+tiny folder in the published one's format, the weights that would be downloaded are tiny and there
+(`offline`), and what takes long is counted lower (`SMALL`). The cells run in this process, one
+shell a chapter, since a kernel each would take minutes to import the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+import offline
+import pytest
+import tiny
+from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from papermill import inspect_notebook
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from book import build
+from dpodiff.toy import WEIGHTS
+from dpodiff.toy.words import known_words
+
+ROOT = Path(__file__).parents[1]
+PROFILE = build.Profile.load(ROOT / "book" / "profiles" / "gpu.yaml")
+CHAPTERS = {path.stem: path for path in build.Book(ROOT).chapters()}
+
+# Chapters that no other model can run.
+NO_MODEL = {
+    "02_the_toy_world": "is about the toy world",
+    "05_spaces": "makes no picture",
+    "15_what_to_optimize": "is judged by the toy world's judge, picture by picture",
+    "17_dno_from_scratch": "trains its own model",
+    "90_build_spaces": "makes no picture",
+}
+# What is lowered so that a chapter takes seconds; the profile refuses what it does not declare.
+SMALL = {
+    "01_quickstart": {"budget": 2, "seeds": 2},
+    "03_the_models_inside": {"seeds": 2, "guidances": [1.0, 7.5], "step_counts": [2, 5]},
+    "04_the_problem": {"seeds": 4, "many": 4, "steps": 2, "splits": 10},
+    "06_the_shortcut_gradient": {
+        "prompts": ["a ball in the sky", "a red ball"],
+        "steps": 4,
+        "places": [0, 2],
+        "lengths": [1],
+        "shown": 3,
+        "seeds": 1,
+    },
+    "07_relaxing_words": {"draws": 5, "steps": 2, "seeds": 2, "blends": 3, "points": 2},
+    "08_gpo": {
+        "steps": 4,
+        "seeds": 1,
+        "budget": 10,
+        "iterations": 4,
+        "few_seeds": 1,
+        "searches": 2,
+    },
+    "09_epo": {"steps": 2, "seeds": 1, "budget": 12, "evaluations": 20, "searches": 2},
+    "10_hpo": {
+        "steps": 3,
+        "seeds": 1,
+        "looked_at": 3,
+        "few_seeds": 1,
+        "unseen": 1,
+        "budget": 6,
+        "iterations": 4,
+    },
+    "11_improving_prompts": {"budget": 2, "seeds": 1, "unseen": 1},
+    "12_attacking_prompts": {"budget": 3, "seeds": 2, "unseen": 2},
+    "13_ablations": {"prompts": 2, "seeds": 1, "guidances": [2.0]},
+    "16_noise_as_the_variable": {"steps": 2, "seeds": 1, "budget": 4, "hacking": 4},
+    "18_rewards_without_gradients": {
+        "steps": 2,
+        "points": 3,
+        "tests": 2,
+        "counts": [1, 2],
+        "sizes": [0.1, 0.3],
+        "budget": 8,
+        "samples": 2,
+        "prompt_budget": 2,
+        "unseen": 2,
+    },
+}
+
+pytestmark = pytest.mark.skipif(
+    not (WEIGHTS / "model_card.json").is_file(), reason="the toy weights are not trained"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    words = sorted(known_words())
+    return tiny.stable_diffusion_v1_4(tmp_path_factory.mktemp("gpu") / "sd", words)
+
+
+@pytest.fixture
+def downloaded(folder, monkeypatch) -> None:
+    """Weights are there, and rollouts are short where a chapter leaves that to the model."""
+    offline.have_clips(folder.parent, monkeypatch.setitem)
+    monkeypatch.setattr("dpodiff.constraints.SENTENCE_T5", "toy")
+    monkeypatch.setattr("dpodiff.models.stable_diffusion.StableDiffusion.steps", 5)
+
+
+class Shell(InteractiveShell):
+    """What a kernel's shell is to a chapter."""
+
+    def enable_gui(self, gui=None):
+        """Figures that are shown in the page need no window."""
+
+
+@pytest.fixture(scope="module")
+def one_shell(tmp_path_factory) -> Iterator[Shell]:
+    backend, interactive = matplotlib.get_backend(), matplotlib.is_interactive()
+    home = str(tmp_path_factory.mktemp("ipython"))
+    shell = Shell.instance(ipython_dir=home, user_module=ModuleType("chapter"))
+    shell.history_manager.enabled = False
+    shell.run_line_magic("matplotlib", "inline")
+    yield shell
+    Shell.clear_instance()
+    plt.switch_backend(backend)
+    matplotlib.interactive(interactive)
+
+
+@pytest.fixture
+def shell(one_shell) -> Iterator[Shell]:
+    """A shell that knows no name, with figures shown in the page."""
+    one_shell.reset()
+    with matplotlib.rc_context():
+        yield one_shell
+    plt.close("all")
+
+
+def run_cell(shell: Shell, source: str) -> list[dict]:
+    """What the cell shows, by kind; an exception of the cell is raised."""
+    shell.display_pub = CapturingDisplayPublisher()
+    outputs = shell.display_pub.outputs
+    shell.display_trap.hook = CapturingDisplayHook(shell, outputs)
+    shell.run_cell(source).raise_error()
+    return [output["data"] for output in outputs]
+
+
+def run_chapter(shell: Shell, notebook: nbformat.NotebookNode, name: str) -> None:
+    """Runs the cells that papermill would run, and looks whether figures are there.
+
+    Cells are numbered as in the executed copy, where one more stands behind the parameters.
+    """
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code" or "skip-execution" in cell.metadata.tags:
+            continue
+        try:
+            shown = run_cell(shell, cell.source)
+        except Exception as error:
+            kind = type(error).__name__
+            raise AssertionError(f"{name}, cell {number}: {kind}: {error}") from error
+        # Those that begin with none are of a record that may be missing.
+        if "figure" in cell.metadata.get("mystnb", {}) and "figure = None" not in cell.source:
+            pictured = any("image/png" in data or "text/html" in data for data in shown)
+            assert pictured, f"{name}, cell {number}: no figure is shown"
+
+
+@pytest.mark.parametrize("name", sorted(CHAPTERS.keys() - NO_MODEL.keys()))
+def test_chapter_runs(name, folder, downloaded, shell):
+    declared = inspect_notebook(CHAPTERS[name])
+    assert "model" in declared, f"{name} has no parameter 'model', and NO_MODEL says not why"
+    assert PROFILE.common["model"] != "toy"
+    common = PROFILE.common | {"model": str(folder)}
+    own = PROFILE.notebooks | {name: PROFILE.notebooks.get(name, {}) | SMALL.get(name, {})}
+    parameters = replace(PROFILE, common=common, notebooks=own).parameters(CHAPTERS[name])
+    notebook = parameterize_notebook(load_notebook_node(str(CHAPTERS[name])), parameters)
+    run_chapter(shell, notebook, name)
+    assert shell.user_ns["model"] == str(folder)
+    assert shell.user_ns["sd"].name == str(folder)
+
+
+@pytest.mark.parametrize("name", NO_MODEL)
+def test_chapter_of_the_toy_world_has_no_model_to_move(name):
+    assert "model" not in inspect_notebook(CHAPTERS[name])
