@@ -36,7 +36,7 @@ Cell = tuple[str, int]  # estimator, steps
 
 SIZES = {
     "small": {"world": "toy", "images": 1, "steps": (2, 4)},
-    "toy": {"world": "toy", "images": 4, "steps": (10, 25, 50, 100)},
+    "toy": {"world": "toy", "images": 1, "steps": (10, 25, 50, 100)},
     "sd-v1-4 on a cpu": {"world": "sd-v1-4 at 128", "images": 1, "steps": (2, 4)},
     "sd-v1-4": {"world": "sd-v1-4", "images": 1, "steps": (10, 50, 100)},
     "sd-v1-4 at 1024": {"world": "sd-v1-4 at 1024", "images": 1, "steps": (10, 50, 100)},

@@ -77,6 +77,7 @@ SMALL = {
     "11_improving_prompts": {"budget": 2, "seeds": 1, "unseen": 1},
     "12_attacking_prompts": {"budget": 3, "seeds": 2, "unseen": 2},
     "13_ablations": {"prompts": 2, "seeds": 1, "guidances": [2.0]},
+    "14_from_toy_to_stable_diffusion": {"steps": 2, "seeds": 1, "budget": 2},
     "16_noise_as_the_variable": {"steps": 2, "seeds": 1, "budget": 4, "hacking": 4},
     "18_rewards_without_gradients": {
         "steps": 2,
@@ -88,6 +89,14 @@ SMALL = {
         "samples": 2,
         "prompt_budget": 2,
         "unseen": 2,
+    },
+    "19_noise_prompt_or_both": {
+        "steps": 2,
+        "seeds": 1,
+        "budget": 5,
+        "prompts_a_turn": 2,
+        "steps_a_turn": 1,
+        "unseen": 1,
     },
 }
 
