@@ -184,7 +184,7 @@ def _estimator(estimator: "str | Estimator | Hybrid | None") -> "Estimator | Hyb
 def _check_open(model: "Model | BlackBox") -> None:
     if isinstance(model, BlackBox):
         raise ValueError(
-            f"{model!r} shows no noise to search; method='best-of-n' draws new seeds instead"
+            f"{model.name} shows no noise to search; method='best-of-n' draws new seeds instead"
         )
 
 

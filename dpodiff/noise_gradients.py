@@ -20,6 +20,7 @@ from dpodiff.noise import Noised
 from dpodiff.pictures import judge
 from dpodiff.queries import Look, Noise
 from dpodiff.space import Prompts
+from dpodiff.trace import name_of
 
 if TYPE_CHECKING:
     from dpodiff.objective import Loss
@@ -39,7 +40,8 @@ class Hybrid:
 
     Under `accelerate launch` the samples are shared out over the processes, each with a model of
     its own; give them the same budget in evaluations, not in seconds, and a batch size that fits:
-    one that halves its batches alone would leave the others waiting.
+    one that halves its batches alone would leave the others waiting. Without GPUs, make
+    `accelerate.PartialState(cpu=True)` first, and start the script with torchrun.
 
     Args:
         samples: perturbed pictures a gradient.
@@ -237,6 +239,6 @@ def check_gradient(losses: torch.Tensor, loss: "Loss") -> None:
     """
     if not losses.requires_grad:
         raise ValueError(
-            f"the loss {loss!r} has no gradient in the images; the hybrid gradient needs none, "
-            "nor do zero-order search and best of N"
+            f"the loss {name_of(loss)} has no gradient in the images; the hybrid gradient needs "
+            "none, nor do zero-order search and best of N"
         )

@@ -23,6 +23,7 @@ from dpodiff.noise import Noised, draw
 from dpodiff.pictures import judge
 from dpodiff.queries import Slope
 from dpodiff.space import Space
+from dpodiff.trace import name_of
 
 if TYPE_CHECKING:
     from dpodiff.gradients import Estimator
@@ -94,7 +95,7 @@ class Wording:
             return part.item(), ()
         if not part.requires_grad:
             raise ValueError(
-                f"the loss {self.loss!r} has no gradient in the images; "
+                f"the loss {name_of(self.loss)} has no gradient in the images; "
                 "the solvers 'epo' and 'random' need none"
             )
         asking = [end for end in ends if end.requires_grad]

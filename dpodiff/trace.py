@@ -256,6 +256,11 @@ def mean(losses: tuple[float, ...]) -> float:
     return math.fsum(losses) / len(losses) if losses else math.nan
 
 
+def name_of(part: Any) -> str:
+    """What a loss or a constraint is called in traces and errors."""
+    return getattr(part, "__qualname__", repr(part))
+
+
 def _finite(data: Any) -> Any:
     """JSON-ready data with every number that is not finite replaced by None."""
     if isinstance(data, Mapping):

@@ -19,7 +19,7 @@ import ipywidgets as widgets
 from PIL import Image
 
 from dpodiff.api import SOLVERS, default_loss, improve
-from dpodiff.trace import Record, Result, mean
+from dpodiff.trace import Record, Result, mean, name_of
 
 if TYPE_CHECKING:
     import torch
@@ -187,7 +187,7 @@ class _Tap:
 
     def __init__(self, loss: "Loss") -> None:
         self.loss = loss
-        self.__qualname__ = getattr(loss, "__qualname__", repr(loss))  # for the trace's stamp
+        self.__qualname__ = name_of(loss)  # for the trace's stamp
         self.images: deque[torch.Tensor] = deque()
         self.paid = 0  # evaluations
         self.used = False

@@ -80,7 +80,7 @@ def test_the_hybrid_takes_losses_without_a_gradient(loss):
         ({"gamma": -0.1}, "gamma from 0 on"),
         ({"lr": 0}, "lr above 0"),
         ({"lr": math.nan}, "lr above 0"),
-        ({"loss": detached}, "no gradient in the images; the hybrid"),
+        ({"loss": detached}, "the loss detached has no gradient in the images; the hybrid"),
         ({"loss": through_numpy}, "no gradient in the images; the hybrid"),
         ({"method": "adam"}, "unknown method 'adam'; choose from dno, reno"),
         ({"estimator": "finite"}, "unknown estimator 'finite'; choose from"),

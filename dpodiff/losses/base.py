@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from dpodiff.models.base import choose_device
+from dpodiff.trace import name_of
 
 
 def is_differentiable(loss: Callable[..., Any]) -> bool:
@@ -25,7 +26,7 @@ def check_differentiable(loss: Callable[..., Any]) -> None:
     """
     if not is_differentiable(loss):
         raise ValueError(
-            f"the loss {loss!r} has no gradient in the images, so nothing can follow it; "
+            f"the loss {name_of(loss)} has no gradient in the images, so nothing can follow it; "
             "the solvers 'epo' and 'random' take it as a black box, and for noise do "
             "align(estimator='hybrid') and the methods 'zero-order' and 'best-of-n'"
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from dpodiff.losses.base import is_differentiable
+from dpodiff.trace import name_of
 
 
 class Weighted:
@@ -40,7 +41,7 @@ class Weighted:
         self.differentiable = all(map(is_differentiable, self.weights))
 
     def __repr__(self) -> str:
-        names = {getattr(loss, "__qualname__", repr(loss)): w for loss, w in self.weights.items()}
+        names = {name_of(loss): w for loss, w in self.weights.items()}
         return f"Weighted({', '.join(f'{weight:g} * {name}' for name, weight in names.items())})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
@@ -57,5 +58,5 @@ class Weighted:
         values = loss(images, prompts)
         if tuple(values.shape) != (len(images),):
             shape = tuple(values.shape)
-            raise ValueError(f"the loss {loss!r} gave {shape} for a batch of {len(images)}")
+            raise ValueError(f"the loss {name_of(loss)} gave {shape} for a batch of {len(images)}")
         return values.to(images.device)

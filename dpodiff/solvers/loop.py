@@ -17,7 +17,7 @@ from tqdm import tqdm
 from dpodiff.queries import Gradient, Noise, Preview
 from dpodiff.solvers.base import Solver
 from dpodiff.space import Candidate
-from dpodiff.trace import Record, Result, Stamp, Status, Trace, mean
+from dpodiff.trace import Record, Result, Stamp, Status, Trace, mean, name_of
 
 if TYPE_CHECKING:
     import torch
@@ -291,4 +291,4 @@ class _Run:
 
 
 def _described(part: Any) -> str | None:
-    return None if part is None else getattr(part, "__qualname__", repr(part))
+    return None if part is None else name_of(part)
