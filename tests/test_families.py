@@ -5,14 +5,12 @@ is tested in `test_models`.
 """
 
 import copy
-from functools import cached_property
 
-import diffusers
 import numpy as np
 import pytest
 import tiny
 import torch
-from diffusers import EulerAncestralDiscreteScheduler
+from families import BUILDERS, DISTILLED, FLOWS, STEPS, Family
 
 from dpodiff.gradients import Full, Shortcut, Truncated
 from dpodiff.mixture import mix
@@ -22,25 +20,6 @@ from dpodiff.relax import Relaxed, corner
 from dpodiff.sampling import sample
 from dpodiff.space import Slot, Space
 
-TRAILING = {"timestep_spacing": "trailing"}
-BUILDERS = {
-    "sd-v1": tiny.stable_diffusion,
-    "sd-v2": lambda folder: tiny.stable_diffusion(
-        folder, tiny.ddim(prediction_type="v_prediction")
-    ),
-    "sd-turbo": lambda folder: tiny.stable_diffusion(folder, tiny.euler(**TRAILING)),
-    "sdxl": tiny.sdxl,
-    "sdxl-turbo": lambda folder: tiny.sdxl(
-        folder, tiny.euler(EulerAncestralDiscreteScheduler, **TRAILING)
-    ),
-    "sd3": tiny.sd3,
-    "sd3 without T5": lambda folder: tiny.sd3(folder, t5=False),
-    "flux-dev": tiny.flux,
-    "flux-schnell": lambda folder: tiny.flux(folder, dev=False),
-}
-DISTILLED = {"sd-turbo", "sdxl-turbo", "flux-dev", "flux-schnell"}
-FLOWS = {"sd3", "sd3 without T5", "flux-dev", "flux-schnell"}
-STEPS = 4  # those that divide 1000 are evenly spread
 SPACE = Space(
     "a red ball, on the sea",
     (
@@ -50,35 +29,6 @@ SPACE = Space(
     ),
     "house",
 )
-
-
-class Family:
-    """A tiny checkpoint of a family."""
-
-    def __init__(self, name, folder):
-        self.name, self.folder = name, folder
-
-    def load(self, **settings):
-        model = load(str(self.folder), device="cpu", **settings)
-        model.image_size = 16
-        return model
-
-    @cached_property
-    def pipeline(self):
-        kind = diffusers.DiffusionPipeline.load_config(self.folder)["_class_name"]
-        parts = {"text_encoder_3": None, "tokenizer_3": None} if "without T5" in self.name else {}
-        parts |= {"dtype": torch.float32}
-        pipeline = getattr(diffusers, kind).from_pretrained(self.folder, **parts)
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
-
-    def stock(self, prompt, negative_prompt, seed, guidance, steps=STEPS):
-        """The picture of the stock pipeline."""
-        weight = "true_cfg_scale" if self.name.startswith("flux") else "guidance_scale"
-        arguments = {"negative_prompt": negative_prompt, weight: guidance, "output_type": "pt"}
-        generator = torch.Generator().manual_seed(seed)
-        arguments |= {"num_inference_steps": steps, "generator": generator}
-        return self.pipeline(prompt, height=16, width=16, **arguments).images
 
 
 @pytest.fixture(scope="module", params=BUILDERS)
@@ -100,12 +50,7 @@ def model(loaded):
 
 @pytest.fixture(scope="module")
 def exact(family):
-    """The model in float64, its few steps under guidance."""
-    model = family.load(dtype=torch.float64)
-    model.vae.double()
-    model.text_encoders[-1].limit = tiny.TOKENS  # T5 pads to hundreds, which takes its time
-    model.steps, model.guidance = STEPS, 3.0
-    return model
+    return family.exact()
 
 
 @pytest.fixture
