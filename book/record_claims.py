@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from recording import Tables, arguments, models, record, searched
+from recording import SEARCH, Tables, arguments, models, record, searched
 
 import dpodiff
 from dpodiff.models.toy import Toy
@@ -29,7 +29,6 @@ SEARCH_SEEDS = 3  # searches a prompt and arm
 UNSEEN = range(1000, 1008)
 NEGATIVE = "antonym+nplib"
 ENCODER, SIMILARITY = "toy", 0.9
-KEYS = ("solver", "prompt", "search_seed")
 
 
 def recipe(name: str) -> Callable[..., Solver]:
@@ -95,8 +94,7 @@ def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
     attack = {"encoder": have["encoder"], "clip": have["second"]} if arm.task == "attack" else {}
     table = dpodiff.held_out(result, UNSEEN, losses, have["judge"], **attack)
     seen = {"before": np.mean(result.baseline_losses), "after": np.mean(result.losses)}
-    table = pd.concat([pd.DataFrame(seen, index=["loss, search seeds"]), table])
-    return table.drop(columns="difference").rename_axis("measure").reset_index()
+    return pd.concat([pd.DataFrame(seen, index=["loss, search seeds"]), table])
 
 
 def searches(count: int, names: list[str], seeds: int) -> list[tuple[str, str, int]]:
@@ -123,4 +121,4 @@ if __name__ == "__main__":
         "similarity": SIMILARITY,
     }
     parts = searches(options.prompts, options.arms, options.searches)
-    record(options.folder, parts, KEYS, run, settings, options.workers)
+    record(options.folder, parts, SEARCH, run, settings, options.workers)

@@ -1,6 +1,6 @@
 """Record noise, prompt, and both, on the toy prompts: book/results/noise.
 
-    python book/record_noise.py                   # about an hour on two cores; goes on if stopped
+    python book/record_noise.py                   # over an hour on two cores; goes on if stopped
     python book/record_noise.py --prompts 2 --folder /tmp/noise      # a rehearsal
 
 Every way gets the same hard prompts and the same budget, once for four pictures and once for one.
@@ -13,21 +13,20 @@ from functools import partial
 
 import pandas as pd
 import torch
-from recording import Tables, arguments, models, record, searched
+from recording import SEARCH, Tables, arguments, models, record, searched
 
 import dpodiff
 from dpodiff.gradients import SDO
 from dpodiff.models.toy import Toy
 from dpodiff.recipes import RECIPES
-from dpodiff.solvers import DNO, Joint, Solver, ZeroOrder
-from dpodiff.solvers.best_of_n import search_noise
+from dpodiff.solvers import DNO, Solver, ZeroOrder, search_noise
+from dpodiff.solvers.joint import epo_and_dno
 from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.words import NPLIB, toy_lexicon
 
 BUDGET, SEEDS = 40, 4
 UNSEEN = range(1000, 1008)
-LR, GAMMA = 0.1, 0.05  # chosen on three prompts that are not in the record
-KEYS = ("solver", "prompt", "search_seed")
+LR, GAMMA = 0.1, 0.05  # the first was chosen on three prompts that are not in the record
 
 # From space, noise and seed to a solver.
 Way = Callable[..., Solver]
@@ -37,23 +36,13 @@ def words(space: dpodiff.Space, noise: torch.Tensor, *, seed: int) -> Solver:
     return RECIPES["epo"](space, steps=Toy.steps, seed=seed)
 
 
-def descent(space: dpodiff.Space, noise: torch.Tensor, *, seed: int) -> DNO:
-    """DNO by the estimator that went farthest at equal price in the chapter on it."""
-    return DNO(space, noise, seed=seed, lr=LR, gamma=GAMMA, estimator=SDO(Toy.steps // 2))
-
-
-def both(
-    space: dpodiff.Space, noise: torch.Tensor, *, seed: int, prompts: int, steps: int
-) -> Joint:
-    found = words(space, noise, seed=seed), descent(space, noise, seed=seed)
-    return Joint(*found, prompts=prompts, steps=steps)
-
-
+# The estimator is the one that went farthest at equal price in the chapter on DNO.
+DESCENT = {"lr": LR, "gamma": GAMMA, "estimator": SDO(Toy.steps // 2)}
 WAYS: dict[str, Way | None] = {
     "prompt": words,
-    "noise": descent,
-    "both": partial(both, prompts=8, steps=4),
-    "prompt, then noise": partial(both, prompts=BUDGET // 2, steps=BUDGET),
+    "noise": partial(DNO, **DESCENT),
+    "both": partial(epo_and_dno, prompts=8, steps=4, **DESCENT),
+    "prompt, then noise": partial(epo_and_dno, prompts=BUDGET // 2, steps=BUDGET, **DESCENT),
     "zero-order": ZeroOrder,
     "best of N": None,
 }
@@ -86,8 +75,7 @@ def measures(result: dpodiff.Result) -> pd.DataFrame:
     losses = {"loss": have["loss"], "loss of the held-out CLIP": have["second"]}
     own = dpodiff.on_search_seeds(result, losses, have["judge"])
     new = dpodiff.held_out(result, UNSEEN, losses, have["judge"])
-    table = pd.concat([own.rename("{}, own pictures".format), new.rename("{}, new seeds".format)])
-    return table.drop(columns="difference").rename_axis("measure").reset_index()
+    return pd.concat([own.rename("{}, own pictures".format), new.rename("{}, new seeds".format)])
 
 
 if __name__ == "__main__":
@@ -108,4 +96,4 @@ if __name__ == "__main__":
         "lr": LR,
         "gamma": GAMMA,
     }
-    record(options.folder, parts, KEYS, run, settings, options.workers)
+    record(options.folder, parts, SEARCH, run, settings, options.workers)

@@ -27,6 +27,7 @@ from dpodiff.toy import WEIGHTS
 from dpodiff.toy.judge import Judge
 
 Part = tuple[Any, ...]
+SEARCH = ("solver", "prompt", "search_seed")  # the keys of a record of searches
 Tables = Mapping[str, pd.DataFrame]  # file name -> rows
 
 
@@ -82,9 +83,10 @@ def searched(result: dpodiff.Result, measures: pd.DataFrame, who: Mapping[str, A
 
     Args:
         result: of the search.
-        measures: a row a measure.
-        who: the part's keys.
+        measures: as `dpodiff.held_out` gives them.
+        who: prompt, solver and search seed.
     """
+    measures = measures.drop(columns="difference").rename_axis("measure").reset_index()
     found = {"positive": result.prompts.positive, "negative": result.prompts.negative}
     cost = {"spent": result.cost.spent, "seconds": result.cost.seconds}
     records = result.trace.frame()

@@ -99,12 +99,15 @@ def align(
     """
     limit = Budget(budget)
     check_eta(eta)
-    words = _space(space, method, prompt, negative_prompt, model, lexicon=lexicon, task=task)
+    space = _words_asked_for(space, method)
+    words = Space(prompt, (), negative_prompt)
+    if space is not None:
+        words = chosen_space(space, prompt, negative_prompt, model, lexicon=lexicon, task=task)
     model = load(model) if isinstance(model, str) else model
     if method != "best-of-n":
         _check_open(model)
     model.check(prompt, negative_prompt)
-    if method == "joint" or space is not None:
+    if space is not None:
         check_space(words, prompt, negative_prompt, model)
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, not {seeds}")
@@ -138,20 +141,15 @@ def probe_gradient(loss: "Loss", prompt: str, model: "Model") -> None:
     check_gradient(losses, loss)
 
 
-def _space(
-    space: "str | Space | None",
-    method: str | Callable[..., Solver],
-    prompt: str,
-    negative_prompt: str,
-    model: "str | Model",
-    **settings: Any,
-) -> Space:
-    """The space of the words; of a single candidate if only the noise may change."""
-    if isinstance(method, str) and method != "joint" and space is not None:
+def _words_asked_for(
+    space: "str | Space | None", method: str | Callable[..., Solver]
+) -> "str | Space | None":
+    """Which words may change; None if only the noise may."""
+    if method == "joint":
+        return "antonym+nplib" if space is None else space
+    if isinstance(method, str) and space is not None:
         raise ValueError(f"{method!r} leaves the words alone; a space is for method='joint'")
-    if space is None and method != "joint":
-        return Space(prompt, (), negative_prompt)
-    return chosen_space(space or "antonym+nplib", prompt, negative_prompt, model, **settings)
+    return space
 
 
 def _solver(

@@ -81,6 +81,31 @@ class Recorded:
         kept = (f if f is None else f[f["solver"].isin(solvers)] for f in (self.table, self.curves))
         return replace(self, **dict(zip(("table", "curves"), kept)))
 
+    def gained(self, start: float, end: float) -> "Recorded":
+        """The record of what was gained between two costs, by the loss that the searches saw.
+
+        Args:
+            start: evaluations spent, from 0.
+            end: more of them.
+
+        Returns:
+            its only measure is "loss, search seeds", from 0 before to the change after, at most 0.
+
+        Raises:
+            ValueError: if the record kept no curves.
+        """
+        if self.curves is None:
+            raise ValueError(f"{self.name} has no curves, so nothing is known between the ends")
+        keys = ["prompt", "solver", "search_seed"]
+        first = self.curves.groupby(keys, sort=False)["best"].first()
+
+        def reached(cost: float) -> "pd.Series":
+            paid = self.curves[self.curves["spent"] <= cost]
+            return paid.groupby(keys)["best"].last().reindex(first.index).fillna(first)
+
+        change = (reached(end) - reached(start)).rename("after").reset_index()
+        return replace(self, table=change.assign(measure="loss, search seeds", before=0.0))
+
     def stamp_text(self) -> str:
         """Where, when and how it was recorded, in a few lines."""
         stamp, commit = self.stamp, f"commit {self.stamp.commit[:12]}"

@@ -58,16 +58,7 @@ class Wording:
         estimator: "Estimator",
         noise: torch.Tensor | None = None,
     ) -> Slope:
-        """The value, and its gradient by the weights.
-
-        Args:
-            weights: (choices,) a slot, each at least 0 with sum 1.
-            estimator: how the gradient is got through the sampler.
-            noise: (seeds, vectors, channel, h, w) to take instead of the seeds' own.
-
-        Raises:
-            ValueError: if the loss has no gradient, naming solvers that need none.
-        """
+        """The value, and its gradient by the weights; see `Objective.gradient`."""
         leaves = [weight.detach().clone().requires_grad_() for weight in weights]
         with torch.enable_grad():
             texts = [self.model.encode_mixture(side) for side in mix(self.space, leaves)]

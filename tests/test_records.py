@@ -82,6 +82,22 @@ def test_curves_are_read_where_they_were_kept(folder):
     assert Recorded.load("some", folder).curves["best"].tolist() == [0.5]
 
 
+def test_what_was_gained_late_is_told_from_what_was_gained_early(folder):
+    record = Recorded.load("some", folder)
+    rows = [(1, 0.9), (5, 0.6), (20, 0.5), (30, 0.4)]
+    curve = pd.DataFrame(rows, columns=["spent", "best"]).assign(solver="epo", search_seed=0)
+    curves = pd.concat([curve.assign(prompt=f"p{index}") for index in range(12)])
+    record = replace(record, curves=curves)
+    for start, end, change in ((0, 40, -0.5), (0, 0.5, 0), (5, 29, -0.1), (20, 40, -0.1)):
+        gained = record.gained(start, end).differences()
+        assert gained.loc["epo: loss, search seeds", "mean"] == pytest.approx(change)
+
+
+def test_without_curves_nothing_is_said_about_the_time_between(folder):
+    with pytest.raises(ValueError, match="some has no curves"):
+        Recorded.load("some", folder).gained(0, 20)
+
+
 def test_the_stamp_names_parameters_device_commit_and_seconds(folder):
     text = Recorded.load("some", folder).stamp_text()
     for part in ("Recorded", "12 s", "commit", "budget = 40", "python"):
