@@ -54,6 +54,8 @@ ARMS = {
     "epo": Arm(NEGATIVE, "dpodiff-epo"),
     "gpo": Arm(NEGATIVE, "dpodiff-gpo"),
     "hpo": Arm(NEGATIVE, "dpodiff-hpo"),
+    "epo, small": Arm(NEGATIVE, "epo"),
+    "hpo, small": Arm(NEGATIVE, "hpo"),
     "epo, screened": Arm(NEGATIVE, "screened-epo"),
     "hpo, screened": Arm(NEGATIVE, "screened-hpo"),
     "epo, positive": Arm("synonym", "dpodiff-epo"),

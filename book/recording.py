@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -70,12 +70,15 @@ def record(
     before, started = stamp.seconds or 0.0, time.monotonic()
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         waiting = [pool.submit(run, *part) for part in parts if part not in done]
-        for finished in tqdm(as_completed(waiting), folder.name, total=len(waiting)):
-            for name, table in finished.result().items():
-                new = not (folder / name).exists()
-                table.to_csv(folder / name, mode="a", header=new, index=False)
-            stamp.seconds = before + time.monotonic() - started
-            (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
+        try:
+            for finished in tqdm(as_completed(waiting), folder.name, total=len(waiting)):
+                for name, table in finished.result().items():
+                    new = not (folder / name).exists()
+                    table.to_csv(folder / name, mode="a", header=new, index=False)
+                stamp.seconds = before + time.monotonic() - started
+                (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
+        finally:  # if one broke down, the others are left for later
+            pool.shutdown(cancel_futures=True)
 
 
 def searched(result: dpodiff.Result, measures: pd.DataFrame, who: Mapping[str, Any]) -> Tables:
@@ -107,16 +110,23 @@ def parts_of(table: Path, keys: Sequence[str]) -> set[Part]:
 
 
 def stamp_of(folder: Path, settings: Mapping[str, Any]) -> dpodiff.Stamp:
-    """The stamp of the record that is gone on with, or of a new one."""
+    """The stamp of a new record; or that of the one gone on with, and what it goes on with."""
     weights = next((WEIGHTS / "stable-diffusion" / "unet").glob("*.safetensors")).read_bytes()
     settings = {**settings, "weights": hashlib.sha256(weights).hexdigest()[:12]}
-    path = folder / "stamp.json"
+    path, now = folder / "stamp.json", dpodiff.Stamp.collect(settings)
     if not path.exists():
-        return dpodiff.Stamp.collect(settings)
+        return now
     stamp = dpodiff.Stamp(**json.loads(path.read_text()))
     if stamp.parameters != settings:
         raise ValueError(f"{folder} was begun with {stamp.parameters}, not {settings}: remove it")
-    return stamp
+    versions = {name: _joined(stamp.versions.get(name), new) for name, new in now.versions.items()}
+    parts = {"commit": _joined(stamp.commit, now.commit), "versions": versions}
+    return replace(stamp, device=_joined(stamp.device, now.device), **parts)
+
+
+def _joined(old: str | None, new: str) -> str:
+    """All that a record was made with, each once."""
+    return "; ".join(dict.fromkeys([*(old.split("; ") if old else []), new]))
 
 
 def arguments(doc: str, name: str, prompts: int) -> argparse.ArgumentParser:

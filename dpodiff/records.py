@@ -108,7 +108,8 @@ class Recorded:
 
     def stamp_text(self) -> str:
         """Where, when and how it was recorded, in a few lines."""
-        stamp, commit = self.stamp, f"commit {self.stamp.commit[:12]}"
+        stamp = self.stamp
+        commit = "commit " + ", ".join(commit[:12] for commit in stamp.commit.split("; "))
         versions = ", ".join(f"{k} {v}" for k, v in stamp.versions.items())
         settings = ", ".join(f"{k} = {v}" for k, v in stamp.parameters.items())
         first = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}, {commit}."
