@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import torch
 from torch.autograd.profiler import profile
+from tqdm import tqdm
 
 from dpodiff import Stamp
 
@@ -58,12 +59,12 @@ def in_turns(
 ) -> dict[Key, Timing]:
     """Time each way `repeats` times; a way prepares a run off the clock, and returns it."""
     timings = {name: Timing([]) for name in ways}
-    for _ in range(repeats):
-        for name, prepare in ways.items():
-            run = prepare()
-            start = now()
-            timings[name].result = run()
-            timings[name].seconds.append(now() - start)
+    turns = [way for _ in range(repeats) for way in ways.items()]
+    for name, prepare in tqdm(turns, "timed", leave=False, disable=None):
+        run = prepare()
+        start = now()
+        timings[name].result = run()
+        timings[name].seconds.append(now() - start)
     return timings
 
 

@@ -31,7 +31,7 @@ from dpodiff.objective import Job
 
 SIZES = {
     "small": {"world": "toy", "candidates": 2, "seeds": 2, "steps": 2, "batch": 4},
-    "toy": {"world": "toy", "candidates": 16, "seeds": 4, "steps": 25, "batch": 16},
+    "toy": {"world": "toy", "candidates": 8, "seeds": 4, "steps": 25, "batch": 16},
     "sd-v1-4": {"world": "sd-v1-4", "candidates": 8, "seeds": 4, "steps": 25, "batch": 16},
     "sd-v1-4 at 1024": {
         "world": "sd-v1-4 at 1024",
