@@ -1,6 +1,6 @@
 """Record DPO-Diff's claims on the toy prompts: book/results/claims.
 
-    python book/record_claims.py                  # hours on two cores; goes on where it stopped
+    python book/record_claims.py                  # half a day on two cores; goes on if stopped
     python book/record_claims.py --arms random epo --searches 1      # a part of it first
     python book/record_claims.py --prompts 2 --folder /tmp/claims    # a rehearsal
 

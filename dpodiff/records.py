@@ -182,7 +182,7 @@ class Recorded:
         ]
 
     def verdicts(self, *, worse: bool = False) -> list[str]:
-        """Each claim "it gets better" with its interval: holds, fails, or rests on too little.
+        """Each claim "it gets better" with its interval, as `claim` says it.
 
         Args:
             worse: whether the claim is "it gets worse", as of an attack.
@@ -198,7 +198,10 @@ class Recorded:
         ]
 
     def claim(self, text: str, first: str, second: str, measure: str, better: str) -> str:
-        """One claim on two solvers at equal cost, with its interval: holds, fails, or is open.
+        """One claim on two solvers at equal cost, with its interval: holds, FAILS, or is OPEN.
+
+        A claim fails if its interval touches zero, or lies on the other side of it, which is called
+        opposite. On a handful of prompts it is open.
 
         Args:
             text: the claim in words.
@@ -216,8 +219,10 @@ def _lower_is_better(measure: str) -> bool:
 
 
 def _verdict(text: str, row: "pd.Series", prompts: float, better: str) -> str:
-    holds = row["high"] < 0 if better == "lower" else row["low"] > 0
-    verdict = "holds" if holds else "FAILS"
+    holds, opposite = row["high"] < 0, row["low"] > 0
+    if better == "higher":
+        holds, opposite = opposite, holds
+    verdict, end = "holds" if holds else "FAILS", " opposite" if opposite else ""
     if prompts < FEWEST:  # the bootstrap of a handful is far too narrow
-        verdict = f"OPEN (only {prompts:.0f} prompts)"
-    return f"{verdict}  {text:32} {row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        verdict, end = f"OPEN (only {prompts:.0f} prompts)", ""
+    return f"{verdict}  {text:32} {row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]{end}"

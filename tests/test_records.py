@@ -38,6 +38,11 @@ def test_a_claim_whose_interval_touches_zero_is_printed_as_failed(folder):
     assert [line.split()[0] for line in lines] == ["holds", "holds", "FAILS", "FAILS"]
 
 
+def test_a_claim_whose_opposite_holds_is_told_from_one_that_nothing_is_known_of(folder):
+    lines = Recorded.load("some", folder).verdicts(worse=True)
+    assert [line.endswith("opposite") for line in lines] == [True, True, False, False]
+
+
 def test_no_claim_is_made_on_a_handful_of_prompts(folder):
     record = Recorded.load("some", folder)
     few = record.table[record.table["prompt"].isin(["p0", "p1", "p2"])]
