@@ -107,6 +107,14 @@ def test_convergence_shows_the_median_of_each_method():
         np.testing.assert_allclose(line.get_ydata(), best)
 
 
+def test_convergence_shows_the_means_alone_where_they_are_asked_for():
+    traces = [search_result(seed=seed).trace for seed in range(3)]
+    (ax,) = convergence({"random": traces}, means=True).axes
+    best = np.mean([[record.best for record in trace.records] for trace in traces], axis=0)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), best)
+    assert not ax.collections
+
+
 def test_convergence_leaves_rejected_and_short_runs_in_place():
     rejecting = search_result(constraint=lambda prompts: "w0-1" not in prompts.negative).trace
     short = search_result().trace

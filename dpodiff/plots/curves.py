@@ -81,6 +81,7 @@ def convergence(
     *,
     ylabel: str = "best loss",
     relative: bool = False,
+    means: bool = False,
 ) -> Figure:
     """Best value so far against cost: the median over runs, and the middle half of them.
 
@@ -93,6 +94,7 @@ def convergence(
         ylabel: what the value is; for attacks it is the negative of the loss.
         relative: whether to subtract each run's first value, that of the user's own prompt; so
             runs of different prompts can stand in one plot.
+        means: whether to draw the means over runs, which claims are about, and nothing else.
     """
     bought = {name: [_bought(run) for run in group] for name, group in _grouped(runs).items()}
     figure = BookFigure(figsize=(6, 3.8), layout="constrained")
@@ -101,10 +103,13 @@ def convergence(
     evaluations = np.arange(1, longest + 1)
     for index, (name, group) in enumerate(bought.items()):
         best = np.stack([_best_so_far(run, evaluations, relative) for run in group])
-        low, median, high = np.nanquantile(best, [0.25, 0.5, 0.75], axis=0)
-        ax.step(evaluations, median, where="post", label=f"{name} ({len(group)})", **style(index))
-        colour = PALETTE[index % len(PALETTE)]
-        ax.fill_between(evaluations, low, high, color=colour, alpha=0.2, step="post", linewidth=0)
+        low, middle, high = np.nanquantile(best, [0.25, 0.5, 0.75], axis=0)
+        if means:
+            middle = np.nanmean(best, axis=0)
+        else:
+            shade = {"color": PALETTE[index % len(PALETTE)], "alpha": 0.2, "linewidth": 0}
+            ax.fill_between(evaluations, low, high, step="post", **shade)
+        ax.step(evaluations, middle, where="post", label=f"{name} ({len(group)})", **style(index))
     ax.set_xlabel("cost in evaluations", fontsize=FONT)
     ax.set_ylabel(ylabel, fontsize=FONT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -129,7 +134,8 @@ def intervals(frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - 
     ax.errorbar(frame["mean"], rows, xerr=errors, fmt="o", color=PALETTE[0], capsize=4)
     ax.set_yticks(rows, [str(name) for name in frame.index], fontsize=FONT, parse_math=False)
     ax.set_ylim(len(frame) - 0.5, -0.5)  # the first row on top
-    ax.set_xlabel(xlabel, fontsize=FONT)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    figure.supxlabel(xlabel, fontsize=FONT)  # long names leave little room below the axes alone
     open_frame(ax)
     return figure
 
