@@ -103,10 +103,10 @@ def convergence(
     evaluations = np.arange(1, longest + 1)
     for index, (name, group) in enumerate(bought.items()):
         best = np.stack([_best_so_far(run, evaluations, relative) for run in group])
-        low, middle, high = np.nanquantile(best, [0.25, 0.5, 0.75], axis=0)
         if means:
             middle = np.nanmean(best, axis=0)
         else:
+            low, middle, high = np.nanquantile(best, [0.25, 0.5, 0.75], axis=0)
             shade = {"color": PALETTE[index % len(PALETTE)], "alpha": 0.2, "linewidth": 0}
             ax.fill_between(evaluations, low, high, step="post", **shade)
         ax.step(evaluations, middle, where="post", label=f"{name} ({len(group)})", **style(index))
