@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from dpodiff.space_file import read_spaces as read_spaces
     from dpodiff.space_file import write_spaces as write_spaces
     from dpodiff.statistics import paired_bootstrap as paired_bootstrap
+    from dpodiff.statistics import verdict as verdict
     from dpodiff.trace import Record as Record
     from dpodiff.trace import Result as Result
     from dpodiff.trace import Stamp as Stamp
@@ -89,7 +90,7 @@ _HOMES = {
     "space_file": ("read_prompts", "read_spaces", "write_spaces"),
     "promptist": ("Promptist",),
     "records": ("Recorded",),
-    "statistics": ("paired_bootstrap",),
+    "statistics": ("paired_bootstrap", "verdict"),
     "trace": ("Record", "Result", "Stamp", "Trace"),
     "widgets": ("panel",),
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpodiff.statistics import paired_bootstrap
+from dpodiff.statistics import Interval, paired_bootstrap, verdict
 from dpodiff.trace import Stamp
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Claim = tuple[str, str, str]  # that the first solver is better than the second: text, both
 
-FEWEST = 10  # prompts that a claim is made on
 WIDTH = 76  # characters of a line of output in the book
 RESULTS = Path(__file__).parents[1] / "book" / "results"
 
@@ -177,8 +176,7 @@ class Recorded:
     def tested(self, claims: "Sequence[Claim]", measure: str, better: str = "lower") -> list[str]:
         """`claim` of each in `contrasts`."""
         return [
-            _verdict(text, row, row["prompts"], better)
-            for text, row in self.contrasts(claims, measure).iterrows()
+            _said(text, row, better) for text, row in self.contrasts(claims, measure).iterrows()
         ]
 
     def verdicts(self, *, worse: bool = False) -> list[str]:
@@ -188,20 +186,12 @@ class Recorded:
             worse: whether the claim is "it gets worse", as of an attack.
         """
         return [
-            _verdict(
-                name,
-                row,
-                row["prompts"],
-                "lower" if _lower_is_better(row["measure"]) != worse else "higher",
-            )
+            _said(name, row, "lower" if _lower_is_better(row["measure"]) != worse else "higher")
             for name, row in self.differences().iterrows()
         ]
 
     def claim(self, text: str, first: str, second: str, measure: str, better: str) -> str:
-        """One claim on two solvers at equal cost, with its interval: holds, FAILS, or is OPEN.
-
-        A claim fails if its interval touches zero, or lies on the other side of it, which is called
-        opposite. On a handful of prompts it is open.
+        """One claim on two solvers at equal cost, with its interval, as `verdict` says it.
 
         Args:
             text: the claim in words.
@@ -211,18 +201,12 @@ class Recorded:
             better: "lower" or "higher".
         """
         row = self.contrast(first, second).loc[measure]
-        return _verdict(text, row, row["prompts"], better)
+        return _said(text, row, better)
 
 
 def _lower_is_better(measure: str) -> bool:
     return measure.startswith("loss") or measure == "visual distance"
 
 
-def _verdict(text: str, row: "pd.Series", prompts: float, better: str) -> str:
-    holds, opposite = row["high"] < 0, row["low"] > 0
-    if better == "higher":
-        holds, opposite = opposite, holds
-    verdict, end = "holds" if holds else "FAILS", " opposite" if opposite else ""
-    if prompts < FEWEST:  # the bootstrap of a handful is far too narrow
-        verdict, end = f"OPEN (only {prompts:.0f} prompts)", ""
-    return f"{verdict}  {text:32} {row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]{end}"
+def _said(text: str, row: "pd.Series", better: str) -> str:
+    return verdict(text, Interval(row["mean"], row["low"], row["high"]), row["prompts"], better)

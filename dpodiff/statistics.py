@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+FEWEST = 10  # prompts that a claim is made on
+
 
 class Interval(NamedTuple):
     """A mean and the ends of its confidence interval."""
@@ -43,3 +45,23 @@ def paired_bootstrap(
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(values[draws].mean(axis=1), tails)
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def verdict(claim: str, difference: Interval, prompts: float, better: str = "lower") -> str:
+    """A claim on a difference with its interval, in a line: holds, FAILS, or is OPEN.
+
+    A claim fails if the interval touches zero, or lies on the other side of it, which is called
+    opposite. On a handful of prompts it is open, since the bootstrap is far too narrow there.
+
+    Args:
+        claim: in words.
+        difference: its mean and interval, as `paired_bootstrap` gives them.
+        prompts: how many it is the mean of.
+        better: the side of zero on which the claim holds, "lower" or "higher".
+    """
+    mean, low, high = difference
+    holds, opposite = (high < 0, low > 0) if better == "lower" else (low > 0, high < 0)
+    said, end = "holds" if holds else "FAILS", " opposite" if opposite else ""
+    if prompts < FEWEST:
+        said, end = f"OPEN (only {prompts:.0f} prompts)", ""
+    return f"{said}  {claim:32} {mean:+.4f} [{low:+.4f}, {high:+.4f}]{end}"

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dpodiff import paired_bootstrap
+from dpodiff import paired_bootstrap, verdict
+from dpodiff.statistics import FEWEST, Interval
 
 
 def test_interval_lies_about_the_mean():
@@ -39,3 +40,24 @@ def test_equal_seeds_give_equal_intervals():
 def test_bad_input_is_refused(values, level, message):
     with pytest.raises(ValueError, match=message):
         paired_bootstrap(values, level=level)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "better", "start", "opposite"),
+    [
+        (-2.0, -1.0, "lower", "holds", False),
+        (-2.0, -1.0, "higher", "FAILS", True),
+        (1.0, 2.0, "higher", "holds", False),
+        (-1.0, 0.0, "lower", "FAILS", False),
+        (-1.0, 0.0, "higher", "FAILS", False),
+    ],
+)
+def test_a_claim_holds_on_one_side_of_zero_only(low, high, better, start, opposite):
+    line = verdict("it helps", Interval((low + high) / 2, low, high), FEWEST, better)
+    assert line.startswith(f"{start}  it helps")
+    assert line.endswith(" opposite") == opposite
+
+
+def test_a_claim_on_a_handful_of_prompts_is_open_and_says_on_how_many():
+    line = verdict("it helps", Interval(-2.0, -3.0, -1.0), FEWEST - 1)
+    assert line.startswith(f"OPEN (only {FEWEST - 1} prompts)  it helps")
