@@ -123,4 +123,5 @@ if __name__ == "__main__":
         "similarity": SIMILARITY,
     }
     parts = searches(options.prompts, options.arms, options.searches)
-    record(options.folder, parts, SEARCH, run, settings, options.workers)
+    together = len(options.arms)  # all that search one prompt
+    record(options.folder, parts, SEARCH, run, settings, options.workers, together)

@@ -8,8 +8,8 @@ import argparse
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from functools import cache
 from multiprocessing import get_context
@@ -31,12 +31,48 @@ SEARCH = ("solver", "prompt", "search_seed")  # the keys of a record of searches
 Tables = Mapping[str, pd.DataFrame]  # file name -> rows
 
 
+class Remembering:
+    """A model that makes no picture twice: several solvers meet many candidates of a prompt again.
+
+    A search pays for its evaluations as before; its seconds are those of what was new.
+
+    Args:
+        model: all but the making of pictures is its own.
+        most: pictures that are kept; the oldest are forgotten.
+    """
+
+    def __init__(self, model: dpodiff.Model, most: int = 4096) -> None:
+        self.model, self.most = model, most
+        self._known: dict[Part, torch.Tensor] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        negative_prompts: Sequence[str],
+        seeds: Sequence[int],
+        **rollout: Any,
+    ) -> torch.Tensor:
+        """What the model's own `generate` makes, from memory where that is possible."""
+        how = tuple(rollout.items())
+        jobs = [(*job, how) for job in zip(prompts, negative_prompts, seeds, strict=True)]
+        if new := [job[:3] for job in dict.fromkeys(jobs) if job not in self._known]:
+            images = self.model.generate(*map(list, zip(*new)), **rollout)
+            self._known |= {(*job, how): image for job, image in zip(new, images)}
+        made = torch.stack([self._known[job] for job in jobs])
+        while len(self._known) > self.most:
+            del self._known[next(iter(self._known))]
+        return made
+
+
 @cache
 def models() -> dict[str, Any]:
     """The toy models, loaded once a process."""
     torch.set_num_threads(1)  # a process a core makes half as many pictures again
     return {
-        "model": dpodiff.load("toy"),
+        "model": Remembering(dpodiff.load("toy")),
         "loss": dpodiff.SphericalCLIP("toy"),
         "second": dpodiff.SphericalCLIP("toy-heldout"),
         "judge": Judge.load(),
@@ -51,6 +87,7 @@ def record(
     run: Callable[..., Tables],
     settings: Mapping[str, Any],
     workers: int,
+    together: int = 1,
 ) -> None:
     """Run the parts that are missing, `workers` at a time; every file is up to date after each.
 
@@ -61,6 +98,8 @@ def record(
         run: makes one part; "table.csv" is among its tables.
         settings: what all parts share.
         workers: processes.
+        together: parts that one process makes in a row, as they have work in common; they are
+            written when all of them are done.
 
     Raises:
         ValueError: if the record was begun with other settings or weights.
@@ -69,16 +108,31 @@ def record(
     stamp, done = stamp_of(folder, settings), parts_of(folder / "table.csv", keys)
     before, started = stamp.seconds or 0.0, time.monotonic()
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        waiting = [pool.submit(run, *part) for part in parts if part not in done]
+        missing = [part for part in parts if part not in done]
+        rows = [missing[i : i + together] for i in range(0, len(missing), together)]
+        waiting = [pool.submit(_in_a_row, run, row) for row in rows]
         try:
-            for finished in tqdm(as_completed(waiting), folder.name, total=len(waiting)):
-                for name, table in finished.result().items():
+            for tables in _finished(waiting, tqdm(desc=folder.name, total=len(missing))):
+                for name, table in tables.items():
                     new = not (folder / name).exists()
                     table.to_csv(folder / name, mode="a", header=new, index=False)
                 stamp.seconds = before + time.monotonic() - started
                 (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
         finally:  # if one broke down, the others are left for later
             pool.shutdown(cancel_futures=True)
+
+
+def _in_a_row(run: Callable[..., Tables], parts: Sequence[Part]) -> list[Tables]:
+    return [run(*part) for part in parts]
+
+
+def _finished(waiting: Sequence[Future[list[Tables]]], bar: tqdm) -> Iterator[Tables]:
+    """Yield the tables of each part, in the order in which they are done."""
+    with bar:
+        for future in as_completed(waiting):
+            for tables in future.result():
+                yield tables
+                bar.update()
 
 
 def searched(result: dpodiff.Result, measures: pd.DataFrame, who: Mapping[str, Any]) -> Tables:
