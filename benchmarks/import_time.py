@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from common import Goal, Report, Timing, main
+from tqdm import tqdm
 
 OURS = "import dpodiff"
 OTHERS = ["import torch", "from diffusers import StableDiffusionPipeline"]
@@ -29,7 +30,7 @@ print(time.perf_counter() - start, "torch" in sys.modules)
 def measure(*, statements: Sequence[str], repeats: int) -> Report:
     """Times each statement in fresh interpreters, in turns; the first is held to the goals."""
     timings = {statement: Timing([]) for statement in statements}
-    for _ in range(repeats):
+    for _ in tqdm(range(repeats), "timed", leave=False, disable=None):
         for statement, timing in timings.items():
             seconds, timing.result = run(statement)
             timing.seconds.append(seconds)

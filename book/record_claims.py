@@ -4,13 +4,12 @@
     python book/record_claims.py --arms random epo --searches 1      # a part of it first
     python book/record_claims.py --prompts 2 --folder /tmp/claims    # a rehearsal
 
-Every solver gets the same hard prompts, budget, seeds and search seeds. Each search is one line
-after the other in `table.csv` (a row a measure) and `curves.csv` (a row an improvement), written
-as soon as it is done. All prompts are searched once before any is searched again, and a prompt by
-all solvers before the next one begins.
+Every solver gets the same hard prompts, budget, seeds and search seeds. A search adds its rows to
+`table.csv` (one a measure) and to `curves.csv` (one an improvement). All prompts are searched once
+before any is searched again. The ways to search one prompt share pictures, so one process goes
+through them all, and they are written together.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +20,7 @@ from recording import SEARCH, Tables, arguments, models, record, searched
 import dpodiff
 from dpodiff.models.toy import Toy
 from dpodiff.recipes import RECIPES
-from dpodiff.solvers import RandomSearch, Solver
+from dpodiff.solvers import GPO, Solver
 from dpodiff.toy.prompts import hard_prompts
 
 BUDGET, SEEDS = 40, 4
@@ -31,13 +30,12 @@ NEGATIVE = "antonym+nplib"
 ENCODER, SIMILARITY = "toy", 0.9
 
 
-def recipe(name: str) -> Callable[..., Solver]:
-    """A recipe bound to the toy model's steps."""
-    return partial(RECIPES[name], steps=Toy.steps)
+def undirected_gpo(space: dpodiff.Space, *, steps: int, seed: int) -> Solver:
+    """`dpodiff_gpo` without its gradients: draws from where it starts, for all of the budget."""
+    return GPO(space, steps=steps, seed=seed, schedule=lambda steps: ())
 
 
-def random_search(space: dpodiff.Space, *, seed: int) -> Solver:
-    return RandomSearch(space, seed=seed)
+SOLVERS = RECIPES | {"undirected-gpo": undirected_gpo}
 
 
 @dataclass(frozen=True)
@@ -45,14 +43,15 @@ class Arm:
     """One of the compared ways: what is searched, and by what."""
 
     space: str
-    recipe: str | None = None  # random search if not said
+    solver: str  # of `SOLVERS`
     task: str = "improve"
 
 
 ARMS = {
-    "random": Arm(NEGATIVE),
+    "random": Arm(NEGATIVE, "random"),
     "epo": Arm(NEGATIVE, "dpodiff-epo"),
     "gpo": Arm(NEGATIVE, "dpodiff-gpo"),
+    "gpo, undirected": Arm(NEGATIVE, "undirected-gpo"),
     "hpo": Arm(NEGATIVE, "dpodiff-hpo"),
     "epo, small": Arm(NEGATIVE, "epo"),
     "hpo, small": Arm(NEGATIVE, "hpo"),
@@ -60,7 +59,7 @@ ARMS = {
     "hpo, screened": Arm(NEGATIVE, "screened-hpo"),
     "epo, positive": Arm("synonym", "dpodiff-epo"),
     "epo, both": Arm(f"synonym+{NEGATIVE}", "dpodiff-epo"),
-    "attack, random": Arm("synonym", None, "attack"),
+    "attack, random": Arm("synonym", "random", "attack"),
     "attack, epo": Arm("synonym", "dpodiff-epo", "attack"),
     "attack, hpo": Arm("synonym", "dpodiff-hpo", "attack"),
 }
@@ -70,7 +69,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
     """One search, as `searched` keeps it."""
     arm, have = ARMS[name], models()
     how = dpodiff.improve
-    settings = {"solver": recipe(arm.recipe) if arm.recipe else random_search}
+    settings = {"solver": partial(SOLVERS[arm.solver], steps=Toy.steps)}
     if arm.task == "attack":
         how = dpodiff.attack
         settings |= {"encoder": have["encoder"], "similarity": SIMILARITY}
