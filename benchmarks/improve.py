@@ -85,6 +85,7 @@ def measure(
             model=model,
             loss=loss,
             space=world.space,
+            solver="dpodiff-epo",
             budget=budget,
             seeds=seeds,
             batch_size=size,

@@ -1,6 +1,6 @@
 """What does a whole search take, from the first candidate to the last, in time and memory?
 
-`dpodiff.improve` is called as its user calls it, with each of the solvers of DPO-Diff: EPO breeds
+`dpodiff.improve` is called as its user calls it, with each of the paper's solvers: EPO breeds
 candidates and needs no gradient, GPO follows the shortcut gradient and then samples what it has
 learned, HPO starts EPO from what GPO has learned. All have the same budget, so `spent` is about the
 same; what differs is that a gradient keeps a graph. How many images are made at a time is left to
@@ -20,7 +20,7 @@ from world import World, on_world, weight_bytes
 import dpodiff
 from dpodiff import Result
 
-SOLVERS = ("epo", "gpo", "hpo")
+SOLVERS = ("dpodiff-epo", "dpodiff-gpo", "dpodiff-hpo")
 SIZES = {
     "small": {"world": "toy", "budget": 3, "seeds": 1, "steps": 2},
     "toy": {"world": "toy", "budget": 40, "seeds": 4, "steps": 10},

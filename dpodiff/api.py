@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, get_args
 
-from dpodiff import solvers
 from dpodiff.lexicons import Lexicon, antonym_space, nplib_space, synonym_space
-from dpodiff.solvers import EPO, RandomSearch, Solver, search
+from dpodiff.recipes import BLIND, RECIPES
+from dpodiff.solvers import Solver, search
 from dpodiff.space import Space
 from dpodiff.trace import Result, Trace
 
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
     from dpodiff.objective import Constraint, Loss, Task
     from dpodiff.solvers.loop import Callback
 
-# Name -> (space, model, seed) -> solver as its class has it; `dpodiff.recipes` has other settings.
-SOLVERS: dict[str, Callable[[Space, "Model", int], Solver]] = {
-    "epo": lambda space, model, seed: EPO(space, seed=seed),
-    "random": lambda space, model, seed: RandomSearch(space, seed=seed),
-    "gpo": lambda space, model, seed: solvers.GPO(space, steps=model.steps, seed=seed),
-    "hpo": lambda space, model, seed: solvers.HPO(space, steps=model.steps, seed=seed),
-    "pez": lambda space, model, seed: solvers.PEZ(space, steps=model.steps, seed=seed),
-}
 LEXICONS = ("toy", "wordnet")
 SPACES = ("antonym", "nplib", "synonym")
 
@@ -72,8 +64,9 @@ def improve(
             `Space`.
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet" or any
             `Lexicon`. If not given, the toy dictionary for the toy model, WordNet for any other.
-        solver: one of `SOLVERS`; or a callable that makes one, such as a class with some of its
-            settings bound by `functools.partial`, called with the space and `seed=`.
+        solver: one of `dpodiff.recipes.RECIPES`, where "dpodiff-epo" and its like are the paper's
+            own; or a callable that makes one, such as a class with some of its settings bound by
+            `functools.partial`, called with the space and `seed=`.
         budget: evaluations; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
@@ -176,7 +169,9 @@ def _solver(
 ) -> Solver:
     if callable(solver):
         return solver(space, seed=seed)
-    return SOLVERS[solver](space, model, seed)
+    # A black box, asked for its steps, says that it has none.
+    steps = None if solver in BLIND else model.steps
+    return RECIPES[solver](space, steps=steps, seed=seed)
 
 
 def chosen_space(
@@ -240,7 +235,7 @@ def _check_settings(
         raise ValueError(f"seeds must be at least 1, not {seeds}: a candidate needs an image")
     _check_known("task", task, get_args(Task))
     if not callable(solver):
-        _check_known("solver", solver, SOLVERS)
+        _check_known("solver", solver, RECIPES)
 
 
 def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model | BlackBox") -> None:

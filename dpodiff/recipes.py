@@ -4,6 +4,8 @@ A recipe makes a solver from a space, the steps of the model's rollout, and a se
 
     solver = RECIPES["dpodiff-hpo"](space, steps=model.steps, seed=0)
 
+which is what `dpodiff.improve(prompt, solver="dpodiff-hpo")` does.
+
 Those named "dpodiff-..." are the paper's (Wang et al., 2024, arXiv 2407.01606); where its released
 code does something else, the recipe says so. The others are ours. What a recipe does not hold is
 the same for all solvers and belongs to objective and model. In the paper: a budget of 40
@@ -26,7 +28,7 @@ from dpodiff.space import Space
 Recipe = Callable[..., Solver]
 
 
-def dpodiff_epo(space: Space, *, steps: int, seed: int = 0) -> Solver:
+def dpodiff_epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
     """The paper's EPO: at 40 evaluations, a random population of 20 and one generation.
 
     The release differs from `EPO`, which follows the paper:
@@ -88,7 +90,7 @@ def dpodiff_hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
     )
 
 
-def epo(space: Space, *, steps: int, seed: int = 0) -> Solver:
+def epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
     """EPO for small budgets: eight candidates a generation instead of twenty.
 
     The paper's generation of 20 leaves a budget of 40 one step of evolution; this leaves it four.
@@ -119,7 +121,7 @@ def _look(steps: int) -> "solvers.Rung":
     return solvers.Rung(step=max(1, round(0.3 * steps)), seeds=1, best_of=4)
 
 
-def random_search(space: Space, *, steps: int, seed: int = 0) -> Solver:
+def random_search(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
     """Random search."""
     return solvers.RandomSearch(space, seed=seed)
 
@@ -141,3 +143,4 @@ RECIPES: dict[str, Recipe] = {
     "dpodiff-gpo": dpodiff_gpo,
     "dpodiff-hpo": dpodiff_hpo,
 }
+BLIND = frozenset({"random", "epo", "dpodiff-epo"})  # need nothing of a model, not even its steps

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from PIL import Image
 
-from dpodiff.api import SOLVERS, default_loss, improve
+from dpodiff.api import default_loss, improve
+from dpodiff.recipes import RECIPES
 from dpodiff.trace import Record, Result, mean, name_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ NAMES = ("prompt", "negative_prompt", "task", "space", "solver", "budget", "seed
 CHOICES = {
     "task": ("improve", "attack"),
     "space": ("antonym+nplib", "antonym", "nplib", "synonym"),
-    "solver": tuple(SOLVERS),
+    "solver": tuple(RECIPES),
 }
 SIDE = 160  # pixels an image is shown with, at most: four fit on a page of the book
 WITHOUT_KERNEL = (

@@ -8,8 +8,9 @@ from PIL import Image
 
 import dpodiff
 from dpodiff import EPO, Dictionary, RandomSearch, Slot, Space, Trace, improve
-from dpodiff.api import SOLVERS, attack
+from dpodiff.api import attack
 from dpodiff.black_box import BlackBox
+from dpodiff.recipes import BLIND, RECIPES
 
 PROMPT = "a red ball on the sea"
 SETTINGS = {"loss": shade, "lexicon": "toy", "budget": 5, "progress": False}
@@ -38,11 +39,11 @@ def told(name):
 
 
 def test_a_prompt_is_improved_by_its_negative_prompt():
-    result = attempt(budget=12, seeds=2)
+    result = attempt(budget=24, seeds=2)
     assert result.prompts.positive == PROMPT
     assert result.prompts.negative
     assert sum(result.losses) < sum(result.baseline_losses)
-    assert result.cost.images == 24
+    assert result.cost.images == 48
 
 
 def test_the_worst_wording_is_the_task_of_an_attack():
@@ -160,16 +161,25 @@ def test_a_solver_of_ones_own():
     assert record["parents"] == 3
 
 
-def test_a_solver_in_the_table_is_known_by_its_name(monkeypatch):
+def test_a_recipe_is_known_by_its_name(monkeypatch):
     made = []
 
-    def make(space, model, seed):
-        made.append((model.name, model.steps, seed))
+    def make(space, steps, seed):
+        made.append((steps, seed))
         return EPO(space, seed=seed)
 
-    monkeypatch.setitem(SOLVERS, "mine", make)
+    monkeypatch.setitem(RECIPES, "mine", make)
     attempt(solver="mine", seed=3)
-    assert made == [("fake", 5, 3)]
+    assert made == [(5, 3)]
+
+
+@pytest.mark.parametrize("solver", sorted(BLIND))
+def test_a_blind_recipe_does_not_ask_a_model_for_its_steps(solver):
+    def blank(prompt, negative_prompt, seed):
+        return torch.zeros(3, 4, 4)
+
+    result = attempt(model=BlackBox(blank), solver=solver, loss=shade, budget=2)
+    assert result.cost.evaluations == 2
 
 
 @pytest.mark.parametrize("solver", ["epo", "random"])
@@ -191,7 +201,7 @@ def test_a_trace_is_written(tmp_path):
         ({"seeds": 0}, "seeds must be at least 1, not 0"),
         ({"space": "antonyms"}, "unknown space 'antonyms'; choose from antonym, nplib, synonym"),
         ({"space": ""}, "unknown space ''"),
-        ({"solver": "sgd"}, "unknown solver 'sgd'; choose from epo, random, gpo, hpo, pez"),
+        ({"solver": "sgd"}, "unknown solver 'sgd'; choose from random, epo, gpo, hpo, pez"),
         ({"lexicon": "thesaurus"}, "unknown lexicon 'thesaurus'; choose from toy, wordnet"),
         ({"task": "worsen"}, "unknown task 'worsen'; choose from improve, attack"),
         ({"prompt": "an unspeakable ball"}, "unknown word 'unspeakable'"),
