@@ -7,6 +7,7 @@ says where they come from. A recorder names its parts and runs one; `record` doe
 import argparse
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -27,6 +28,9 @@ from dpodiff.toy import WEIGHTS
 from dpodiff.toy.judge import Judge
 
 Part = tuple[Any, ...]
+# For glibc's malloc: what a step of the sampler frees is kept for the next one. Given back to the
+# system and asked for again, page by page, it costs 8% of a search on a CPU. (As in the Makefile.)
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 SEARCH = ("solver", "prompt", "search_seed")  # the keys of a record of searches
 Tables = Mapping[str, pd.DataFrame]  # file name -> rows
 
@@ -107,6 +111,7 @@ def record(
     folder.mkdir(parents=True, exist_ok=True)
     stamp, done = stamp_of(folder, settings), parts_of(folder / "table.csv", keys)
     before, started = stamp.seconds or 0.0, time.monotonic()
+    os.environ |= KEEP_MEMORY  # read by a process as it starts
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         missing = [part for part in parts if part not in done]
         rows = [missing[i : i + together] for i in range(0, len(missing), together)]
