@@ -139,13 +139,20 @@ class Recorded:
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def contrast(self, first: str, second: str) -> "pd.DataFrame":
-        """Mean over prompts of what `first` reached minus what `second` did, a measure a row."""
+        """Mean over prompts of what `first` reached minus what `second` did, a measure a row.
+
+        Only searches of the same prompt and search seed are compared.
+        """
         import pandas as pd
 
-        after = self.per_prompt().pivot(
-            index=["measure", "prompt"], columns="solver", values="after"
-        )
-        difference = (after[first] - after[second]).dropna().groupby("measure", sort=False)
+        table = self.table
+        if "search_seed" not in table:
+            table = table.assign(search_seed=0)
+        keys = ["measure", "prompt", "search_seed", "solver"]
+        after = table.groupby(keys, sort=False)["after"].mean().unstack()
+        pairs = (after[first] - after[second]).dropna()
+        difference = pairs.groupby(["measure", "prompt"], sort=False).mean()
+        difference = difference.groupby("measure", sort=False)
         rows = {
             measure: paired_bootstrap(group)._asdict() | {"prompts": len(group)}
             for measure, group in difference

@@ -65,6 +65,16 @@ def test_searches_of_one_prompt_are_averaged_before_the_interval(folder):
     assert row["mean"] == pytest.approx(-0.055)
 
 
+def test_a_search_that_only_one_of_two_solvers_made_is_not_compared(folder):
+    record = Recorded.load("some", folder)
+    first = record.table.assign(search_seed=0)
+    second = first[first["solver"] == "random"].assign(search_seed=1, after=-100.0)
+    more = replace(record, table=pd.concat([first, second]))
+    pd.testing.assert_frame_equal(
+        more.contrast("epo", "random"), record.contrast("epo", "random"), check_exact=True
+    )
+
+
 def test_a_claim_on_two_solvers_holds_in_one_direction_only(folder):
     record = Recorded.load("some", folder)
     better = record.claim("evolution helps", "epo", "random", "loss, new seeds", "lower")
