@@ -33,7 +33,7 @@ from helpers import FakeModel, shade
 import dpodiff
 
 def make(prompt={PROMPT!r}, **settings):
-    settings = {{"lexicon": "toy", "budget": 12, "seeds": 2}} | settings
+    settings = {{"lexicon": "toy", "budget": 24, "seeds": 2}} | settings
     settings = {{"model": FakeModel(), "loss": shade}} | settings
     return dpodiff.panel(prompt, **settings)
 
@@ -112,10 +112,10 @@ def test_a_click_on_run_improves_the_prompt(kernel):
     kernel.do("panel = make()")
     kernel.click("panel.run_button")
     kernel.do("panel.wait()")
-    assert kernel.ask("(panel.bar.value, panel.bar.max)") == (12, 12)
+    assert kernel.ask("(panel.bar.value, panel.bar.max)") == (24, 24)
     assert kernel.ask("(panel.run_button.disabled, panel.stop_button.disabled)") == (False, True)
     assert re.search(r"mean loss (\S+) -> (?!\1)\S+; ended by: budget", kernel.ask("status(panel)"))
-    assert "12 evaluations, 24 images, 240 denoiser forwards" in kernel.ask("panel.cost.value")
+    assert "24 evaluations, 48 images, 480 denoiser forwards" in kernel.ask("panel.cost.value")
 
 
 def test_images_shown_are_those_of_the_prompts_beside_them(kernel):
