@@ -129,8 +129,7 @@ class Recorded:
                 "measure": measure,
                 "before": group["before"].mean(),
                 "after": group["after"].mean(),
-                **paired_bootstrap(group["after"] - group["before"])._asdict(),
-                "prompts": len(group),
+                **_interval(group["after"] - group["before"]),
             }
             for (solver, measure), group in self.per_prompt().groupby(
                 ["solver", "measure"], sort=False
@@ -145,19 +144,19 @@ class Recorded:
         """
         import pandas as pd
 
+        pairs = self._pairs(first, second).groupby("measure", sort=False)
+        rows = {measure: _interval(gaps) for measure, gaps in pairs}
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def _pairs(self, first: str, second: str) -> "pd.Series":
+        """`first` minus `second` a measure and prompt, over the searches that both made."""
         table = self.table
         if "search_seed" not in table:
             table = table.assign(search_seed=0)
         keys = ["measure", "prompt", "search_seed", "solver"]
         after = table.groupby(keys, sort=False)["after"].mean().unstack()
-        pairs = (after[first] - after[second]).dropna()
-        difference = pairs.groupby(["measure", "prompt"], sort=False).mean()
-        difference = difference.groupby("measure", sort=False)
-        rows = {
-            measure: paired_bootstrap(group)._asdict() | {"prompts": len(group)}
-            for measure, group in difference
-        }
-        return pd.DataFrame.from_dict(rows, orient="index")
+        gaps = (after[first] - after[second]).dropna()
+        return gaps.groupby(["measure", "prompt"], sort=False).mean()
 
     def contrasts(self, claims: "Sequence[Claim]", measure: str) -> "pd.DataFrame":
         """`contrast` of each claim whose two solvers were recorded on enough prompts to compare.
@@ -171,12 +170,11 @@ class Recorded:
         """
         import pandas as pd
 
-        tried = self.table.groupby("solver")["prompt"].agg(set)
-        rows = {
-            text: self.contrast(first, second).loc[measure]
-            for text, first, second in claims
-            if len(tried.get(first, set()) & tried.get(second, set())) > 1
-        }
+        rows, known = {}, set(self.table["solver"])
+        for text, first, second in claims:
+            pairs = self._pairs(first, second) if {first, second} <= known else ()
+            if len(pairs) and len(gaps := pairs.loc[measure]) > 1:
+                rows[text] = _interval(gaps)
         columns = ["mean", "low", "high", "prompts"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
@@ -209,6 +207,11 @@ class Recorded:
         """
         row = self.contrast(first, second).loc[measure]
         return _said(text, row, better)
+
+
+def _interval(gaps: "pd.Series") -> dict[str, float]:
+    """The mean over prompts, its interval, and how many prompts they are."""
+    return paired_bootstrap(gaps)._asdict() | {"prompts": len(gaps)}
 
 
 def _lower_is_better(measure: str) -> bool:

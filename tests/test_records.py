@@ -75,6 +75,15 @@ def test_a_search_that_only_one_of_two_solvers_made_is_not_compared(folder):
     )
 
 
+def test_solvers_without_a_search_in_common_make_no_claim(folder):
+    record = Recorded.load("some", folder)
+    seeds = record.table["solver"].map({"epo": 0, "random": 1})
+    apart = replace(record, table=record.table.assign(search_seed=seeds))
+    claims = [("evolution helps", "epo", "random")]
+    assert record.tested(claims, "loss, new seeds")
+    assert not apart.tested(claims, "loss, new seeds")
+
+
 def test_a_claim_on_two_solvers_holds_in_one_direction_only(folder):
     record = Recorded.load("some", folder)
     better = record.claim("evolution helps", "epo", "random", "loss, new seeds", "lower")
