@@ -64,4 +64,4 @@ def verdict(claim: str, difference: Interval, prompts: float, better: str = "low
     said, end = "holds" if holds else "FAILS", " opposite" if opposite else ""
     if prompts < FEWEST:
         said, end = f"OPEN (only {prompts:.0f} prompts)", ""
-    return f"{said}  {claim:32} {mean:+.4f} [{low:+.4f}, {high:+.4f}]{end}"
+    return f"{said}  {claim:36} {mean:+.4f} [{low:+.4f}, {high:+.4f}]{end}"
