@@ -108,6 +108,14 @@ def test_notebook_has_one_cell_of_plain_parameters(path: Path):
         assert is_plain(statement.value), ast.unparse(statement)
 
 
+@each_notebook
+def test_formulas_are_not_escaped_twice(path: Path):
+    cells = json.loads(path.read_text())["cells"]
+    text = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    # MathJax reads it as the end of a line and a plain word, and reports nothing.
+    assert re.findall(r"\\\\[a-zA-Z]+", text) == []
+
+
 def test_every_chapter_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     listed = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
