@@ -7,8 +7,9 @@ each word should go. It keeps one distribution a slot, p = softmax(logits), and 
 
 by the chain rule: the model gives d value / d w through a few of its steps, the sample gives
 dw / d logits. Then it evaluates candidates drawn from what it learned. The distribution knows no
-pairs of words and cannot leave what the first phase found, which is why GPO alone plateaus; HPO
-hands it to evolution, and PEZ does without a distribution.
+pairs of words and cannot leave what the first phase found. So GPO alone plateaus, says the paper
+(chapter 10 of the book asks whether it does); HPO hands it to evolution, and PEZ does without a
+distribution.
 """
 
 import warnings

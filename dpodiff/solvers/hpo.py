@@ -1,8 +1,8 @@
 """HPO, the hybrid prompt optimizer of DPO-Diff (Wang et al., 2024, arXiv 2407.01606).
 
-GPO learns fast which words help, one by one, and then stands still; EPO finds pairs of words, but
-starts blind. HPO is EPO whose first population is drawn from what GPO learned. (It has nothing to
-do with the tuning of hyperparameters.)
+GPO learns fast which words help, one by one, and then, the paper says, stands still; EPO finds
+pairs of words, but starts blind. HPO is EPO whose first population is drawn from what GPO learned.
+(It has nothing to do with the tuning of hyperparameters.)
 
 The gradient phase is paid for like any other work: about 9 of 40 evaluations with the paper's
 schedule. What is left, not the whole budget, has to feed the evolution.
