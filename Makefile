@@ -11,8 +11,8 @@ TESTS ?=
 
 # For glibc's malloc: what a step of the sampler frees is kept for the next one, 32 MB at a time and
 # 1 GB in all. On a CPU a search is then 8% faster.
-export MALLOC_MMAP_THRESHOLD_ := 33554432
-export MALLOC_TRIM_THRESHOLD_ := 1073741824
+export MALLOC_MMAP_THRESHOLD_ ?= 33554432
+export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -111,7 +111,8 @@ def record(
     folder.mkdir(parents=True, exist_ok=True)
     stamp, done = stamp_of(folder, settings), parts_of(folder / "table.csv", keys)
     before, started = stamp.seconds or 0.0, time.monotonic()
-    os.environ |= KEEP_MEMORY  # read by a process as it starts
+    for name, value in KEEP_MEMORY.items():
+        os.environ.setdefault(name, value)  # read by a process as it starts
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         missing = [part for part in parts if part not in done]
         rows = [missing[i : i + together] for i in range(0, len(missing), together)]
