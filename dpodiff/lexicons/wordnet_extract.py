@@ -10,7 +10,8 @@ archive again, in any folder:
 The glosses (definitions and example sentences) are left out, which is more than half of the data,
 and the sentences for verbs, sentidx.vrb and sents.vrb. All else is kept: words, senses and their
 order, lexicographer files, all pointers, verb frames, exceptions of inflection, how often each
-sense was tagged, and the license at the head of each file.
+sense was tagged, and the license at the head of each file. Debian has no index.sense,
+so nltk's lemma_from_key has nothing to read.
 
 An entry is named by the byte at which its line starts. The lines are shorter now, so every offset
 is written anew. The formats are those of WordNet's manual pages wndb(5WN) and cntlist(5WN). The
