@@ -12,7 +12,7 @@ import tiny
 from traitlets.config import Config
 
 from dpodiff.toy import WEIGHTS
-from dpodiff.toy.words import known_words
+from dpodiff.toy.captions import known_words
 
 QUICKSTART = Path(__file__).parents[1] / "notebooks" / "01_quickstart.ipynb"
 SMALL = {"budget": 2, "seeds": 1}

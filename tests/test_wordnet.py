@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dpodiff import WordNet, antonym_space, synonym_space
-from dpodiff.lexicons import wordnet, wordnet_database, wordnet_extract
+from dpodiff.spaces.lexicons import wordnet, wordnet_database, wordnet_extract
 
 DATA = Path(wordnet.__file__).parent
 # A database of six meanings, in the format of wndb(5WN).
