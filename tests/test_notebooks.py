@@ -85,6 +85,16 @@ def test_a_bad_parameter_is_answered_in_one_clear_line(shell, parameters, answer
         run_cells(shell, chapter)
 
 
+@pytest.mark.parametrize("missing", [False, True], ids=["installed", "missing"])
+def test_the_package_is_installed_where_it_is_missing_only(shell, monkeypatch, missing):
+    asked = []
+    shell.register_magic_function(asked.append, magic_name="pip")
+    if missing:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    run_cell(shell, nbformat.read(QUICKSTART, as_version=4).cells[1].source)
+    assert asked == ['--quiet "dpodiff[plots,panel]"'] * missing
+
+
 def test_papermill_passes_the_answer_to_a_bad_parameter_on(tmp_path):
     with pytest.raises(papermill.PapermillExecutionError) as caught:
         run(tmp_path, **SMALL | {"model": "tyo"})

@@ -97,6 +97,15 @@ def test_notebook_holds_no_outputs(path: Path):
 
 
 @each_notebook
+def test_notebook_begins_with_its_title_and_the_same_install_cell(path: Path):
+    title, install = json.loads(path.read_text())["cells"][:2]
+    first = json.loads(NOTEBOOKS[0].read_text())["cells"][1]
+    assert "".join(title["source"]).startswith("# ")
+    assert install["source"] == first["source"]
+    assert install["metadata"]["tags"] == ["remove-cell"]
+
+
+@each_notebook
 def test_notebook_has_one_cell_of_plain_parameters(path: Path):
     cells = json.loads(path.read_text())["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
