@@ -31,8 +31,8 @@ from world import World, on_world, stock_images
 import dpodiff
 from dpodiff import Result
 from dpodiff.losses import spherical_distance
-from dpodiff.objective import Loss
-from dpodiff.trace import mean
+from dpodiff.losses.base import Loss
+from dpodiff.objective.evaluation import mean
 
 Way = tuple[str, int, int]  # name, steps, images at a time
 

@@ -30,7 +30,7 @@ from dpodiff.models.flow import StableDiffusion3
 from dpodiff.models.latent import LatentDiffusion
 from dpodiff.models.sdxl import StableDiffusionXL
 from dpodiff.models.stable_diffusion import StableDiffusion
-from dpodiff.models.toy import FOLDER
+from dpodiff.toy.model import FOLDER
 
 Config = Mapping[str, Any]
 

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 import dpodiff
 from dpodiff import Model, Space, SphericalCLIP
 from dpodiff.models.latent import LatentDiffusion
-from dpodiff.models.toy import FOLDER
+from dpodiff.toy.model import FOLDER
 from dpodiff.toy.words import NPLIB, toy_lexicon
 
 PROMPT = "a small red plane in the sky"

@@ -65,9 +65,8 @@ class Book:
     def ingredients(self) -> Iterator[Path]:
         """Files that any chapter's outputs may depend on, besides the chapter itself."""
         yield self.root / "requirements.txt"
-        for folder in ("dpodiff", "book/results"):
-            files = (path for path in (self.root / folder).rglob("*") if path.is_file())
-            yield from sorted(path for path in files if path.parent.name != "__pycache__")
+        files = (path for path in (self.root / "dpodiff").rglob("*") if path.is_file())
+        yield from sorted(path for path in files if path.parent.name != "__pycache__")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Record DPO-Diff's claims on the toy prompts: book/results/claims.
+"""Record DPO-Diff's claims on the toy prompts: dpodiff/results/recorded/claims.
 
     python book/record_claims.py                  # half a day on two cores; goes on if stopped
     python book/record_claims.py --arms random epo --searches 1      # a part of it first
@@ -18,9 +18,9 @@ import pandas as pd
 from recording import SEARCH, Tables, arguments, models, record, searched
 
 import dpodiff
-from dpodiff.models.toy import Toy
-from dpodiff.recipes import RECIPES
 from dpodiff.solvers import GPO, Solver
+from dpodiff.solvers.recipes import RECIPES
+from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import hard_prompts
 
 BUDGET, SEEDS = 40, 4

@@ -1,4 +1,4 @@
-"""Record how far cheap text gradients agree with the exact one: book/results/gradients.
+"""Record how far cheap text gradients agree with the exact one: dpodiff/results/recorded/gradients.
 
     python book/record_gradients.py                  # half an hour on two cores; goes on
 
@@ -15,8 +15,8 @@ from recording import Tables, arguments, models, record
 
 import dpodiff
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Shortcut, Truncated
-from dpodiff.queries import Slope
-from dpodiff.relax import Relaxed
+from dpodiff.gradients.relaxation import Relaxed
+from dpodiff.objective.queries import Slope
 from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.words import toy_lexicon
 

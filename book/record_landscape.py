@@ -1,4 +1,4 @@
-"""Record the landscape of the toy prompts: book/results/landscape.
+"""Record the landscape of the toy prompts: dpodiff/results/recorded/landscape.
 
     python book/record_landscape.py                  # half an hour on two cores; goes on
 
@@ -15,8 +15,8 @@ from recording import Tables, arguments, models, record
 
 from dpodiff import Space, antonym_space, nplib_space
 from dpodiff.models.base import PromptError
-from dpodiff.models.toy import Toy
 from dpodiff.toy.captions import parse
+from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.words import NPLIB, toy_lexicon
 

@@ -1,4 +1,4 @@
-"""Record noise, prompt, and both, on the toy prompts: book/results/noise.
+"""Record noise, prompt, and both, on the toy prompts: dpodiff/results/recorded/noise.
 
     python book/record_noise.py                   # over an hour on two cores; goes on if stopped
     python book/record_noise.py --prompts 2 --folder /tmp/noise      # a rehearsal
@@ -17,10 +17,10 @@ from recording import SEARCH, Tables, arguments, models, record, searched
 
 import dpodiff
 from dpodiff.gradients import SDO
-from dpodiff.models.toy import Toy
-from dpodiff.recipes import RECIPES
 from dpodiff.solvers import DNO, Solver, ZeroOrder, search_noise
 from dpodiff.solvers.joint import epo_and_dno
+from dpodiff.solvers.recipes import RECIPES
+from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.words import NPLIB, toy_lexicon
 

@@ -1,7 +1,8 @@
 """Long runs made in parts: each part is written as soon as it is done, and a broken run goes on.
 
-A record lies in a folder of book/results, as `dpodiff.Recorded` reads it: tables, and a stamp that
-says where they come from. A recorder names its parts and runs one; `record` does the rest.
+A record lies in a folder of dpodiff/results/recorded, as `dpodiff.Recorded` reads it: tables, and
+a stamp that says where they come from. A recorder names its parts and runs one; `record` does the
+rest.
 """
 
 import argparse
@@ -22,8 +23,8 @@ import torch
 from tqdm import tqdm
 
 import dpodiff
-from dpodiff.constraints import load_encoder
-from dpodiff.records import RESULTS
+from dpodiff.results.records import RESULTS
+from dpodiff.spaces.constraints import load_encoder
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.judge import Judge
 

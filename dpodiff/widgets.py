@@ -19,14 +19,17 @@ import ipywidgets as widgets
 from PIL import Image
 
 from dpodiff.api import default_loss, improve
-from dpodiff.recipes import RECIPES
-from dpodiff.trace import Record, Result, mean, name_of
+from dpodiff.names import name_of
+from dpodiff.objective.evaluation import mean
+from dpodiff.results.result import Result
+from dpodiff.results.trace import Record
+from dpodiff.solvers.recipes import RECIPES
 
 if TYPE_CHECKING:
     import torch
 
+    from dpodiff.losses.base import Loss
     from dpodiff.models import Model
-    from dpodiff.objective import Loss
 
 NAMES = ("prompt", "negative_prompt", "task", "space", "solver", "budget", "seeds")
 CHOICES = {

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from helpers import negative_space
 
-from dpodiff.queries import Gradient, Preview, Slope
-from dpodiff.relax import corner
-from dpodiff.space import Candidate
+from dpodiff.gradients.relaxation import corner
+from dpodiff.objective.queries import Gradient, Preview, Slope
+from dpodiff.spaces.space import Candidate
 
 
 class Multilinear:

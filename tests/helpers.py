@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from dpodiff.models import PromptError
-from dpodiff.space import Candidate, Slot, Space
+from dpodiff.spaces.space import Candidate, Slot, Space
 
 STEPS = 5
 

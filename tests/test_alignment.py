@@ -6,11 +6,10 @@ import pytest
 import torch
 from gaussian import Gaussian
 
-from dpodiff.alignment import METHODS, align
-from dpodiff.black_box import BlackBox
-from dpodiff.gradients import Full
-from dpodiff.noise_gradients import Hybrid
-from dpodiff.space import Slot, Space
+from dpodiff.api.alignment import METHODS, align
+from dpodiff.gradients import Full, Hybrid
+from dpodiff.models.black_box import BlackBox
+from dpodiff.spaces.space import Slot, Space
 
 
 def brightness(images, prompts):

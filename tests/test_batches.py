@@ -10,9 +10,9 @@ from gaussian import Gaussian
 from helpers import FakeModel, negative_space, shade
 
 from dpodiff import Budget, Hybrid, Objective, RandomSearch, Slot, Space, search
-from dpodiff.batches import ADVICE, Batches
 from dpodiff.gradients import Checkpointed, Full
-from dpodiff.queries import Noise
+from dpodiff.models.batches import ADVICE, Batches
+from dpodiff.objective.queries import Noise
 from dpodiff.solvers import search_noise
 
 WORDS = Space("left left", (Slot("left", ("left", "right")),))

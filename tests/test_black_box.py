@@ -15,7 +15,7 @@ from helpers import fake_shade, negative_space, shade
 from PIL import Image
 
 from dpodiff import Budget, Objective, RandomSearch, Trace, improve, search
-from dpodiff.black_box import BlackBox, as_image
+from dpodiff.models.black_box import BlackBox, as_image
 
 PROMPT = "a red ball"
 JOBS = [("a", "x", 0), ("a", "", 1), ("b", "", 2), ("c", "y", 3)]

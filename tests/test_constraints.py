@@ -7,7 +7,7 @@ import torch
 from helpers import FakeModel, shade
 
 from dpodiff import EPO, Budget, Objective, Prompts, Slot, Space, search
-from dpodiff.constraints import Similarity, load_encoder, minilm, sentence_transformer
+from dpodiff.spaces.constraints import Similarity, load_encoder, minilm, sentence_transformer
 
 PROMPT = "a red ball"
 ANGLES = {PROMPT: 0.0, "a crimson ball": 0.3, "a red box": 1.2, "a blue box": 2.0}

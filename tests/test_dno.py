@@ -9,18 +9,18 @@ import torch
 from gaussian import Gaussian, line
 from PIL import Image
 
-from dpodiff.batches import Batches
-from dpodiff.gradients import Checkpointed, Full
-from dpodiff.ledger import Budget
-from dpodiff.noise_gradients import Hybrid, Landscape
+from dpodiff.gradients import Checkpointed, Full, Hybrid
+from dpodiff.gradients.regularization import improbability
+from dpodiff.models.batches import Batches
 from dpodiff.objective import Objective
-from dpodiff.regularization import improbability
+from dpodiff.objective.cost import Budget
+from dpodiff.objective.noise import Landscape
+from dpodiff.results.trace import Trace
 from dpodiff.solvers import search
 from dpodiff.solvers.best_of_n import search_noise
 from dpodiff.solvers.dno import DNO, ReNO
 from dpodiff.solvers.zero_order import ZeroOrder
-from dpodiff.space import Prompts, Space
-from dpodiff.trace import Trace
+from dpodiff.spaces.space import Prompts, Space
 
 SPACE = Space("far")
 
@@ -239,7 +239,7 @@ def test_shares_of_the_samples_add_up(monkeypatch):
     parts = []
     for index in range(2):
         monkeypatch.setattr(
-            "dpodiff.noise_gradients.share", lambda samples, i=index: range(i, samples, 2)
+            "dpodiff.gradients.hybrid.share", lambda samples, i=index: range(i, samples, 2)
         )
         monkeypatch.setattr(
             accelerate.utils, "reduce", lambda part, kind: parts.append(part) or sum(parts)

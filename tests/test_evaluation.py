@@ -8,7 +8,7 @@ from helpers import FakeModel, fake_shade, negative_space, shade
 
 import dpodiff
 from dpodiff import Slot, SphericalCLIP
-from dpodiff.evaluation import held_out, on_search_seeds, visual_distance
+from dpodiff.results.held_out import held_out, on_search_seeds, visual_distance
 from dpodiff.toy.judge import Judge
 
 PROMPT = "a red ball"

@@ -13,12 +13,12 @@ import torch
 from families import BUILDERS, DISTILLED, FLOWS, STEPS, Family
 
 from dpodiff.gradients import Full, Shortcut, Truncated
-from dpodiff.mixture import mix
+from dpodiff.gradients.mixing import mix
+from dpodiff.gradients.relaxation import Relaxed, corner
 from dpodiff.models import FAMILIES, NAMES, PromptError, load
 from dpodiff.models.base import choose_device
-from dpodiff.relax import Relaxed, corner
-from dpodiff.sampling import sample
-from dpodiff.space import Slot, Space
+from dpodiff.models.sampling import sample
+from dpodiff.spaces.space import Slot, Space
 
 SPACE = Space(
     "a red ball, on the sea",

@@ -4,12 +4,12 @@ import pytest
 import torch
 from families import BUILDERS, STEPS, Family
 
-from dpodiff.alignment import align
-from dpodiff.batches import Batches
+from dpodiff.api.alignment import align
 from dpodiff.gradients import Checkpointed
-from dpodiff.noise import draw
-from dpodiff.noise_gradients import Landscape
-from dpodiff.space import Prompts, Slot, Space
+from dpodiff.models.batches import Batches
+from dpodiff.models.noise import draw
+from dpodiff.objective.noise import Landscape
+from dpodiff.spaces.space import Prompts, Slot, Space
 
 PROMPT = "a red ball"
 SPACE = Space(PROMPT, (Slot("ball", ("ball", "boat", "star")),))

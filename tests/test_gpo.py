@@ -9,7 +9,7 @@ from analytic import Multilinear, hidden_best
 from helpers import negative_space
 
 from dpodiff.gradients import Shortcut
-from dpodiff.queries import Gradient, Slope
+from dpodiff.objective.queries import Gradient, Slope
 from dpodiff.solvers import GPO, shortcuts
 
 

@@ -23,7 +23,7 @@ from shells import Shell, cleared, opened, run_cell
 
 from book import build
 from dpodiff.toy import WEIGHTS
-from dpodiff.toy.words import known_words
+from dpodiff.toy.captions import known_words
 
 ROOT = Path(__file__).parents[1]
 PROFILE = build.Profile.load(ROOT / "book" / "profiles" / "gpu.yaml")
@@ -110,7 +110,7 @@ def folder(tmp_path_factory) -> Path:
 def downloaded(folder, monkeypatch) -> None:
     """Weights are there, and rollouts are short where a chapter leaves that to the model."""
     offline.have_clips(folder.parent, monkeypatch.setitem)
-    monkeypatch.setattr("dpodiff.constraints.SENTENCE_T5", "toy")
+    monkeypatch.setattr("dpodiff.spaces.constraints.SENTENCE_T5", "toy")
     monkeypatch.setattr("dpodiff.models.stable_diffusion.StableDiffusion.steps", 5)
 
 

@@ -10,7 +10,7 @@ import torch
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Full, Shortcut, Truncated
 from dpodiff.models.stable_diffusion import StableDiffusion
 from dpodiff.objective import Objective
-from dpodiff.space import Slot, Space
+from dpodiff.spaces.space import Slot, Space
 
 STEPS = 4
 SPACE = Space(

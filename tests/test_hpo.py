@@ -6,7 +6,7 @@ import pytest
 from analytic import Multilinear, hidden_best
 from helpers import negative_space
 
-from dpodiff.queries import Gradient
+from dpodiff.objective.queries import Gradient
 from dpodiff.solvers import EPO, GPO, HPO, shortcuts
 
 

@@ -5,14 +5,14 @@ import torch
 from gaussian import Gaussian
 
 from dpodiff.gradients import Full
-from dpodiff.ledger import Budget
 from dpodiff.objective import Objective
-from dpodiff.queries import Gradient, Noise
+from dpodiff.objective.cost import Budget
+from dpodiff.objective.queries import Gradient, Noise
 from dpodiff.solvers import EPO, RandomSearch, search
 from dpodiff.solvers.dno import DNO
 from dpodiff.solvers.gpo import GPO
 from dpodiff.solvers.joint import Joint
-from dpodiff.space import Slot, Space
+from dpodiff.spaces.space import Slot, Space
 
 SPACE = Space(
     "left left",

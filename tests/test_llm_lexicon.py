@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from dpodiff import LLM, antonym_space, synonym_space
-from dpodiff.lexicons import AnswerError, ServerError
+from dpodiff.spaces.lexicons import AnswerError, ServerError
 
 KEY = "sk-a-key-that-nobody-may-see"
 PROMPT = "a plane with fumes coming out"

@@ -123,7 +123,7 @@ def test_an_architecture_without_weights_is_refused():
 
 
 def test_a_missing_toy_clip_says_how_to_train_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("dpodiff.losses.clip.WEIGHTS", tmp_path)
+    monkeypatch.setattr("dpodiff.toy.WEIGHTS", tmp_path)
     with pytest.raises(FileNotFoundError, match="--stage clip"):
         SphericalCLIP("toy-heldout")
 

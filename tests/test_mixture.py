@@ -3,14 +3,14 @@
 import pytest
 import tiny
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from dpodiff.mixture import Piece, mix
+from dpodiff.gradients.mixing import mix
+from dpodiff.gradients.relaxation import corner
 from dpodiff.models import PromptError
+from dpodiff.models.mixture import Piece
 from dpodiff.models.stable_diffusion import StableDiffusion
-from dpodiff.relax import corner
-from dpodiff.space import Slot, Space
+from dpodiff.spaces.space import Slot, Space
 
 SPACE = Space(
     "a red ball, on the sea",

@@ -10,8 +10,8 @@ import torch
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 
 from dpodiff.models import PromptError, load
-from dpodiff.models.toy import FOLDER, Toy
-from dpodiff.text_cache import TextCache
+from dpodiff.models.text_cache import TextCache
+from dpodiff.toy.model import FOLDER, Toy
 
 PROMPTS = ["a red ball", "a blue box on the sea"]
 NEGATIVES = ["", "blurry"]
@@ -231,7 +231,7 @@ def test_the_toy_folder_makes_the_same_images_in_stock_diffusers():
 
 
 def test_a_missing_toy_says_how_to_train_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("dpodiff.models.toy.FOLDER", tmp_path / "none")
+    monkeypatch.setattr("dpodiff.toy.model.FOLDER", tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="python -m dpodiff.toy.train"):
         load("toy")
 

@@ -10,14 +10,14 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline
 from gaussian import DEVIATION, SLOPE, Gaussian, line
 
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Full, Shortcut, Truncated
-from dpodiff.ledger import Budget
+from dpodiff.models.noise import Noised, draw
+from dpodiff.models.sampling import sample
 from dpodiff.models.stable_diffusion import StableDiffusion
-from dpodiff.noise import Noised, draw
 from dpodiff.objective import Objective
-from dpodiff.queries import Noise
-from dpodiff.sampling import sample
+from dpodiff.objective.cost import Budget
+from dpodiff.objective.queries import Noise
 from dpodiff.solvers.best_of_n import search_noise
-from dpodiff.space import Slot, Space
+from dpodiff.spaces.space import Slot, Space
 
 SPACE = Space("a red ball", (), "blurry")
 
@@ -197,7 +197,7 @@ def test_an_attack_turns_the_sign():
 
 
 def test_gradients_of_words_can_be_asked_on_other_noise():
-    from dpodiff.space import Slot
+    from dpodiff.spaces.space import Slot
 
     space = Space("go left", (Slot("left", ("left", "right")),))
     goal = Objective(Gaussian(), lambda i, p: i.square().mean((1, 2, 3)), space, [0, 1])
@@ -260,6 +260,6 @@ def test_the_scale_that_half_precision_needs_leaves_the_gradient_as_it_is(monkey
     objective = Objective(Gaussian(), first_half, space, [0, 1])
     weights = [torch.tensor([0.3, 0.7], dtype=torch.float64)]
     plain = objective.gradient(weights, Full()).gradients[0]
-    monkeypatch.setattr("dpodiff.text_gradients.loss_scale", lambda dtype: 1024.0)
+    monkeypatch.setattr("dpodiff.objective.text.loss_scale", lambda dtype: 1024.0)
     assert plain.abs().max() > 0
     assert torch.allclose(objective.gradient(weights, Full()).gradients[0], plain)

@@ -5,7 +5,7 @@ import torch
 from helpers import STEPS, FakeModel, fake_shade, negative_space, shade
 
 from dpodiff import Budget, Evaluation, Objective, Slot, Space
-from dpodiff.space import Prompts
+from dpodiff.spaces.space import Prompts
 
 SEEDS = (3, 5, 8)
 

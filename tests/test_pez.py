@@ -6,7 +6,7 @@ import torch
 from analytic import Multilinear, hidden_best
 from helpers import negative_space
 
-from dpodiff.queries import Gradient, Slope
+from dpodiff.objective.queries import Gradient, Slope
 from dpodiff.solvers import PEZ
 
 

@@ -18,7 +18,7 @@ from dpodiff.plots import (
     strip,
     triangle,
 )
-from dpodiff.space import Slot, Space
+from dpodiff.spaces.space import Slot, Space
 
 AWKWARD = r"a $\frac{ball_ ^ \$ %s on $x_{2}$ {} & a very long prompt that has to go on for lines"
 

@@ -6,8 +6,8 @@ from helpers import FakeModel, shade
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from dpodiff import Objective, RandomSearch, search
-from dpodiff.ledger import Budget
-from dpodiff.promptist import Promptist
+from dpodiff.objective.cost import Budget
+from dpodiff.spaces.promptist import Promptist
 
 PROMPT = "a red ball on the sea"
 

@@ -7,8 +7,8 @@ from analytic import Multilinear, hidden_best
 from helpers import shade
 
 from dpodiff import Budget, Objective, Slot, Space, load, search
-from dpodiff.recipes import RECIPES
 from dpodiff.solvers import Solver
+from dpodiff.solvers.recipes import RECIPES
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
@@ -91,8 +91,8 @@ def test_what_the_papers_recipes_spell_out_are_the_solvers_defaults():
 
 def test_names_of_recipes_are_known_without_torch():
     code = (
-        "import sys, dpodiff.recipes\n"
-        "dpodiff.recipes.RECIPES['epo'], dpodiff.recipes.RECIPES['hpo']\n"
+        "import sys, dpodiff.solvers.recipes\n"
+        "dpodiff.solvers.recipes.RECIPES['epo'], dpodiff.solvers.recipes.RECIPES['hpo']\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

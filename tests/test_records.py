@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 import pandas as pd
 import pytest
 
-from dpodiff.records import Recorded
-from dpodiff.trace import Stamp
+from dpodiff.results.records import Recorded
+from dpodiff.results.stamp import Stamp
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dpodiff.regularization import improbability, log_probability, norm_surprise
+from dpodiff.gradients.regularization import improbability, log_probability, norm_surprise
 
 
 def normal(*shape, seed=0):

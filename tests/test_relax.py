@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from helpers import negative_space
 
-from dpodiff.relax import Relaxed, corner, entropy
+from dpodiff.gradients.relaxation import Relaxed, corner, entropy
 
 SPACE = negative_space(3, 1, 5)
 

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, BertTokenizer, CLIPImageProcessor, CLIPM
 
 from dpodiff import losses
 from dpodiff.losses.preprocessing import CLIP_MEAN, CLIP_STD
-from dpodiff.pretrained import find, read
+from dpodiff.models.pretrained import find, read
 
 PROMPTS = ["a red ball", "a blue box on the sea"]
 NAMES = ["hpsv2.1", "pickscore", "aesthetic", "imagereward"]

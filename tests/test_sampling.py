@@ -4,8 +4,8 @@ import pytest
 import tiny
 import torch
 
+from dpodiff.models.sampling import guided, sample
 from dpodiff.models.stable_diffusion import StableDiffusion
-from dpodiff.sampling import guided, sample
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import math
 import pytest
 from analytic import Multilinear, hidden_best
 
-from dpodiff.queries import Gradient, Preview
+from dpodiff.objective.queries import Gradient, Preview
 from dpodiff.solvers import EPO, HPO, PEZ, RandomSearch, Rung, Screening
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpodiff.selection import best_of, rank_probabilities, word_effects
+from dpodiff.results.selection import best_of, rank_probabilities, word_effects
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 6])

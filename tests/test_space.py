@@ -3,11 +3,10 @@ import json
 import numpy as np
 import pytest
 from helpers import negative_space
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dpodiff import Slot, Space
-from dpodiff.lexicons.builders import WORD
+from dpodiff.spaces.lexicons.builders import WORD
 
 PLANE = Slot("plane", ("plane", "aircraft", "jet"))
 BALL = Slot("ball", ("ball", "sphere"))

@@ -2,8 +2,7 @@ import json
 import warnings
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dpodiff import (
     Dictionary,
@@ -16,7 +15,7 @@ from dpodiff import (
     synonym_space,
     write_spaces,
 )
-from dpodiff.json_file import write_json
+from dpodiff.spaces.json_file import write_json
 
 PROMPT = "A plane flies with fumes coming out "
 ENTRY = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dpodiff import paired_bootstrap, verdict
-from dpodiff.statistics import FEWEST, Interval
+from dpodiff.results.statistics import FEWEST, Interval
 
 
 def test_interval_lies_about_the_mean():

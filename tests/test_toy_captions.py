@@ -3,14 +3,21 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dpodiff.toy import prompts
-from dpodiff.toy.captions import STYLES, caption, parse, stated, surface_word, training_caption
+from dpodiff.toy.captions import (
+    STYLES,
+    caption,
+    known_words,
+    parse,
+    stated,
+    surface_word,
+    training_caption,
+)
 from dpodiff.toy.scenes import Scene, Thing, random_scene
 from dpodiff.toy.train.prompts import draw_prompts
-from dpodiff.toy.words import CONCEPTS, known_words
+from dpodiff.toy.words import CONCEPTS
 
 seeds = st.integers(0, 2**32)
 styles = st.sampled_from(STYLES)

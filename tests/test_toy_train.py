@@ -11,8 +11,7 @@ from torch import nn
 
 from dpodiff.toy.captions import STYLES, training_caption
 from dpodiff.toy.scenes import random_scene
-from dpodiff.toy.train import __main__ as command
-from dpodiff.toy.train import clip as stage
+from dpodiff.toy.train import __main__ as command, clip as stage
 from dpodiff.toy.train.clip import augment, save_clip, train_clip, with_twins
 from dpodiff.toy.train.data import held_out, training_scenes
 from dpodiff.toy.train.diffusion import (

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from dpodiff.toy.captions import known_words
 from dpodiff.toy.words import (
     BACKGROUND_PHRASES,
     BLAME,
@@ -11,7 +12,6 @@ from dpodiff.toy.words import (
     OPPOSITES,
     PRAISE,
     concept_of,
-    known_words,
     rarity,
     toy_lexicon,
     zipf,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dpodiff import WordNet, antonym_space, synonym_space
-from dpodiff.lexicons import wordnet
+from dpodiff.spaces.lexicons import wordnet
 
 
 @pytest.fixture(scope="module")

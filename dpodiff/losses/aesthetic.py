@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from dpodiff.losses.base import Reward
 from dpodiff.losses.linear_head import linear_head
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.pretrained import count_layers, fill, naming_missing, part, read
+from dpodiff.models.pretrained import count_layers, fill, naming_missing, part, read
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection

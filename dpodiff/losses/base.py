@@ -7,7 +7,10 @@ from typing import Any
 import torch
 
 from dpodiff.models.base import choose_device
-from dpodiff.trace import name_of
+from dpodiff.names import name_of
+
+# Images (batch, 3, height, width) in [0, 1] and their prompts -> (batch,), to be minimized.
+Loss = Callable[[torch.Tensor, list[str]], torch.Tensor]
 
 
 def is_differentiable(loss: Callable[..., Any]) -> bool:

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from dpodiff import names
 from dpodiff.losses.base import check_images, check_pairs
 from dpodiff.losses.preprocessing import Preprocessing
 from dpodiff.models.base import choose_device
-from dpodiff.pretrained import CONVERT, find, refuse_pickle
-from dpodiff.text_cache import TextCache
-from dpodiff.toy import WEIGHTS
+from dpodiff.models.pretrained import CONVERT, find, refuse_pickle
+from dpodiff.models.text_cache import TextCache
 
 PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of the toy weights
 
@@ -111,7 +111,7 @@ def _source(model: str) -> str:
     """What open_clip calls the model."""
     if model not in PACKAGED:
         return model
-    folder = WEIGHTS / PACKAGED[model]
+    folder = names.toy("weights") / PACKAGED[model]
     if not folder.is_dir():
         raise FileNotFoundError(
             f"no CLIP in {folder}; train it with `python -m dpodiff.toy.train --stage clip`"

@@ -4,8 +4,8 @@ import torch
 
 from dpodiff.losses.base import Reward
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.pretrained import fill, part, read
-from dpodiff.text_cache import TextCache
+from dpodiff.models.pretrained import fill, part, read
+from dpodiff.models.text_cache import TextCache
 
 
 class HPS(Reward):

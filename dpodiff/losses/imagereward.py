@@ -8,7 +8,7 @@ import torch
 from dpodiff.losses.base import Reward
 from dpodiff.losses.linear_head import linear_head
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.pretrained import beside, count_layers, fill, load, naming_missing, part, read
+from dpodiff.models.pretrained import beside, count_layers, fill, load, naming_missing, part, read
 
 if TYPE_CHECKING:
     from transformers import BlipTextModel, BlipVisionModel

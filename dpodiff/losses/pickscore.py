@@ -5,8 +5,8 @@ from torch.nn.functional import normalize
 
 from dpodiff.losses.base import Reward
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.pretrained import beside, load
-from dpodiff.text_cache import TextCache
+from dpodiff.models.pretrained import beside, load
+from dpodiff.models.text_cache import TextCache
 
 PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"  # as its model card says
 

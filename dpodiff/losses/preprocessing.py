@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as transforms
+from torchvision.transforms import InterpolationMode, functional as transforms
 
 if TYPE_CHECKING:
     from transformers import CLIPImageProcessor

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from dpodiff.losses.base import is_differentiable
-from dpodiff.trace import name_of
+from dpodiff.names import name_of
 
 
 class Weighted:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dpodiff import names
 from dpodiff.models.base import Model, PromptError
 
 if TYPE_CHECKING:
@@ -63,14 +64,8 @@ def load(
         FileNotFoundError: if the weights of the toy model have not been trained.
     """
     settings = {"name": name, "device": device, "dtype": dtype}
-    if name == "toy":
-        from dpodiff.models.toy import FOLDER, Toy
-
-        if not (FOLDER / "model_index.json").is_file():
-            raise FileNotFoundError(
-                f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`"
-            )
-        return Toy.from_pretrained(FOLDER, **settings)
+    if name == names.TOY:
+        return names.toy("model")(**settings)
     folder = NAMES.get(name, name)
     pipeline = _pipeline_class(folder)
     if pipeline not in FAMILIES:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dpodiff.sampling import guided, sample
+from dpodiff.models.sampling import guided, sample
 
 if TYPE_CHECKING:
     from diffusers import SchedulerMixin
 
-    from dpodiff.mixture import Piece
+    from dpodiff.models.mixture import Piece
 
 
 class PromptError(ValueError):

@@ -20,7 +20,7 @@ import torch
 from diffusers import ModelMixin
 from diffusers.models.unets.unet_2d_blocks import UpDecoderBlock2D
 
-from dpodiff.gradients import again
+from dpodiff.models.checkpointing import again
 
 
 def checkpoint_blocks(network: ModelMixin, on: bool = True) -> None:

@@ -16,12 +16,12 @@ from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dpodiff.mixture import Piece, shown_text
 from dpodiff.models.base import Model, choose_device
 from dpodiff.models.blocks import checkpoint_blocks
+from dpodiff.models.mixture import Piece, shown_text
+from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text import Encoded, TextEncoder
-from dpodiff.progress import hidden_bars
-from dpodiff.text_cache import TextCache
+from dpodiff.models.text_cache import TextCache
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
-from dpodiff.mixture import Piece, lay_out, mix_embeddings
 from dpodiff.models.base import PromptError
+from dpodiff.models.mixture import Piece, lay_out, mix_embeddings
 
 
 class Encoded(NamedTuple):

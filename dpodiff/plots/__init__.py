@@ -7,7 +7,7 @@ formula.
 
 from dpodiff.plots.base import LINES, PALETTE
 from dpodiff.plots.curves import convergence, intervals, lines, scatter
-from dpodiff.plots.pictures import Slider, contact_sheet, slider, strip
+from dpodiff.plots.images import Slider, contact_sheet, slider, strip
 from dpodiff.plots.words import distribution, learned, population, triangle
 
 __all__ = [

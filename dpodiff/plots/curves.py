@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dpodiff.plots.base import FONT, PALETTE, BookFigure, open_frame, style
-from dpodiff.trace import Trace
+from dpodiff.results.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dpodiff.plots.base import FONT, PALETTE, WIDTH, BookFigure, no_frame, open_frame
-from dpodiff.space import Candidate, Slot, Space
+from dpodiff.spaces.space import Candidate, Slot, Space
 
 ROW = 0.34  # inches a row of words
 NOTHING = "–"  # stands for the empty choice

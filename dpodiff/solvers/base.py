@@ -8,8 +8,8 @@
 A solver knows the space by its index operations only: it never sees a prompt, a model or an image.
 `dpodiff.search` runs these lines for it, with budget and trace.
 
-Instead of candidates a solver may ask a question of `dpodiff.queries`, a `Gradient`, a `Preview` or
-a `Noise`; it then gets the answer by `learn`, and asks again.
+Instead of candidates a solver may ask a question of `dpodiff.objective.queries`, a `Gradient`, a
+`Preview` or a `Noise`; it then gets the answer by `learn`, and asks again.
 """
 
 import math
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dpodiff.space import Candidate, Space
+from dpodiff.spaces.space import Candidate, Space
 
 if TYPE_CHECKING:
-    from dpodiff.queries import Gradient, Look, Noise, Preview, Slope
+    from dpodiff.objective.queries import Gradient, Look, Noise, Preview, Slope
 
     Query = Gradient | Preview | Noise
     Answer = Slope | tuple[float, ...] | Look

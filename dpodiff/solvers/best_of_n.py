@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from dpodiff.ledger import Budget
 from dpodiff.objective import Evaluation, Objective
+from dpodiff.objective.cost import Budget
+from dpodiff.results.result import Result
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.loop import search
-from dpodiff.space import Candidate, Prompts, Slot, Space
-from dpodiff.trace import Result
+from dpodiff.spaces.space import Candidate, Prompts, Slot, Space
 
 
 def search_noise(objective: Objective, budget: Budget, **settings: Any) -> Result:

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dpodiff.gradients import Checkpointed, Full
-from dpodiff.queries import Look, Noise
-from dpodiff.regularization import improbability, norm_surprise
+from dpodiff.gradients.regularization import improbability, norm_surprise
+from dpodiff.objective.queries import Look, Noise
 from dpodiff.solvers.base import Solver
-from dpodiff.space import Space
+from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
-    from dpodiff.gradients import Estimator
-    from dpodiff.noise_gradients import Hybrid
+    from dpodiff.gradients import Estimator, Hybrid
 
 
 class DNO(Solver):
@@ -81,7 +80,7 @@ class DNO(Solver):
     @property
     def follows_gradients(self) -> bool:
         """Whether the loss must have a gradient; the hybrid one needs that of the picture only."""
-        from dpodiff.noise_gradients import Hybrid
+        from dpodiff.gradients import Hybrid
 
         return not isinstance(self.estimator, Hybrid)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from dpodiff.solvers.base import Solver
-from dpodiff.space import Candidate, Space
+from dpodiff.spaces.space import Candidate, Space
 
 
 class EPO(Solver):

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from dpodiff.gradients import Shortcut
-from dpodiff.queries import Gradient, Slope
-from dpodiff.relax import Relaxed
+from dpodiff.gradients.relaxation import Relaxed
+from dpodiff.objective.queries import Gradient, Slope
 from dpodiff.solvers.base import Solver
-from dpodiff.space import Candidate, Space
+from dpodiff.spaces.space import Candidate, Space
 
 if TYPE_CHECKING:
     from dpodiff.gradients import Estimator

@@ -11,10 +11,10 @@ schedule. What is left, not the whole budget, has to feed the evolution.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dpodiff.queries import Gradient, Slope
+from dpodiff.objective.queries import Gradient, Slope
 from dpodiff.solvers.epo import EPO
 from dpodiff.solvers.gpo import GPO
-from dpodiff.space import Candidate, Space
+from dpodiff.spaces.space import Candidate, Space
 
 
 class HPO(EPO):

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.queries import Gradient, Look, Noise, Preview, Slope
+from dpodiff.objective.evaluation import mean
+from dpodiff.objective.queries import Gradient, Look, Noise, Preview, Slope
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.dno import DNO, check_positive
 from dpodiff.solvers.epo import EPO
-from dpodiff.space import Candidate, Space
-from dpodiff.trace import mean
+from dpodiff.spaces.space import Candidate, Space
 
 if TYPE_CHECKING:
     import torch

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from dpodiff.queries import Gradient, Noise, Preview
+from dpodiff.names import name_of
+from dpodiff.objective.evaluation import mean
+from dpodiff.objective.queries import Gradient, Noise, Preview
+from dpodiff.results.result import Result
+from dpodiff.results.stamp import Stamp
+from dpodiff.results.trace import Record, Status, Trace
 from dpodiff.solvers.base import Solver
-from dpodiff.space import Candidate
-from dpodiff.trace import Record, Result, Stamp, Status, Trace, mean, name_of
+from dpodiff.spaces.space import Candidate
 
 if TYPE_CHECKING:
     import torch
 
-    from dpodiff.ledger import Budget, Cost
     from dpodiff.objective import Evaluation, Objective
+    from dpodiff.objective.cost import Budget, Cost
 
 Callback = Callable[[Record], bool | None]
 # Called with each record of a given noise and its images (seeds, 3, height, width) on the CPU.

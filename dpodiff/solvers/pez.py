@@ -26,11 +26,11 @@ from typing import Any
 
 import torch
 
-from dpodiff.queries import Gradient, Slope
-from dpodiff.relax import corner
+from dpodiff.gradients.relaxation import corner
+from dpodiff.objective.queries import Gradient, Slope
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.gpo import Schedule, shortcuts
-from dpodiff.space import Candidate, Space
+from dpodiff.spaces.space import Candidate, Space
 
 
 class PEZ(Solver):

@@ -1,7 +1,7 @@
 """Random search: the baseline that every other solver has to beat."""
 
 from dpodiff.solvers.base import Solver
-from dpodiff.space import Candidate, Space
+from dpodiff.spaces.space import Candidate, Space
 
 
 class RandomSearch(Solver):

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dpodiff.queries import Gradient, Preview, Slope
+from dpodiff.objective.queries import Gradient, Preview, Slope
 from dpodiff.solvers.base import Solver
-from dpodiff.space import Candidate
+from dpodiff.spaces.space import Candidate
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import math
 import numpy as np
 import torch
 
-from dpodiff.queries import Look, Noise
+from dpodiff.objective.queries import Look, Noise
 from dpodiff.solvers.base import Solver
-from dpodiff.space import Space
+from dpodiff.spaces.space import Space
 
 
 class ZeroOrder(Solver):

@@ -201,3 +201,10 @@ def _attach(things: list[Thing], pending: dict[str, str]) -> None:
 
 def _fix_articles(text: str) -> str:
     return re.sub(r"\ba (?=[aeiou])", "an ", text)
+
+
+@functools.cache
+def known_words() -> frozenset[str]:
+    """Every word a caption of this world may hold, lower case, without punctuation."""
+    content = (*concept_of(), *BACKGROUND_PHRASES.values(), *PRAISE, *BLAME)
+    return frozenset(word for text in content for word in text.split()) | filler_words()

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from dpodiff.toy import WEIGHTS
+from dpodiff.toy.captions import parse
 from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, SIZES, Scene, Thing
 
 
@@ -94,6 +95,19 @@ class Judge(nn.Module):
         """
         reading = self(images)
         return [_verdict(reading, i, scene) for i, scene in enumerate(scenes)]
+
+    def measures(self, images: torch.Tensor, prompt: str) -> dict[str, float]:
+        """Shares of images, for `dpodiff.held_out`: all as asked, and clean. More is better.
+
+        Args:
+            images: (B, 3, 64, 64) in [0, 1].
+            prompt: what all of them should show.
+        """
+        verdicts = self.check(images, [parse(prompt)] * len(images))
+        return {
+            "judge, all as asked": sum(v["all"] for v in verdicts) / len(verdicts),
+            "judge, clean": sum(v["clean"] for v in verdicts) / len(verdicts),
+        }
 
 
 def _block(inputs: int, outputs: int, stride: int = 2) -> nn.Sequential:

@@ -154,7 +154,7 @@ def rarity() -> dict[str, float]:
 
 def toy_lexicon():
     """The dictionary of the toy world: synonyms and opposites of each of its content words."""
-    from dpodiff.lexicons import Dictionary
+    from dpodiff.spaces.lexicons import Dictionary
 
     synonyms, antonyms = {}, {}
     for word, (kind, concept) in concept_of().items():
@@ -165,12 +165,3 @@ def toy_lexicon():
             synonyms[word] = [other for other in words if other != word]
             antonyms[word] = list(opposite[:3])
     return Dictionary(synonyms=synonyms, antonyms=antonyms)
-
-
-@functools.cache
-def known_words() -> frozenset[str]:
-    """Every word a caption of this world may hold, lower case, without punctuation."""
-    from dpodiff.toy.captions import filler_words
-
-    content = (*concept_of(), *BACKGROUND_PHRASES.values(), *PRAISE, *BLAME)
-    return frozenset(word for text in content for word in text.split()) | filler_words()

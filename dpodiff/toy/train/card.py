@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dpodiff.models.toy import Toy
-from dpodiff.statistics import paired_bootstrap
+from dpodiff.results.statistics import paired_bootstrap
 from dpodiff.toy.captions import STYLES, caption, parse, stated
 from dpodiff.toy.judge import Judge
+from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import prompt_set
 from dpodiff.toy.render import render_batch
 from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, OBJECTS, Scene, Thing, random_scene

@@ -1,0 +1,102 @@
+from . import (
+    gradients as gradients,
+    losses as losses,
+    models as models,
+    objective as objective,
+    plots as plots,
+    results as results,
+    solvers as solvers,
+    spaces as spaces,
+    toy as toy,
+)
+from .api import (
+    align as align,
+    attack as attack,
+    improve as improve,
+)
+from .gradients import (
+    Hybrid as Hybrid,
+)
+from .losses import (
+    SphericalCLIP as SphericalCLIP,
+    Weighted as Weighted,
+)
+from .models import (
+    Model as Model,
+    PromptError as PromptError,
+    load as load,
+)
+from .models.black_box import (
+    BlackBox as BlackBox,
+)
+from .objective import (
+    Budget as Budget,
+    Cost as Cost,
+    Evaluation as Evaluation,
+    Objective as Objective,
+)
+from .results.held_out import (
+    held_out as held_out,
+    on_search_seeds as on_search_seeds,
+    visual_distance as visual_distance,
+)
+from .results.records import (
+    Recorded as Recorded,
+)
+from .results.result import (
+    Result as Result,
+)
+from .results.stamp import (
+    Stamp as Stamp,
+)
+from .results.statistics import (
+    paired_bootstrap as paired_bootstrap,
+    verdict as verdict,
+)
+from .results.trace import (
+    Record as Record,
+    Trace as Trace,
+)
+from .solvers import (
+    EPO as EPO,
+    RandomSearch as RandomSearch,
+    Solver as Solver,
+    search as search,
+)
+from .spaces import (
+    lexicons as lexicons,
+)
+from .spaces.constraints import (
+    Similarity as Similarity,
+    load_encoder as load_encoder,
+)
+from .spaces.files import (
+    read_prompts as read_prompts,
+    read_spaces as read_spaces,
+    write_spaces as write_spaces,
+)
+from .spaces.lexicons import (
+    LLM as LLM,
+    Dictionary as Dictionary,
+    Lexicon as Lexicon,
+    WordNet as WordNet,
+    antonym_space as antonym_space,
+    describe as describe,
+    extract_keywords as extract_keywords,
+    nplib_space as nplib_space,
+    synonym_space as synonym_space,
+)
+from .spaces.promptist import (
+    Promptist as Promptist,
+)
+from .spaces.space import (
+    Candidate as Candidate,
+    Prompts as Prompts,
+    Slot as Slot,
+    Space as Space,
+)
+from .widgets import (
+    panel as panel,
+)
+
+__version__: str

@@ -1,0 +1,12 @@
+"""The front door: one call from a prompt to a better one, to a worse one, or to better noise.
+
+`prompts`    `improve` and `attack`: search the words
+`alignment`  `align`: search the noise, or noise and words in turns
+`parts`      names -> spaces, losses, encoders; checks of arguments
+
+May import from every other folder but `toy`, whose parts it gets by name from `dpodiff.names`.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

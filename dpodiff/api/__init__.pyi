@@ -1,0 +1,3 @@
+from .alignment import align as align
+from .parts import default_loss as default_loss
+from .prompts import attack as attack, improve as improve

@@ -1,0 +1,41 @@
+"""Gradients of the loss with respect to the text and to the noise.
+
+`estimators`      how the gradient passes through the sampler: full, checkpointed, shortcut, ...
+`hybrid`          DNO's gradient for losses that have none
+`relaxation`      a distribution over the words of a space; the Gumbel-Softmax
+`mixing`          weights over words -> prompts with mixed words
+`regularization`  how improbable a noise is
+
+Imports from `models`, `losses` and `spaces` only.
+"""
+
+from dpodiff.gradients.estimators import (
+    SDO,
+    Checkpointed,
+    DRTune,
+    Estimator,
+    Full,
+    Shortcut,
+    Truncated,
+    loss_scale,
+)
+from dpodiff.gradients.hybrid import Hybrid
+from dpodiff.gradients.mixing import Mixture, mix
+from dpodiff.gradients.relaxation import Relaxed, corner, entropy
+
+__all__ = [
+    "SDO",
+    "Checkpointed",
+    "DRTune",
+    "Estimator",
+    "Full",
+    "Hybrid",
+    "Mixture",
+    "Relaxed",
+    "Shortcut",
+    "Truncated",
+    "corner",
+    "entropy",
+    "loss_scale",
+    "mix",
+]

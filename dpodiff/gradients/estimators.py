@@ -1,0 +1,183 @@
+"""Gradients through the sampler: how d loss / d text embedding is got, and what it costs.
+
+The picture depends on the text at every one of the N denoiser steps, each fed by the one before. An
+estimator decides which of these paths keep a graph. All of them are one kind of function: from
+noise and two encoded prompts to pictures, with a graph that says less or more.
+
+    estimator        pictures of        graph through                        memory   denoiser rows
+    Full             the true end       all steps                            N        N, N back
+    Checkpointed     the true end       all steps, made again when needed    1        2N, N back
+    Truncated(k)     the true end       the last k steps                     k        N, k back
+    SDO(s)           the true end       step s; the sampler's linear skips   1        N, 1 back
+    DRTune(k)        the true end       k steps' texts; the linear skips     k        N, k back
+    Shortcut(s, k)   x0-hat at s + k    k steps from s on                    k        s + k, k back
+
+Memory is counted in graphs of a step; the decoder's is one more for all. Where pictures are large,
+either is kept in blocks and made again on the way back (`dpodiff.models.blocks`).
+
+A new one is a frozen dataclass with `__call__`; `Objective.gradient` does the rest.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from dpodiff.models.checkpointing import again
+from dpodiff.models.sampling import guided, sample
+
+if TYPE_CHECKING:
+    from dpodiff.models.base import Model
+
+
+class Estimator(Protocol):
+    """Pictures with a graph to the texts."""
+
+    def __call__(
+        self,
+        model: "Model",
+        noise: torch.Tensor,
+        positive: torch.Tensor,
+        negative: torch.Tensor,
+        *,
+        steps: int,
+        guidance: float,
+    ) -> torch.Tensor:
+        """Make pictures whose graph carries this estimator's gradient.
+
+        Args:
+            model: makes them.
+            noise: latents (batch, channel, h, w) to start from.
+            positive: encoded prompts (batch, token, dim).
+            negative: encoded negative prompts, of the same shape.
+            steps: of the rollout.
+            guidance: weight of classifier-free guidance.
+
+        Returns:
+            images (batch, 3, height, width) in [0, 1].
+
+        Raises:
+            ValueError: if the estimator's own steps lie outside the rollout.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Full:
+    """The exact gradient, by keeping the graph of every step."""
+
+    def __call__(self, model, noise, positive, negative, *, steps, guidance):
+        texts = positive, negative
+        return model.decode(sample(model, noise, *texts, steps=steps, guidance=guidance))
+
+
+@dataclass(frozen=True)
+class Checkpointed:
+    """The exact gradient, each step's graph made again on the way back (Chen et al., 2016)."""
+
+    def __call__(self, model, noise, positive, negative, *, steps, guidance):
+        rollout = {"steps": steps, "guidance": guidance, "predict": _checkpointed}
+        latents = sample(model, noise, positive, negative, **rollout)
+        return again(model.decode, latents)
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """The graph of the last `k` steps only (Clark et al., 2024, DRaFT-K)."""
+
+    k: int = 1
+
+    def __call__(self, model, noise, positive, negative, *, steps, guidance):
+        _check_steps(self, self.k, 1, steps)
+        texts, rollout = (positive, negative), {"steps": steps, "guidance": guidance}
+        with torch.no_grad():
+            x = sample(model, noise, *texts, **rollout, stop=steps - self.k)
+        return model.decode(sample(model, x, *texts, **rollout, start=steps - self.k))
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """DPO-Diff's shortcut: from step `step` take `k` steps with a graph, then jump to x0-hat.
+
+    The closed form of the clean latent from one prediction (eq. 8 of the paper) takes the place of
+    all later steps. Where none are left it is not needed, and this is the sampler itself.
+    """
+
+    step: int
+    k: int = 1
+
+    def __call__(self, model, noise, positive, negative, *, steps, guidance):
+        _check_steps(self, self.k, 1, steps)
+        _check_steps(self, self.step, 0, steps - self.k)
+        texts, rollout = (positive, negative), {"steps": steps, "guidance": guidance}
+        with torch.no_grad():
+            x = sample(model, noise, *texts, **rollout, stop=self.step)
+        end = self.step + self.k
+        if end == steps:
+            return model.decode(sample(model, x, *texts, **rollout, start=self.step))
+        x = sample(model, x, *texts, **rollout, start=self.step, stop=end - 1)
+        t = model.scheduler(steps).timesteps[end - 1]
+        return model.decode(model.predict_x0(x, t, guided(model, x, t, *texts, guidance)))
+
+
+@dataclass(frozen=True)
+class SDO:
+    """The graph of the denoiser at step `step`, and of the sampler's own arithmetic at all others.
+
+    Every step adds a multiple of its prediction to a multiple of its latent. Kept differentiable,
+    the multiples carry the gradient of the true picture back to the one step (2505.07477).
+    """
+
+    step: int
+
+    def __call__(self, model, noise, positive, negative, *, steps, guidance):
+        _check_steps(self, self.step, 0, steps - 1)
+        return _skipping(model, noise, positive, negative, {self.step}, steps, guidance, guided)
+
+
+@dataclass(frozen=True)
+class DRTune:
+    """The graph of the texts at `k` evenly spread steps; no latent is a way back (2405.00760)."""
+
+    k: int = 5
+
+    def __call__(self, model, noise, positive, negative, *, steps, guidance):
+        _check_steps(self, self.k, 1, steps)
+        kept = {(2 * i + 1) * steps // (2 * self.k) for i in range(self.k)}
+        return _skipping(model, noise, positive, negative, kept, steps, guidance, _input_detached)
+
+
+def loss_scale(dtype: torch.dtype) -> float:
+    """What to multiply a loss by, and then to divide its gradient by.
+
+    In half precision a gradient would vanish on its way through the layers (Micikevicius et al.,
+    2018, mixed precision training).
+    """
+    return 1024.0 if dtype == torch.float16 else 1.0
+
+
+def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, predict_kept):
+    """Pictures of a rollout; a step not kept has a graph through the scheduler's skip alone."""
+    for index in range(steps):
+        predict = predict_kept if index in kept else _without_graph
+        one = {"start": index, "stop": index + 1, "predict": predict}
+        x = sample(model, x, positive, negative, steps=steps, guidance=guidance, **one)
+    return model.decode(x)
+
+
+def _checkpointed(model, x, t, positive, negative, guidance):
+    return again(guided, model, x, t, positive, negative, guidance)
+
+
+def _input_detached(model, x, t, positive, negative, guidance):
+    return guided(model, x.detach(), t, positive, negative, guidance)
+
+
+def _without_graph(model, x, t, positive, negative, guidance):
+    with torch.no_grad():
+        return guided(model, x, t, positive, negative, guidance)
+
+
+def _check_steps(estimator: Estimator, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{estimator}: {value} must lie from {low} to {high} in this rollout")

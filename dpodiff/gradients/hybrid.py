@@ -1,0 +1,101 @@
+"""DNO's hybrid gradient: the loss by trial, the sampler by its gradient."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from dpodiff.gradients.estimators import Checkpointed, Estimator
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """The hybrid gradient of DNO, for losses that are black boxes (Tang et al., 2024, section 5).
+
+    The noise is perturbed `samples` times by mu times normal directions. How the loss and the
+    picture change with them gives the way the picture should go,
+
+        g = sum_i (l_i - l_0) (x_i - x_0),    normalized,
+
+    and the gradient of <g, x_0> through decoder and sampler is that of the noise. More samples give
+    a better g, and cost an evaluation each.
+
+    Under `accelerate launch` the samples are shared out over the processes, each with a model of
+    its own; give them the same budget in evaluations, not in seconds, and a batch size that fits:
+    one that halves its batches alone would leave the others waiting. Without GPUs, make
+    `accelerate.PartialState(cpu=True)` first, and start the script with torchrun.
+
+    Args:
+        samples: perturbed pictures a gradient.
+        mu: size of the perturbations.
+        estimator: the gradient of the picture.
+
+    Raises:
+        ValueError: if there is no sample, or mu is not above 0.
+    """
+
+    samples: int = 16
+    mu: float = 0.01
+    estimator: Estimator = field(default_factory=Checkpointed)
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"a hybrid gradient needs at least 1 sample, not {self.samples}")
+        if not (self.mu > 0 and math.isfinite(self.mu)):
+            raise ValueError(f"mu must be above 0, not {self.mu}")
+
+    @property
+    def elsewhere(self) -> int:
+        """Samples that other processes make."""
+        return self.samples - len(share(self.samples))
+
+    def direction(
+        self,
+        pictures: Callable[[torch.Tensor], torch.Tensor],
+        losses: Callable[[torch.Tensor], torch.Tensor],
+        noise: torch.Tensor,
+        images: torch.Tensor,
+        seed: int,
+    ) -> torch.Tensor:
+        """Which way the pictures should go, to make their losses grow; of norm 1 each.
+
+        All pictures are perturbed in the same directions, so that what comes of one depends on no
+        other in its batch.
+
+        Args:
+            pictures: makes images (batch, 3, height, width) of noise.
+            losses: judges them, (batch,).
+            noise: (batch, vectors, channel, h, w), where the gradient is asked for.
+            images: made of `noise`.
+            seed: of the directions.
+
+        Returns:
+            directions of the shape of the images, without a graph.
+        """
+        from accelerate.utils import reduce
+
+        images = images.detach()
+        generator = torch.Generator().manual_seed(seed)
+        ways = torch.randn((self.samples, 1, *noise.shape[1:]), generator=generator)
+        ways = ways[list(share(self.samples))].to(noise)
+        moved = pictures((noise.detach() + self.mu * ways).flatten(0, 1))
+        changes = (losses(moved).unflatten(0, (-1, len(images))) - losses(images)).to(images.dtype)
+        steps = moved.unflatten(0, changes.shape) - images
+        total = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")
+        length = torch.linalg.vector_norm(total, dim=(1, 2, 3), keepdim=True)
+        return total / length.clamp_min(torch.finfo(total.dtype).tiny)
+
+
+def share(samples: int) -> range:
+    """Which of the samples are this process's, all if it is alone.
+
+    Raises:
+        ValueError: if there is none for some process.
+    """
+    from accelerate import PartialState
+
+    state = PartialState()
+    if state.num_processes > samples:
+        raise ValueError(f"{state.num_processes} processes need as many samples, not {samples}")
+    return range(state.process_index, samples, state.num_processes)

@@ -1,0 +1,70 @@
+"""From weights over a space's choices to prompts with mixed words (DPO-Diff, section 4.2).
+
+A space and one weight vector per slot give the pieces of two prompts, positive and negative. A
+model's text encoder turns pieces into one encoding; see `dpodiff.models.mixture`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from dpodiff.models.mixture import Piece
+from dpodiff.spaces.space import Slot, Space
+
+
+class Mixture(NamedTuple):
+    """The two prompts of a point between the candidates, as pieces in their order."""
+
+    positive: tuple[Piece, ...]
+    negative: tuple[Piece, ...]
+
+
+def mix(space: Space, weights: Sequence[torch.Tensor]) -> Mixture:
+    """The prompts that weights over the choices of a space's slots stand for.
+
+    Args:
+        space: of n slots.
+        weights: n tensors (choices,), each at least 0 with sum 1.
+
+    Raises:
+        ValueError: if there is not one weight a choice; names the slot.
+    """
+    if len(weights) != len(space.slots):
+        raise ValueError(f"{len(space.slots)} slots need as many weights, not {len(weights)}")
+    for slot, weight in zip(space.slots, weights):
+        if weight.shape != (len(slot.choices),):
+            raise ValueError(f"{slot} needs weights ({len(slot.choices)},), not {weight.shape}")
+    pairs = list(zip(space.slots, weights))
+    return Mixture(_positive(space.prompt, pairs), _negative(space.negative_prompt, pairs))
+
+
+Weighted = list[tuple[Slot, torch.Tensor]]
+
+
+def _positive(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
+    placed = sorted((p for p in pairs if p[0].side == "positive"), key=lambda p: p[0].start)
+    pieces, end = [], 0
+    for slot, weights in placed:
+        pieces += [Piece((prompt[end : slot.start],)), Piece(slot.choices, weights)]
+        end = slot.end
+    return (*pieces, Piece((prompt[end:],)))
+
+
+def _negative(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
+    """The user's own negative prompt, then the slots: commas between, no word said twice."""
+    pieces = [Piece((prompt,))]
+    said = {part.strip().casefold() for part in prompt.split(",")} - {""}
+    for slot, weights in pairs:
+        if slot.side == "positive":
+            continue
+        piece = Piece(slot.choices, weights)
+        word = slot.choices[piece.shown]
+        if not word or word.casefold() in said:
+            continue
+        if said:
+            choices = tuple(f", {choice}" if choice else "" for choice in slot.choices)
+            piece = Piece(choices, weights)
+        pieces.append(piece)
+        said.add(word.casefold())
+    return tuple(pieces)

@@ -1,0 +1,71 @@
+"""Words relaxed: a distribution over the choices of each slot, learned by gradients.
+
+A candidate is a corner of a product of simplices, one simplex a slot. `Relaxed` is a point inside,
+held as logits. The Gumbel-Softmax (Jang et al., 2017; Maddison et al., 2017) draws from it a point
+that has a gradient and lies the nearer to a corner the lower the temperature:
+
+    weights = softmax((logits + g) / temperature),    g ~ Gumbel(0, 1), independent a choice
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dpodiff.spaces.space import Candidate, Space
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """A point on the product of simplices.
+
+    Attributes:
+        logits: (choices,) a slot, float64.
+    """
+
+    logits: tuple[torch.Tensor, ...]
+
+    @classmethod
+    def start(cls, space: Space, first: float = 1.0) -> "Relaxed":
+        """Every slot leans to leaving the prompt as it is: logit `first` there, 0 elsewhere.
+
+        The tensors are leaves that ask for gradients, ready for an optimizer.
+        """
+        logits = []
+        for slot in space.slots:
+            row = torch.zeros(len(slot.choices), dtype=torch.float64)
+            row[0] = first
+            logits.append(row.requires_grad_())
+        return cls(tuple(logits))
+
+    def probabilities(self) -> list[np.ndarray]:
+        """softmax(logits) of each slot."""
+        return [row.detach().softmax(0).numpy() for row in self.logits]
+
+    def gumbel(self, rng: np.random.Generator, temperature: float = 1.0) -> list[torch.Tensor]:
+        """One Gumbel-Softmax draw: weights (choices,) a slot, with a graph to the logits."""
+        return [
+            ((row + torch.from_numpy(rng.gumbel(size=len(row)))) / temperature).softmax(0)
+            for row in self.logits
+        ]
+
+    def draw(self, rng: np.random.Generator) -> Candidate:
+        """A candidate, each slot drawn from its own probabilities."""
+        return tuple(int(rng.choice(len(row), p=row)) for row in self.probabilities())
+
+    def mode(self) -> Candidate:
+        """The most likely candidate; of equal choices the first."""
+        return tuple(int(row.detach().argmax()) for row in self.logits)
+
+
+def corner(space: Space, candidate: Candidate) -> tuple[torch.Tensor, ...]:
+    """The weights (choices,) a slot at which the mixture is this candidate."""
+    rows = zip(candidate, space.slots, strict=True)
+    return tuple(torch.eye(len(slot.choices), dtype=torch.float64)[k] for k, slot in rows)
+
+
+def entropy(probabilities: Sequence[np.ndarray]) -> float:
+    """Mean entropy of the slots in nats: 0 where every slot has decided."""
+    rows = [-(row * np.log(np.maximum(row, 1e-300))).sum() for row in probabilities]
+    return float(np.mean(rows)) if rows else 0.0

@@ -1,0 +1,171 @@
+"""Any function that makes pictures, taken as a model: a remote service, a pipeline of one's own.
+
+    def generate(prompt, negative_prompt, seed): ...      # -> a picture
+
+    dpodiff.improve(prompt, model=BlackBox(generate, workers=8), loss=my_loss, solver="epo")
+
+Random search and EPO need no more than that. What follows gradients or looks at half-done pictures
+has to see inside, and is refused.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dpodiff.models.base import PromptError
+
+if TYPE_CHECKING:
+    from dpodiff.models.mixture import Piece
+
+Picture = Image.Image | np.ndarray | torch.Tensor
+# (prompt, negative prompt, seed) -> picture
+Generate = Callable[[str, str, int], Picture]
+
+
+class BlackBox:
+    """A model of which only the pictures are known; it stands where a `Model` does in a search.
+
+    Args:
+        generate: from a prompt, a negative prompt and a seed to a picture, always of one size: a
+            PIL image, an array (height, width, 3) or a tensor (3, height, width), either of uint8
+            or of floating point in [0, 1]. Equal arguments should give equal pictures.
+        name: for the record.
+        workers: calls at the same time, each in a thread; the order of the pictures is kept. More
+            than the search's `batch_size`, 16 if not given, find no work.
+
+    Attributes:
+        forwards, backwards: 0; what goes on inside is unknown.
+        takes_negative: True; whether the negative prompt changes anything is unknown too.
+
+    Raises:
+        ValueError: if there is no worker.
+    """
+
+    device = torch.device("cpu")  # where the pictures lie
+    forwards = backwards = 0
+    takes_negative = True
+
+    def __init__(self, generate: Generate, name: str = "black box", workers: int = 1) -> None:
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        self._generate, self.name, self.workers = generate, name, workers
+
+    def __repr__(self) -> str:
+        return f"BlackBox({self._generate!r}, name={self.name!r}, workers={self.workers})"
+
+    @property
+    def steps(self) -> int:
+        """Unknown.
+
+        Raises:
+            ValueError: always, naming the solvers that need no steps.
+        """
+        self._refuse("steps")
+
+    def encode_mixture(self, pieces: "Sequence[Piece]") -> torch.Tensor:
+        """Impossible.
+
+        Raises:
+            ValueError: always, naming the solvers that need no gradient.
+        """
+        self._refuse("gradients")
+
+    def check(self, prompt: str, negative_prompt: str = "") -> None:
+        """Refuses an empty prompt only.
+
+        Raises:
+            PromptError: if it is empty.
+        """
+        if not prompt.strip():
+            raise PromptError("the prompt is empty; say what the picture shows")
+
+    def generate(
+        self, prompts: Sequence[str], negative_prompts: Sequence[str], seeds: Sequence[int]
+    ) -> torch.Tensor:
+        """Asks for one picture a (prompt, negative prompt, seed).
+
+        Once a call fails, those that have not begun are dropped.
+
+        Returns:
+            images (batch, 3, height, width), float32 in [0, 1], on the CPU.
+
+        Raises:
+            ValueError: if what came back is no such picture, or two differ in size.
+            RuntimeError: if a call fails, naming prompt and seed, from the exception it raised.
+        """
+        jobs = list(zip(prompts, negative_prompts, seeds, strict=True))
+        if self.workers == 1:
+            images = [self._image(job) for job in jobs]
+        else:
+            with ThreadPoolExecutor(self.workers) as pool:
+                images = list(pool.map(self._image, jobs))
+        for job, image in zip(jobs, images):
+            if image.shape != images[0].shape:
+                sizes = " and ".join("x".join(map(str, i.shape[1:])) for i in (images[0], image))
+                raise ValueError(f"{self._call(job)} gave another size than before: {sizes}")
+        return torch.stack(images)
+
+    def _image(self, job: tuple[str, str, int]) -> torch.Tensor:  # (3, height, width)
+        try:
+            picture = self._generate(*job)
+        except Exception as error:
+            raise RuntimeError(f"{self._call(job)} failed: {error!r}") from error
+        try:
+            return as_image(picture)
+        except ValueError as error:
+            raise ValueError(f"{self._call(job)} gave no picture: {error}") from None
+
+    def _call(self, job: tuple[str, str, int]) -> str:
+        prompt, negative, seed = job
+        return f"{self.name}: generate({prompt!r}, {negative!r}, {seed})"
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ValueError(
+            f"{self.name} is a black box, which has no {what} to look at; "
+            "the solvers 'epo' and 'random' need none"
+        )
+
+
+def as_image(picture: Picture) -> torch.Tensor:
+    """A picture as a tensor (3, height, width), float32 in [0, 1], on the CPU.
+
+    Args:
+        picture: a PIL image of any mode, an array (height, width, 3) or a tensor (3, height,
+            width), either of uint8 or of floating point in [0, 1].
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    if isinstance(picture, Image.Image):
+        picture = np.asarray(picture.convert("RGB"))
+    if isinstance(picture, torch.Tensor):
+        layout, image = "(3, height, width)", picture.detach().cpu()
+    elif isinstance(picture, np.ndarray) and picture.dtype.kind in "uif":
+        dtype = np.float32 if picture.dtype.kind == "f" else picture.dtype
+        layout, image = "(height, width, 3)", torch.from_numpy(picture.astype(dtype))
+        image = image.movedim(-1, 0) if image.ndim == 3 else image
+    else:
+        kind = f"{getattr(picture, 'dtype', '')} {type(picture).__name__}".strip()
+        raise ValueError(f"a PIL image, an array or a tensor of numbers is needed, not {kind}")
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
+        raise ValueError(f"{layout} is needed, not {tuple(picture.shape)}")
+    return _unit(image)
+
+
+def _unit(image: torch.Tensor) -> torch.Tensor:
+    """Values as float32 in [0, 1]."""
+    if image.dtype == torch.uint8:
+        return image.float() / 255
+    if not image.is_floating_point():
+        raise ValueError(f"uint8, or floating point in [0, 1], is needed, not {image.dtype}")
+    low, high = image.aminmax()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"floating point must lie in [0, 1], not in [{low:.3g}, {high:.3g}]; "
+            "values up to 255 should be uint8"
+        )
+    return image.float()

@@ -1,0 +1,11 @@
+"""Gradient checkpointing: a graph that is made again in the backward pass (Chen et al., 2016)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.utils.checkpoint import checkpoint
+
+
+def again(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function whose graph is made again on the way back; nothing in it is random."""
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)

@@ -1,0 +1,176 @@
+"""Weights that others trained, from a file, a folder or the hub; safetensors only.
+
+A pickle (.pt, .pth, .bin) can run code when it is opened, so none is. Where weights are published
+as one, the error says how to convert a file that is trusted, once.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dpodiff.models.progress import hidden_bars
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+T = TypeVar("T")
+
+FILE = "model.safetensors"
+PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
+CONVERT = (
+    "only safetensors are read, since a pickle can run code. Convert a file you trust, once: "
+    "weights = torch.load(FILE, weights_only=True); "
+    "safetensors.torch.save_file(weights.get('state_dict', weights), 'model.safetensors')"
+)
+
+
+def find(source: str) -> Path:
+    """The safetensors file that is meant.
+
+    Args:
+        source: a file, a folder that holds `model.safetensors`, or the hub id of such a repository,
+            which may be downloaded.
+
+    Raises:
+        ValueError: if it is a pickle, saying how to convert it.
+        FileNotFoundError: if there is no such file, or the hub did not give it.
+    """
+    path = Path(source)
+    refuse_pickle(path)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        if (path / FILE).is_file():
+            return path / FILE
+        raise _missing_in(path)
+    if path.suffix == ".safetensors" or not is_hub_id(source):
+        raise FileNotFoundError(f"there is no file or folder {source!r}")
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.hf_hub_download(source, FILE))
+    except Exception as error:  # of the hub, or of its network library
+        raise _not_given(source, error) from error
+
+
+def read(source: str) -> "dict[str, torch.Tensor]":
+    """The tensors of `find(source)`, by name.
+
+    Raises:
+        ValueError, FileNotFoundError: as `find`; ValueError too if the file is no safetensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = find(source)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file ({error})") from error
+
+
+def fill(module: "nn.Module", tensors: "Mapping[str, torch.Tensor]", source: str) -> None:
+    """Gives a module its weights, all of them.
+
+    Raises:
+        ValueError: naming a tensor that is missing, left over or of another shape.
+    """
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        problem = " ".join(str(error).split("\n\t")[1:])[:300]
+        raise ValueError(
+            f"{source} holds no {type(module).__name__} of this kind: {problem}"
+        ) from None
+
+
+def part(tensors: "Mapping[str, torch.Tensor]", prefix: str) -> "dict[str, torch.Tensor]":
+    """The tensors whose names begin so, without the beginning; buffers of positions left out."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix) and not name.endswith("position_ids")
+    }
+
+
+@contextmanager
+def naming_missing(source: str) -> Iterator[None]:
+    """Turns the look-up of a tensor that is not there into an error that names the file.
+
+    Raises:
+        ValueError: instead of the KeyError.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{source} holds other weights: there is no tensor {error}") from None
+
+
+def count_layers(tensors: "Mapping[str, torch.Tensor]", prefix: str) -> int:
+    """How many numbers follow the prefix in the names: layers "PREFIX0.", "PREFIX1.", ..."""
+    return len(
+        {name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)}
+    )
+
+
+def load(kind: type[T], source: str, **settings: Any) -> T:
+    """`kind.from_pretrained` of transformers, with one clear error.
+
+    Args:
+        kind: a class of transformers: a model, a tokenizer or an image processor.
+        source: a folder or a hub id, which may be downloaded.
+        settings: passed on.
+
+    Raises:
+        ValueError: if weights are there, but only as a pickle, saying how to convert it.
+        FileNotFoundError: if it cannot be had, saying what would be right.
+    """
+    folder = Path(source)
+    try:
+        with hidden_bars(folder.is_dir()):
+            return kind.from_pretrained(source, **settings)
+    except Exception as error:  # of the operating system, the hub, or its network library
+        weights = settings.get("use_safetensors")
+        if weights and folder.is_dir() and not list(folder.glob("*.safetensors")):
+            raise _missing_in(folder) from error
+        raise _not_given(source, error) from error
+
+
+def beside(source: str, file: str, otherwise: str) -> str:
+    """The folder itself if it holds the file, else another source."""
+    return source if (Path(source) / file).is_file() else otherwise
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether it has the form owner/name."""
+    owner, _, name = source.partition("/")
+    return bool(owner and name) and not {"/", "\\", ":", " "} & set(owner + name) and owner != "."
+
+
+def refuse_pickle(path: Path) -> None:
+    """Refuses what by its name is a pickle.
+
+    Raises:
+        ValueError: saying how to convert it.
+    """
+    if path.suffix in PICKLES:
+        raise ValueError(f"{path} is a pickle: {CONVERT}")
+
+
+def _missing_in(folder: Path) -> Exception:
+    if pickles := sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES):
+        return ValueError(f"{folder} holds {pickles[0]} but no {FILE}: {CONVERT}")
+    return FileNotFoundError(f"the folder {folder} holds no {FILE}")
+
+
+def _not_given(source: str, error: Exception) -> FileNotFoundError:
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    problem = f"{source!r} cannot be loaded ({reason})"
+    if Path(source).is_dir():
+        return FileNotFoundError(f"the folder {problem}")
+    return FileNotFoundError(
+        f"{problem}. It is downloaded on first use; without a network give the path of a "
+        "local copy instead of the hub id"
+    )

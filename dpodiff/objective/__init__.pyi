@@ -1,0 +1,4 @@
+from .cost import Budget as Budget, Cost as Cost
+from .evaluation import Evaluation as Evaluation
+from .images import Job as Job
+from .objective import Objective as Objective, Task as Task

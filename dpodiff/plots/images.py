@@ -1,0 +1,165 @@
+"""Pictures that a model made, in rows, on sheets, and frame by frame."""
+
+import base64
+import html
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dpodiff.plots.base import FONT, BookFigure, no_frame
+from dpodiff.results.result import Result
+
+if TYPE_CHECKING:
+    import torch
+
+    Images = torch.Tensor | np.ndarray
+
+CELL = 1.5  # inches an image
+LINE = 0.2  # inches a line of text
+LETTERS = 13  # an inch of text
+
+
+def strip(
+    before: "Images | Result",
+    after: "Images | None" = None,
+    *,
+    losses: tuple[Sequence[float], Sequence[float]] | None = None,
+    texts: tuple[str, str] = ("before", "after"),
+) -> Figure:
+    """Two rows of images, before and after, one column a seed.
+
+    Args:
+        before: images (seeds, 3, height, width) in [0, 1], or a `Result`, which brings the rest.
+        after: images of the same shape.
+        losses: before and after, one a seed, printed under each image.
+        texts: printed above each row; prompts, for example.
+
+    Raises:
+        ValueError: if the images are not of that shape, or the rows not of one length.
+    """
+    if isinstance(before, Result):
+        return _strip_of(before)
+    if len(before) != len(after):
+        raise ValueError(f"{len(before)} images before, but {len(after)} after")
+    width = CELL * max(len(before), 3)
+    texts = [textwrap.fill(text, int(width * LETTERS)) for text in texts]
+    heights = [CELL + LINE * (text.count("\n") + 2.5) for text in texts]
+    figure = BookFigure(figsize=(width, sum(heights)), layout="constrained")
+    parts = figure.subfigures(2, 1, height_ratios=heights)
+    for part, images, row, text in zip(
+        parts, (before, after), losses or (None, None), texts, strict=True
+    ):
+        part.suptitle(text, fontsize=FONT, x=0.01, ha="left", parse_math=False)
+        axes = part.subplots(1, len(images), squeeze=False)[0]
+        labels = [""] * len(images) if row is None else [f"loss {loss:.3f}" for loss in row]
+        for ax, image, label in zip(axes, _pixels(images), labels, strict=True):
+            _show(ax, image)
+            ax.set_xlabel(label, fontsize=FONT)
+    return figure
+
+
+def contact_sheet(
+    images: "Images", titles: Sequence[str] | None = None, columns: int = 8
+) -> Figure:
+    """Images in reading order, each under its title.
+
+    Args:
+        images: (n, 3, height, width) in [0, 1].
+        titles: one an image.
+        columns: images a row.
+
+    Raises:
+        ValueError: if the images are not of that shape, or the titles not as many.
+    """
+    pixels = _pixels(images)
+    titles = [""] * len(pixels) if titles is None else list(titles)
+    if len(titles) != len(pixels):
+        raise ValueError(f"{len(pixels)} images, but {len(titles)} titles")
+    titles = [textwrap.fill(title, int(CELL * LETTERS)) for title in titles]
+    rows = math.ceil(len(pixels) / columns)
+    lines = max(title.count("\n") + bool(title) for title in titles)
+    size = (CELL * columns, (CELL + LINE * lines) * rows)
+    figure = BookFigure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, image, title in zip(axes, pixels, titles, strict=False):
+        _show(ax, image)
+        ax.set_title(title, fontsize=FONT, parse_math=False)
+    for ax in axes[len(pixels) :]:
+        ax.set_axis_off()
+    return figure
+
+
+class Slider:
+    """Frames with a slider under them; plain HTML, so it works on a page without a kernel."""
+
+    def __init__(self, pngs: Sequence[bytes], labels: Sequence[str]) -> None:
+        self._pngs, self._labels = pngs, labels
+
+    def _repr_html_(self) -> str:
+        frames = "".join(
+            f'<figure style="margin:0;display:{"none" if i else "block"}">'
+            f'<img style="max-width:100%" alt="{html.escape(label)}" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f"<figcaption>{html.escape(label)}</figcaption></figure>"
+            for i, (png, label) in enumerate(zip(self._pngs, self._labels, strict=True))
+        )
+        show = (
+            "[...this.previousElementSibling.children].forEach("
+            "(f, i) => f.style.display = i == this.value ? 'block' : 'none')"
+        )
+        return (
+            f'<div><div>{frames}</div><input type="range" min="0" max="{len(self._pngs) - 1}" '
+            f'value="0" aria-label="frame" style="width:100%" oninput="{show}"></div>'
+        )
+
+
+def slider(frames: Sequence["Images | Figure"], labels: Sequence[str], columns: int = 8) -> Slider:
+    """An animation that the reader moves: one row of images, or one figure, a frame.
+
+    Args:
+        frames: of each frame, images (n, 3, height, width) in [0, 1], or a figure of this module.
+        labels: one a frame, shown under it.
+        columns: images a row.
+
+    Raises:
+        ValueError: if the labels are not as many as the frames.
+    """
+    if len(frames) != len(labels):
+        raise ValueError(f"{len(frames)} frames, but {len(labels)} labels")
+    figures = (f if isinstance(f, Figure) else contact_sheet(f, columns=columns) for f in frames)
+    return Slider([figure._repr_png_() for figure in figures], labels)
+
+
+def _strip_of(result: Result) -> Figure:
+    space = result.objective.space
+    return strip(
+        result.before,
+        result.images,
+        losses=(result.baseline_losses, result.losses),
+        texts=(
+            _described("before", space.prompt, space.negative_prompt),
+            _described("after", *result.prompts),
+        ),
+    )
+
+
+def _described(when: str, positive: str, negative: str) -> str:
+    return f"{when}: {positive}" + (f" | negative: {negative}" if negative else "")
+
+
+def _pixels(images: "Images") -> np.ndarray:
+    """Images (n, 3, height, width) as matplotlib wants them: (n, height, width, 3)."""
+    pixels = np.asarray(images, dtype=float)
+    if pixels.ndim != 4 or pixels.shape[1] != 3 or not len(pixels):
+        raise ValueError(f"images must be (n, 3, height, width), n >= 1, not {pixels.shape}")
+    return pixels.transpose(0, 2, 3, 1).clip(0, 1)
+
+
+def _show(ax: Axes, image: np.ndarray) -> None:
+    ax.imshow(image, interpolation="nearest")  # small images: crisp pixels, no smoothing
+    no_frame(ax)

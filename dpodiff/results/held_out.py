@@ -1,0 +1,133 @@
+"""Whether a gain is real: unseen seeds, held-out losses, and a judge that took no part.
+
+A search lowers the number it was given. `held_out` measures the same two prompts, before and after,
+by what the search never saw. Noise that was searched belongs to its own pictures, so what it gains
+is asked of these by `on_search_seeds`. For an attack two more questions count: how much of the
+meaning is left in the words, and how far the pictures have moved.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from dpodiff.results.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from dpodiff.losses import SphericalCLIP
+    from dpodiff.losses.base import Loss
+    from dpodiff.spaces.constraints import Encoder
+
+
+class Judge(Protocol):
+    """An independent evaluation of images, such as `dpodiff.toy.judge.Judge`."""
+
+    def measures(self, images: "torch.Tensor", prompt: str) -> dict[str, float]:
+        """Measures of images (batch, 3, height, width) of one prompt, by name."""
+        ...
+
+
+def held_out(
+    result: Result,
+    seeds: Iterable[int],
+    losses: Mapping[str, "Loss"],
+    judge: Judge | None = None,
+    *,
+    encoder: "Encoder | None" = None,
+    clip: "SphericalCLIP | None" = None,
+) -> "pd.DataFrame":
+    """The user's own prompt and the one found, on other seeds; outside the search's ledger.
+
+    Args:
+        result: of a search.
+        seeds: of the pictures, none of them used by the search.
+        losses: from images and prompts to losses, by name; each sees the same pictures.
+        judge: adds its own measures. The toy world's adds the share of images with all that the
+            prompt asks for ("judge, all as asked", more is better) and of those without a defect
+            ("judge, clean").
+        encoder: from n texts to vectors (n, dim). It adds the cosine of the positive prompt with
+            the user's own ("similarity", 1 before).
+        clip: adds the mean `visual_distance` to the user's own pictures ("visual distance", 0
+            before).
+
+    Returns:
+        One row a measure, with columns "before", "after" and "difference".
+
+    Raises:
+        ValueError: if the search has used one of the seeds.
+    """
+    objective, seeds = result.objective, list(seeds)
+    if seen := sorted(set(seeds) & set(objective.seeds)):
+        raise ValueError(f"seed {seen[0]} was used by the search, so it tells nothing new")
+    candidates = {"before": objective.space.identity, "after": result.candidate}
+    images = {column: objective.images(c, seeds) for column, c in candidates.items()}
+    prompt = objective.space.prompt
+    rows = {column: _measures(images[column], prompt, losses, judge) for column in images}
+    if encoder is not None:
+        rows["before"]["similarity"] = 1.0
+        rows["after"]["similarity"] = _similarity(result, encoder)
+    if clip is not None:
+        for column, row in rows.items():
+            distances = visual_distance(images["before"], images[column], clip)
+            row["visual distance"] = float(distances.mean())
+    return _table(rows)
+
+
+def on_search_seeds(
+    result: Result, losses: Mapping[str, "Loss"], judge: Judge | None = None
+) -> "pd.DataFrame":
+    """The pictures of the search themselves, on the noise that it chose; outside its ledger.
+
+    What noise gains lies here alone, as it belongs to these pictures. To a loss that took part in
+    the search the answer is flattering.
+
+    Args:
+        losses, judge: as for `held_out`.
+
+    Returns:
+        One row a measure, with columns "before", "after" and "difference".
+    """
+    images = {"before": result.before, "after": result.images}
+    prompt = result.objective.space.prompt
+    return _table({k: _measures(images[k], prompt, losses, judge) for k in images})
+
+
+def visual_distance(
+    before: "torch.Tensor", after: "torch.Tensor", clip: "SphericalCLIP"
+) -> "torch.Tensor":
+    """1 - cosine of CLIP's features of two batches of pictures, one by one.
+
+    From 0 to 2. Pictures of one prompt with different seeds are not at 0 either; how far they are
+    from each other says which distances are large.
+
+    Args:
+        before, after: images (batch, 3, height, width) in [0, 1].
+        clip: whose features are compared; the loss of a search is not a neutral one.
+
+    Returns:
+        distances (batch,).
+    """
+    apart = clip.features(before) - clip.features(after)
+    return apart.square().sum(dim=-1) / 2  # 1 - cosine of unit vectors, and 0 for equal ones
+
+
+def _similarity(result: Result, encoder: "Encoder") -> float:
+    from dpodiff.spaces.constraints import Similarity
+
+    return Similarity(result.objective.space.prompt, encoder).similarity(result.prompts.positive)
+
+
+def _table(rows: Mapping[str, Mapping[str, float]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    return table.assign(difference=table["after"] - table["before"]).rename_axis("measure")
+
+
+def _measures(
+    images: "torch.Tensor", prompt: str, losses: Mapping[str, "Loss"], judge: Judge | None
+) -> dict[str, float]:
+    prompts = [prompt] * len(images)
+    row = {name: float(loss(images, prompts).mean()) for name, loss in losses.items()}
+    return row if judge is None else row | judge.measures(images, prompt)

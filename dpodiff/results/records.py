@@ -1,0 +1,224 @@
+"""Recorded experiments: long runs of the book, kept with what is needed to trust them.
+
+A record is a folder with `stamp.json` (parameters, commit, device, versions, seconds), `table.csv`
+(one row a search and measure, before and after) and the searches themselves: whole traces, or
+`curves.csv`, what was the best so far at what cost.
+
+Claims are about prompts, so searches of one prompt with several seeds are averaged first.
+"""
+
+import json
+import textwrap
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpodiff.results.stamp import Stamp
+from dpodiff.results.statistics import Interval, paired_bootstrap, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    Claim = tuple[str, str, str]  # that the first solver is better than the second: text, both
+
+WIDTH = 76  # characters of a line of output in the book
+# Records ship with the package, so that every chapter runs after `pip install`.
+RESULTS = Path(str(resources.files("dpodiff.results") / "recorded"))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An experiment that was run before.
+
+    Attributes:
+        name: of its folder.
+        stamp: where its numbers come from.
+        table: columns "prompt", "solver", "measure", "before", "after"; with several searches a
+            prompt and solver, "search_seed" too.
+        curves: columns "prompt", "solver", "search_seed", "spent" and "best", a row an improvement;
+            None if the record has traces instead.
+    """
+
+    name: str
+    stamp: Stamp
+    table: "pd.DataFrame"
+    curves: "pd.DataFrame | None" = None
+
+    @classmethod
+    def load(cls, name: str, folder: Path = RESULTS) -> "Recorded":
+        """Read a record.
+
+        Raises:
+            FileNotFoundError: there is none of that name, or it was not finished.
+        """
+        import pandas as pd
+
+        stamp, table = folder / name / "stamp.json", folder / name / "table.csv"
+        if not (stamp.is_file() and table.is_file()):
+            known = sorted(path.parent.name for path in folder.glob("*/stamp.json"))
+            raise FileNotFoundError(
+                f"no finished record {name!r} in {folder}; there are: {', '.join(known) or 'none'}"
+            )
+        curves = folder / name / "curves.csv"
+        return cls(
+            name,
+            Stamp(**json.loads(stamp.read_text())),
+            pd.read_csv(table),
+            pd.read_csv(curves) if curves.is_file() else None,
+        )
+
+    def of(self, *solvers: str) -> "Recorded":
+        """The part of the record that is about these solvers.
+
+        Raises:
+            ValueError: if one was not recorded, naming those that were.
+        """
+        known = list(self.table["solver"].unique())
+        if missing := [solver for solver in solvers if solver not in known]:
+            raise ValueError(f"{self.name} has no {missing[0]!r}; it has {', '.join(known)}")
+        kept = (f if f is None else f[f["solver"].isin(solvers)] for f in (self.table, self.curves))
+        return replace(self, **dict(zip(("table", "curves"), kept)))
+
+    def gained(self, start: float, end: float) -> "Recorded":
+        """The record of what was gained between two costs, by the loss that the searches saw.
+
+        Args:
+            start: evaluations spent, from 0.
+            end: more of them.
+
+        Returns:
+            its only measure is "loss, search seeds", from 0 before to the change after, at most 0.
+
+        Raises:
+            ValueError: if the record kept no curves.
+        """
+        if self.curves is None:
+            raise ValueError(f"{self.name} has no curves, so nothing is known between the ends")
+        keys = ["prompt", "solver", "search_seed"]
+        first = self.curves.groupby(keys, sort=False)["best"].first()
+
+        def reached(cost: float) -> "pd.Series":
+            paid = self.curves[self.curves["spent"] <= cost]
+            return paid.groupby(keys)["best"].last().reindex(first.index).fillna(first)
+
+        change = (reached(end) - reached(start)).rename("after").reset_index()
+        return replace(self, table=change.assign(measure="loss, search seeds", before=0.0))
+
+    def stamp_text(self) -> str:
+        """Where, when and how it was recorded, in a few lines."""
+        stamp = self.stamp
+        commit = "commit " + ", ".join(commit[:12] for commit in stamp.commit.split("; "))
+        versions = ", ".join(f"{k} {v}" for k, v in stamp.versions.items())
+        settings = ", ".join(f"{k} = {v}" for k, v in stamp.parameters.items())
+        first = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}, {commit}."
+        return "\n".join(textwrap.fill(line, WIDTH) for line in (first, settings, versions))
+
+    def per_prompt(self) -> "pd.DataFrame":
+        """Mean before and after of each solver, measure and prompt."""
+        keys = ["solver", "measure", "prompt"]
+        return self.table.groupby(keys, sort=False)[["before", "after"]].mean().reset_index()
+
+    def differences(self) -> "pd.DataFrame":
+        """Mean of after - before over prompts, with a paired 95% interval a solver and measure."""
+        import pandas as pd
+
+        rows = {
+            f"{solver}: {measure}": {
+                "solver": solver,
+                "measure": measure,
+                "before": group["before"].mean(),
+                "after": group["after"].mean(),
+                **_interval(group["after"] - group["before"]),
+            }
+            for (solver, measure), group in self.per_prompt().groupby(
+                ["solver", "measure"], sort=False
+            )
+        }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def contrast(self, first: str, second: str) -> "pd.DataFrame":
+        """Mean over prompts of what `first` reached minus what `second` did, a measure a row.
+
+        Only searches of the same prompt and search seed are compared.
+        """
+        import pandas as pd
+
+        pairs = self._pairs(first, second).groupby("measure", sort=False)
+        rows = {measure: _interval(gaps) for measure, gaps in pairs}
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def _pairs(self, first: str, second: str) -> "pd.Series":
+        """`first` minus `second` a measure and prompt, over the searches that both made."""
+        table = self.table
+        if "search_seed" not in table:
+            table = table.assign(search_seed=0)
+        keys = ["measure", "prompt", "search_seed", "solver"]
+        after = table.groupby(keys, sort=False)["after"].mean().unstack()
+        gaps = (after[first] - after[second]).dropna()
+        return gaps.groupby(["measure", "prompt"], sort=False).mean()
+
+    def contrasts(self, claims: "Sequence[Claim]", measure: str) -> "pd.DataFrame":
+        """`contrast` of each claim whose two solvers were recorded on enough prompts to compare.
+
+        Args:
+            claims: (text, first solver, second solver).
+            measure: by what they reached of this.
+
+        Returns:
+            a row a claim, named by its text, as `plots.intervals` takes them.
+        """
+        import pandas as pd
+
+        rows, known = {}, set(self.table["solver"])
+        for text, first, second in claims:
+            pairs = self._pairs(first, second) if {first, second} <= known else ()
+            if len(pairs) and len(gaps := pairs.loc[measure]) > 1:
+                rows[text] = _interval(gaps)
+        columns = ["mean", "low", "high", "prompts"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+    def tested(self, claims: "Sequence[Claim]", measure: str, better: str = "lower") -> list[str]:
+        """`claim` of each in `contrasts`."""
+        return [
+            _said(text, row, better) for text, row in self.contrasts(claims, measure).iterrows()
+        ]
+
+    def verdicts(self, *, worse: bool = False) -> list[str]:
+        """Each claim "it gets better" with its interval, as `claim` says it.
+
+        Args:
+            worse: whether the claim is "it gets worse", as of an attack.
+        """
+        return [
+            _said(name, row, "lower" if _lower_is_better(row["measure"]) != worse else "higher")
+            for name, row in self.differences().iterrows()
+        ]
+
+    def claim(self, text: str, first: str, second: str, measure: str, better: str) -> str:
+        """One claim on two solvers at equal cost, with its interval, as `verdict` says it.
+
+        Args:
+            text: the claim in words.
+            first: the solver said to be better.
+            second: than this one.
+            measure: by what they reached of this.
+            better: "lower" or "higher".
+        """
+        row = self.contrast(first, second).loc[measure]
+        return _said(text, row, better)
+
+
+def _interval(gaps: "pd.Series") -> dict[str, float]:
+    """The mean over prompts, its interval, and how many prompts they are."""
+    return paired_bootstrap(gaps)._asdict() | {"prompts": len(gaps)}
+
+
+def _lower_is_better(measure: str) -> bool:
+    return measure.startswith("loss") or measure == "visual distance"
+
+
+def _said(text: str, row: "pd.Series", better: str) -> str:
+    return verdict(text, Interval(row["mean"], row["low"], row["high"]), row["prompts"], better)

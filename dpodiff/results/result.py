@@ -1,0 +1,67 @@
+"""What a search returns: the best candidate it evaluated, beside the user's own prompt."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dpodiff.objective.evaluation import mean
+from dpodiff.results.trace import Status, Trace
+from dpodiff.spaces.space import Candidate, Prompts
+
+if TYPE_CHECKING:
+    import torch
+
+    from dpodiff.objective.cost import Cost
+    from dpodiff.objective.objective import Objective
+
+
+@dataclass
+class Result:
+    """What a search found: the best candidate it evaluated, beside the user's own prompt.
+
+    Attributes:
+        losses, baseline_losses: of the best candidate and of the user's own prompt, one a seed.
+        status: "budget" or "seconds" used up, space "exhausted", or "stopped" by the user.
+        cost: of this search alone.
+        noise: (seeds, vectors, channel, h, w), the best of each seed; None if none was searched.
+    """
+
+    candidate: Candidate
+    prompts: Prompts
+    losses: tuple[float, ...]
+    baseline_losses: tuple[float, ...]
+    status: Status
+    cost: "Cost"
+    trace: Trace
+    objective: "Objective" = field(repr=False)
+    noise: "torch.Tensor | None" = field(default=None, repr=False)
+
+    @cached_property
+    def images(self) -> "torch.Tensor":
+        """Images (seeds, 3, height, width) in [0, 1] of the best candidate, on the CPU."""
+        if self.noise is None:
+            return self.objective.images(self.candidate)
+        return self.objective.images(self.candidate, noise=self.noise)
+
+    @cached_property
+    def before(self) -> "torch.Tensor":
+        """Images (seeds, 3, height, width) in [0, 1] of the user's own prompt, on the CPU."""
+        return self.objective.images(self.objective.space.identity)
+
+    def __str__(self) -> str:
+        before, after, cost = mean(self.baseline_losses), mean(self.losses), self.cost
+        rejected = sum(not record.losses for record in self.trace.records)
+        return (
+            f"prompt:           {self.prompts.positive}\n"
+            f"negative prompt:  {self.prompts.negative}\n"
+            f"mean loss:        {before:.4f} -> {after:.4f} on {len(self.losses)} seeds\n"
+            f"cost:             {_price(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
+            f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
+            f"ended by:         {self.status}"
+        )
+
+
+def _price(cost: "Cost") -> str:
+    cheaper = {"gradients": cost.gradients, "previews": cost.previews}
+    made = "".join(f" + {count} {name}" for name, count in cheaper.items() if count)
+    return f"{cost.evaluations} evaluations" + (f"{made} = {cost.spent:.1f}" if made else "")

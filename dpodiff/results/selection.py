@@ -1,0 +1,124 @@
+"""What a search would have picked: the best of n, read off from candidates already judged.
+
+Best-of-n is the plainest pressure on a loss, and n says how hard it presses. Where every candidate
+has also been judged by something that took no part, the reward for pressing harder can be followed
+step by step, and so can the point where it ends (Gao et al., 2023, arXiv 2210.10760). With all
+candidates judged beforehand the mean over the draws is exact, and no picture is made.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OWN = 0  # the candidate that is the user's prompt as it is
+
+
+def rank_probabilities(count: int, n: int) -> np.ndarray:
+    """Chance of each of `count` candidates, best first, to be the best of `n` of them.
+
+    Args:
+        count: candidates there are.
+        n: of them drawn without replacement, 1 to `count`.
+
+    Returns:
+        probabilities (count,): C(count - 1 - r, n - 1) / C(count, n) for rank r.
+
+    Raises:
+        ValueError: if `n` lies outside.
+    """
+    if not 1 <= n <= count:
+        raise ValueError(f"n must be from 1 to {count}, the candidates there are, not {n}")
+    chances, left = np.zeros(count), 1.0
+    for rank in range(count - n + 1):
+        chances[rank] = left * n / (count - rank)  # drawn, if none that is better was
+        left -= chances[rank]
+    return chances
+
+
+def best_of(
+    table: "pd.DataFrame", sizes: Iterable[int], seen: Sequence[int], *, by: str = "loss"
+) -> "pd.DataFrame":
+    """What picking the best of n random candidates changes, on seeds seen and unseen.
+
+    A prompt is replaced only by a candidate that is better than it on the seen seeds.
+
+    Args:
+        table: a row a picture, with columns "prompt", "candidate", "seed" and measures; candidate 0
+            is the user's own prompt.
+        sizes: n, each from 1 to the number of other candidates.
+        seen: seeds that the pick is made on. All measures are taken on the others.
+        by: the measure that is minimized, on the seen seeds.
+
+    Returns:
+        a row a prompt and n, with columns "prompt" and "n", "seen" (change of `by` on the seen
+        seeds), and the change of each measure on the unseen ones by its own name.
+
+    Raises:
+        ValueError: if no seed is left unseen, or an n is too large.
+    """
+    import pandas as pd
+
+    measures = [name for name in table if name not in ("prompt", "candidate", "seed")]
+    known = table["seed"].isin(seen)
+    if known.all():
+        raise ValueError(f"no seed is left unseen: all of {sorted(set(table['seed']))} were seen")
+    picked = table[known].groupby(["prompt", "candidate"], sort=False)[by].mean()
+    unseen = table[~known].groupby(["prompt", "candidate"], sort=False)[measures].mean()
+    both = unseen.assign(seen=picked)
+    rows = []
+    for prompt, group in both.groupby(level="prompt", sort=False):
+        gains = _ranked_gains(group.droplevel("prompt"))
+        for n in sizes:
+            chances = rank_probabilities(len(gains), n)
+            rows.append({"prompt": prompt, "n": n, **gains.mul(chances, axis=0).sum()})
+    return pd.DataFrame(rows)
+
+
+def word_effects(
+    table: "pd.DataFrame", words: "pd.DataFrame", *, measure: str = "loss", fewest: int = 10
+) -> "pd.DataFrame":
+    """Mean of a measure with a word in the negative prompt, minus that without it.
+
+    The candidates are random, so the other words are the same on both sides in the mean.
+
+    Args:
+        table: a row a picture, with columns "prompt", "candidate" and the measure.
+        words: a row a candidate, with columns "prompt", "candidate" and "negative", words joined
+            by commas.
+        measure: what is compared.
+        fewest: prompts that must have candidates with the word and without it.
+
+    Returns:
+        a row a word, lowest first, with "mean", "low" and "high" over prompts and their number.
+    """
+    import pandas as pd
+
+    from dpodiff.results.statistics import paired_bootstrap
+
+    keys = ["prompt", "candidate"]
+    value = table.groupby(keys, sort=False)[measure].mean()
+    named = words.assign(word=words["negative"].str.split(", ")).explode("word").set_index(keys)
+    effects: dict[str, list[float]] = {}
+    for prompt, values in value.groupby(level="prompt", sort=False):
+        for word, rows in named.loc[[prompt]].groupby("word"):
+            has = values.index.isin(rows.index)
+            if word and not has.all():
+                effects.setdefault(word, []).append(values[has].mean() - values[~has].mean())
+    rows = {
+        word: paired_bootstrap(found)._asdict() | {"prompts": len(found)}
+        for word, found in effects.items()
+        if len(found) >= fewest
+    }
+    columns = ["mean", "low", "high", "prompts"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).sort_values("mean")
+
+
+def _ranked_gains(group: "pd.DataFrame") -> "pd.DataFrame":
+    """Change of each measure if a candidate is taken, the likeliest to be picked first."""
+    change = group.drop(index=OWN) - group.loc[OWN]
+    change = change.sort_values("seen")
+    return change.where(change["seen"] < 0, 0.0)

@@ -1,0 +1,178 @@
+"""What a search leaves behind: a stamp, one record a candidate, and the result.
+
+A trace file is JSON Lines, written as the search runs, so a run that dies keeps what it has:
+
+    {"stamp": {"parameters": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
+    {"index": 0, "candidate": [0, 0], "positive": ..., "losses": [...], "value": ..., ...}
+    {"index": 1, ...}
+    {"step": {"kind": "gradient", "value": ..., "probabilities": [...], "spent": ...}}
+    {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
+
+JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
+"""
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dpodiff.objective.evaluation import mean
+from dpodiff.results.stamp import Stamp
+from dpodiff.spaces.space import Candidate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dpodiff.objective.cost import Cost
+
+Status = Literal["budget", "exhausted", "stopped", "seconds"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One candidate of a search, or one noise of it, and where the search stood after it.
+
+    Attributes:
+        losses: one a seed; none if the candidate was rejected.
+        value: what the solver minimizes: the mean loss, or its negative for an attack, and the mean
+            penalty of the noise.
+        best: the lowest value so far; where noise is searched, the mean of the lowest a seed.
+        evaluations, images, denoiser_forwards: made so far by this search.
+        spent: the price of all work so far, in evaluations (see `Cost`).
+        seconds: since the search began.
+    """
+
+    index: int
+    candidate: Candidate
+    positive: str
+    negative: str
+    losses: tuple[float, ...]
+    value: float
+    best: float
+    evaluations: int
+    images: int
+    denoiser_forwards: int
+    spent: float
+    seconds: float
+    solver: str
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Record":
+        """The record of one line of a trace file."""
+        losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
+        value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
+        known = {"candidate": tuple(data["candidate"]), "losses": losses}
+        return cls(**{**data, **known, "value": value, "best": best})
+
+
+class Trace:
+    """The records of one search, in memory and, given a path, in a file as they come.
+
+    Args:
+        path: of the trace file. An existing one is replaced when the search starts.
+
+    Attributes:
+        records: one a candidate, in order.
+        steps: one a gradient or preview, in order: its "kind", "value" (the best of it), what the
+            solver believed after it, "spent" and "seconds" so far.
+        stamp: of the search, once it started.
+        status: why the search ended; None while it runs, and for ever if it was killed.
+        cost: the ledger at the end, by name.
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.records: list[Record] = []
+        self.steps: list[dict[str, Any]] = []
+        self.stamp: Stamp | None = None
+        self.status: Status | None = None
+        self.cost: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
+
+    def start(self, stamp: Stamp) -> None:
+        """Open the trace with its stamp.
+
+        Raises:
+            ValueError: if it was started before.
+        """
+        if self.stamp is not None:
+            raise ValueError(f"{self!r} already holds a search: give each search its own trace")
+        self.stamp = stamp
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text("")
+        self._write({"stamp": asdict(stamp)})
+
+    def append(self, record: Record) -> None:
+        """Add a record, and write it at once."""
+        self.records.append(record)
+        self._write(asdict(record))
+
+    def note(self, step: dict[str, Any]) -> None:
+        """Add a gradient or a preview, and write it at once."""
+        self.steps.append(step)
+        self._write({"step": step})
+
+    def finish(self, status: Status, seconds: float, cost: "Cost") -> None:
+        """Close the trace with the reason the search ended and what it cost."""
+        self.status, self.cost, self.stamp.seconds = status, asdict(cost), seconds
+        self._write({"end": {"status": status, "seconds": seconds, "cost": self.cost}})
+
+    def frame(self) -> "pd.DataFrame":
+        """One row a record, with the mean loss over the seeds as `loss`."""
+        import pandas as pd
+
+        frame = pd.DataFrame([asdict(r) | {"loss": mean(r.losses)} for r in self.records])
+        return frame.set_index("index") if self.records else frame
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Trace":
+        """Read a trace file. A last line cut short by a killed run is left out with a warning.
+
+        Raises:
+            ValueError: naming the line, if any other one cannot be read.
+        """
+        trace = cls(path)
+        lines = trace.path.read_text(encoding="ascii").splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                trace._read(json.loads(line))
+            except json.JSONDecodeError as error:
+                if number < len(lines):
+                    raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
+                warnings.warn(f"{path}: its last line is cut short, left out", stacklevel=2)
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: not of a trace: {error!r}") from None
+        return trace
+
+    def _read(self, data: dict[str, Any]) -> None:
+        if "stamp" in data:
+            self.stamp = Stamp(**data["stamp"])
+        elif "step" in data:
+            self.steps.append(data["step"])
+        elif "end" in data:
+            end = data["end"]
+            self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
+        else:
+            self.records.append(Record.from_json(data))
+
+    def _write(self, data: Mapping[str, Any]) -> None:
+        if self.path is not None:
+            line = json.dumps(_finite(data), allow_nan=False)  # ASCII: no odd line break inside
+            with self.path.open("a", encoding="ascii") as file:  # closed, so flushed, every line
+                file.write(line + "\n")
+
+
+def _finite(data: Any) -> Any:
+    """JSON-ready data with every number that is not finite replaced by None."""
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

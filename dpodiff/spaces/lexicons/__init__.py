@@ -1,0 +1,23 @@
+"""Lexicons say what a word may be replaced by; builders make search spaces of their answers."""
+
+from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, Lexicon
+from dpodiff.spaces.lexicons.builders import antonym_space, describe, nplib_space, synonym_space
+from dpodiff.spaces.lexicons.keywords import extract_keywords
+from dpodiff.spaces.lexicons.llm import LLM, AnswerError, ServerError
+from dpodiff.spaces.lexicons.wordnet import WordNet
+
+__all__ = [
+    "KINDS",
+    "LLM",
+    "AnswerError",
+    "Dictionary",
+    "Kind",
+    "Lexicon",
+    "ServerError",
+    "WordNet",
+    "antonym_space",
+    "describe",
+    "extract_keywords",
+    "nplib_space",
+    "synonym_space",
+]

@@ -1,0 +1,34 @@
+"""Key words: the words of a prompt that a picture can show.
+
+In its keyword mode DPO-Diff asks a language model to replace the key words alone. Where no language
+model is asked, every word but the function words below is one. Words of place ("below", "left")
+stay key words: where a thing stands can be seen.
+"""
+
+import re
+
+from dpodiff.spaces.lexicons.base import normal
+
+WORD = re.compile(r"\w+(?:['’-]\w+)*")  # don't, t-shirt: one word each
+
+FUNCTION_WORDS = frozenset(
+    """
+    a an the this that these those
+    i me my mine we us our ours you your yours he him his she her hers it its they them their theirs
+    myself yourself himself herself itself ourselves themselves one ones oneself
+    who whom whose which what where when while why how
+    and or but nor so yet if than then as because although though unless until whether
+    of in on at to from by with without for into onto upon about via per during since toward towards
+    through throughout along off out up down
+    am is are was were be been being have has had having do does did doing done
+    can could may might must shall should will would
+    not no only very too also just some any each every both either neither such other another same
+    there here
+    """.split()
+)
+
+
+def extract_keywords(prompt: str) -> list[str]:
+    """The key words of a prompt, in lower case, each once, in order."""
+    words = dict.fromkeys(normal(word) for word in WORD.findall(prompt))
+    return [word for word in words if word not in FUNCTION_WORDS]

@@ -1,0 +1,160 @@
+"""WordNet as a lexicon: synonyms and antonyms without a language model.
+
+WordNet groups words into synsets, one a meaning, and links those. Synonyms are the other words of a
+word's synsets. Antonyms are linked to single words; an adjective without one borrows that of the
+adjective it is similar to (huge -> large -> small), and a noun without one gets its co-hyponyms,
+other things of the same kind (boat -> ship, as both are vessels).
+
+Nothing here parses the prompt. A word is taken in the part of speech that it is most used in, by
+WordNet's own counts, so "flies" is a verb in "two flies on a cake" too; `pos` puts that right.
+Meanings that make up less than 1 in 20 of its uses are left out. Plurals and verb forms are found
+by their base form, and the answers are base forms.
+"""
+
+import functools
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpodiff.spaces.lexicons.base import normal
+from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS
+
+if TYPE_CHECKING:
+    from nltk.corpus.reader.wordnet import Lemma, Synset, WordNetCorpusReader
+
+POS = {"n": "noun", "v": "verb", "a": "adjective", "r": "adverb"}
+RARE = 1 / 20  # of a word's uses; ball: no testicles
+DEBIAN = Path("/usr/share/wordnet")  # of the package wordnet-base
+MISSING = (
+    "the WordNet database was not found: install the system package wordnet-base (Debian, Ubuntu), "
+    "or run python -m nltk.downloader wordnet"
+)
+
+
+class WordNet:
+    """Synonyms and antonyms of English words and phrases, from the WordNet database.
+
+    Function words ("in", "it") have none; WordNet knows only their rare senses (indium).
+
+    Args:
+        pos: part of speech of words of the prompt, "n", "v", "a" or "r" (adverb), where the most
+            used one is wrong; e.g. {"flies": "n"}.
+
+    Raises:
+        ImportError: nltk is not installed.
+        LookupError: the database is not.
+        ValueError: a part of speech is none of these.
+    """
+
+    def __init__(self, pos: Mapping[str, str] | None = None) -> None:
+        self._pos = {normal(word): tag for word, tag in (pos or {}).items()}
+        for word, tag in self._pos.items():
+            if tag not in POS:
+                raise ValueError(f"the part of speech of {word!r} must be in {POS}, not {tag!r}")
+        self._wordnet = _database()
+
+    def synonyms(self, word: str) -> list[str]:
+        """Other words of its meanings: the most used meaning first, in it the most used word."""
+        lemmas = [
+            lemma
+            for own in self._senses(word)
+            for lemma in sorted(own.synset().lemmas(), key=lambda lemma: -lemma.count())
+        ]
+        return self._words(lemmas, word)
+
+    def antonyms(self, word: str) -> list[str]:
+        """Opposites of its meanings, the most used first; for a noun without, its co-hyponyms."""
+        senses = self._senses(word)
+        found = [opposite for own in senses for opposite in own.antonyms()]
+        found += [opposite for own in senses for opposite in _of_others(own.synset())]
+        if not found and senses and senses[0].synset().pos() == "n":
+            found = next(filter(None, (_co_hyponyms(own.synset()) for own in senses)), [])
+        return self._words(found, word)
+
+    def _senses(self, word: str) -> list["Lemma"]:
+        """The word in each of its meanings, the most used first; all of one part of speech."""
+        word = normal(word)
+        if word in FUNCTION_WORDS:
+            return []
+        tags = self._pos.get(word, "".join(POS))
+        by_pos = [self._lemmas(word.replace(" ", "_"), tag) for tag in tags]
+        senses = max(by_pos, key=lambda lemmas: (_uses(lemmas), bool(lemmas)))
+        fewest = RARE * _uses(senses)
+        return [lemma for lemma in senses if lemma.count() >= fewest]
+
+    def _lemmas(self, name: str, tag: str) -> list["Lemma"]:
+        forms = self._wordnet.forms(name, tag)
+        return [
+            lemma
+            for synset in self._wordnet.synsets(name, tag)
+            for lemma in synset.lemmas()
+            if lemma.name().lower() in forms
+        ]
+
+    def _words(self, lemmas: Iterable["Lemma"], word: str) -> list[str]:
+        """The words of lemmas, each once, without any form of the word they stand for."""
+        name = normal(word).replace(" ", "_")
+        forms = set().union(*(self._wordnet.forms(name, tag) for tag in POS))
+        names: dict[str, str] = {}
+        for lemma in lemmas:
+            if lemma.name().lower() not in forms:
+                names.setdefault(lemma.name().lower(), lemma.name().replace("_", " "))
+        return list(names.values())
+
+
+def _uses(lemmas: Iterable["Lemma"]) -> int:
+    """How often they occur, in these meanings, in the texts that WordNet's makers tagged."""
+    return sum(lemma.count() for lemma in lemmas)
+
+
+def _of_others(synset: "Synset") -> list["Lemma"]:
+    """Opposites of the other words of a meaning; of the adjective it is similar to, else."""
+    found = [opposite for lemma in synset.lemmas() for opposite in lemma.antonyms()]
+    if found or synset.pos() != "s":
+        return found
+    heads = [lemma for head in sorted(synset.similar_tos()) for lemma in head.lemmas()]
+    return [opposite for lemma in heads for opposite in lemma.antonyms()]
+
+
+def _co_hyponyms(synset: "Synset") -> list["Lemma"]:
+    """The best word of each other thing of the same kind, the most used first, then by name."""
+    kin = [other for kind in synset.hypernyms() for other in kind.hyponyms() if other != synset]
+    best = [max(other.lemmas(), key=lambda lemma: lemma.count()) for other in kin]
+    return sorted(best, key=lambda lemma: (-lemma.count(), lemma.name()))  # nltk's order is random
+
+
+@functools.cache
+def _database() -> "WordNetCorpusReader":
+    """The database on nltk's data path, else Debian's, read once."""
+    try:
+        import nltk
+        from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    except ImportError:
+        raise ImportError("WordNet needs nltk: pip install 'dpodiff[wordnet]'") from None
+
+    class Reader(WordNetCorpusReader):
+        """Reads the files that all distributions have."""
+
+        def open(self, file: str):
+            if file == "lexnames":  # not in Debian's; the same in all versions
+                return io.StringIO(Path(__file__).with_name("lexnames").read_text())
+            return super().open(file)
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            """Would want a file that Debian does not have, for other languages than English."""
+
+        def forms(self, name: str, tag: str) -> set[str]:
+            """The word and its likeliest base form: men and man; planes and plane, but not plan."""
+            return {name, *[form for form in self._morphy(name, tag) if form != name][:1]}
+
+    for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+        try:
+            return Reader(nltk.data.find(name), omw_reader=False)
+        except LookupError:
+            continue
+    if not (DEBIAN / "data.noun").is_file():
+        raise LookupError(MISSING)
+    if str(DEBIAN) not in nltk.data.path:  # nltk reads nothing elsewhere
+        nltk.data.path.append(str(DEBIAN))
+    return Reader(str(DEBIAN), omw_reader=False)

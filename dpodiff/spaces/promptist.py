@@ -1,0 +1,91 @@
+"""Promptist (Hao et al., 2023), a baseline: a language model that rewrites prompts, unseen.
+
+A GPT-2 was trained to turn a user's prompt into one that Stable Diffusion 1.4 draws better.
+It mostly adds words of style; it asks no image model and has no budget. To compare, its rewrites
+are made a space of one slot, so that an objective judges them as it does any candidate:
+
+    space = Promptist().space(prompt)
+    result = dpodiff.improve(prompt, space=space, solver="random", budget=space.size)
+"""
+
+from typing import TYPE_CHECKING
+
+from dpodiff.models.pretrained import beside, load
+from dpodiff.spaces.space import Slot, Space
+
+if TYPE_CHECKING:
+    import torch
+
+MODEL, TOKENIZER = "microsoft/Promptist", "openai-community/gpt2"
+ASK = " Rephrase:"  # what it was trained to answer
+NEW_TOKENS = 75  # as in the authors' demo, as are beams and length penalty
+
+
+class Promptist:
+    """Rewrites prompts by beam search, always the same for the same prompt.
+
+    Args:
+        source: a folder in the transformers format, or a hub id, which may be downloaded. A folder
+            may hold the tokenizer too; else GPT-2's is taken.
+        beams: kept by the search; as many rewrites come out at most.
+        device: None is the GPU with the most free memory if there is one, else the CPU.
+
+    Raises:
+        ValueError: if there is no beam, or the weights are only a pickle.
+        FileNotFoundError: if weights or tokenizer cannot be had, saying what would be right.
+    """
+
+    def __init__(
+        self, source: str = MODEL, beams: int = 8, device: "str | torch.device | None" = None
+    ) -> None:
+        import torch
+        from transformers import AutoTokenizer, GPT2LMHeadModel
+
+        from dpodiff.models.base import choose_device
+
+        if beams < 1:
+            raise ValueError(f"beams must be at least 1, not {beams}")
+        self.source, self.beams, self.device = source, beams, choose_device(device)
+        self.model = load(GPT2LMHeadModel, source, use_safetensors=True, dtype=torch.float32)
+        self.model.to(self.device).eval().requires_grad_(False)
+        self._tokenizer = load(AutoTokenizer, beside(source, "tokenizer_config.json", TOKENIZER))
+
+    def __repr__(self) -> str:
+        return f"Promptist({self.source!r}, beams={self.beams})"
+
+    def __call__(self, prompt: str) -> list[str]:
+        """The rewrites of a prompt, the likeliest first, all different, none empty.
+
+        Raises:
+            ValueError: if the prompt is empty, or too long for the model.
+        """
+        if not prompt.strip():
+            raise ValueError("the prompt is empty: say what the image should show")
+        tokens = self._tokenizer(prompt.strip() + ASK, return_tensors="pt").to(self.device)
+        length = tokens.input_ids.shape[1]
+        if length + NEW_TOKENS > (limit := self.model.config.n_positions):
+            raise ValueError(
+                f"the prompt has {length} tokens, and Promptist takes {limit - NEW_TOKENS} at most"
+            )
+        end = self._tokenizer.eos_token_id
+        written = self.model.generate(
+            **tokens,
+            do_sample=False,
+            max_new_tokens=NEW_TOKENS,
+            num_beams=self.beams,
+            num_return_sequences=self.beams,
+            length_penalty=-1.0,
+            eos_token_id=end,
+            pad_token_id=end,
+        )
+        texts = self._tokenizer.batch_decode(written[:, length:], skip_special_tokens=True)
+        return [text for text in dict.fromkeys(text.strip() for text in texts) if text]
+
+    def space(self, prompt: str, negative_prompt: str = "") -> Space:
+        """The prompt and its rewrites as the choices of one slot, the likeliest rewrite first.
+
+        Raises:
+            ValueError: as a call.
+        """
+        rewrites = [text for text in self(prompt) if text != prompt]
+        return Space(prompt, (Slot(prompt, (prompt, *rewrites), start=0),), negative_prompt)
