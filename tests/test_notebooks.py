@@ -92,7 +92,7 @@ def test_the_package_is_installed_where_it_is_missing_only(shell, monkeypatch, m
     if missing:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     run_cell(shell, nbformat.read(QUICKSTART, as_version=4).cells[1].source)
-    assert asked == ['--quiet "dpodiff[plots,panel]"'] * missing
+    assert asked == ['install --quiet "dpodiff[plots,panel]"'] * missing
 
 
 def test_papermill_passes_the_answer_to_a_bad_parameter_on(tmp_path):

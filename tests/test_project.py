@@ -13,12 +13,16 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import dpodiff
+
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Written in parts, so that this file passes its own test.
 HOSTS = ["pypi" + ".org", "pythonhosted" + ".org", "anaconda" + ".org", "npmjs" + ".org"]
@@ -54,12 +58,11 @@ def is_plain(node: ast.expr) -> bool:
 
 
 def test_conda_environment_agrees_with_pyproject():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"].values()
-    wanted = bounds(project["dependencies"] + [line for extra in extras for line in extra])
+    extras = PROJECT["optional-dependencies"].values()
+    wanted = bounds(PROJECT["dependencies"] + [line for extra in extras for line in extra])
     python, _, pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     found = bounds([line for line in pip["pip"] if not line.startswith("--editable")])
-    assert python == f"python{project['requires-python']}"
+    assert python == f"python{PROJECT['requires-python']}"
     assert found == wanted
 
 
@@ -75,9 +78,8 @@ def test_every_pinned_requirement_has_hashes_and_no_address():
 
 
 def test_every_direct_dependency_is_pinned():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"].values()
-    direct = bounds(project["dependencies"] + [line for extra in extras for line in extra])
+    extras = PROJECT["optional-dependencies"].values()
+    direct = bounds(PROJECT["dependencies"] + [line for extra in extras for line in extra])
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert direct.keys() <= set(pinned)
 
@@ -88,6 +90,40 @@ def test_no_file_names_a_package_host():
         text = path.read_bytes()
         named += [(path.name, host) for host in HOSTS if host.encode() in text]
     assert named == []
+
+
+def test_every_file_gives_the_same_address_of_the_repository():
+    configured = PROJECT["urls"]["Repository"]
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"] == configured
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["repository-code"] == configured
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff"):
+        found = re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", (ROOT / name).read_text())
+        assert set(found) <= {configured}, name
+
+
+def test_every_file_gives_the_same_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == dpodiff.__version__
+    released = re.findall(r"^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
+    assert released[0] == dpodiff.__version__
+
+
+def test_every_version_of_the_changelog_has_a_link():
+    headings = re.findall(r"^## \[(.+?)\]", CHANGELOG, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert re.findall(r"^\[(.+?)\]: https://", CHANGELOG, re.MULTILINE) == headings
+
+
+def test_readme_shows_a_small_figure_that_is_there():
+    shown = re.findall(r"!\[.+?\]\((.+?)\)", (ROOT / "README.md").read_text())
+    assert shown
+    for name in shown:
+        assert (ROOT / name).stat().st_size <= 150_000
+
+
+def test_links_of_the_text_files_lead_to_files_that_are_there():
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!https?://)(.+?)\)", (ROOT / name).read_text()):
+            assert (ROOT / target).exists(), f"{name} leads to {target}"
 
 
 @each_notebook
