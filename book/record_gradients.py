@@ -16,7 +16,7 @@ from recording import Tables, arguments, models, record
 import dpodiff
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Shortcut, Truncated
 from dpodiff.gradients.relaxation import Relaxed
-from dpodiff.objective.queries import Slope
+from dpodiff.objective.queries import ValueAndGradient
 from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.words import toy_lexicon
 
@@ -55,18 +55,18 @@ def run(prompt: str) -> Tables:
     return {"table.csv": pd.DataFrame(rows)}
 
 
-def cosine(first: Slope, second: Slope) -> float:
+def cosine(first: ValueAndGradient, second: ValueAndGradient) -> float:
     """Of two gradients, all slots in a row."""
-    return _cosine(torch.cat(_centred(first)), torch.cat(_centred(second)))
+    return _cosine(torch.cat(_centered(first)), torch.cat(_centered(second)))
 
 
-def slot_cosine(first: Slope, second: Slope) -> float:
+def slot_cosine(first: ValueAndGradient, second: ValueAndGradient) -> float:
     """Mean over the slots that have a gradient; of two that say the same, one has none."""
-    pairs = zip(_centred(first), _centred(second))
+    pairs = zip(_centered(first), _centered(second))
     return float(np.mean([_cosine(a, b) for a, b in pairs if b.abs().max() > 0]))
 
 
-def _centred(slope: Slope) -> list[torch.Tensor]:
+def _centered(slope: ValueAndGradient) -> list[torch.Tensor]:
     return [gradient - gradient.mean() for gradient in slope.gradients]
 
 

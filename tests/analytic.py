@@ -1,7 +1,7 @@
 """Objectives known in closed form, for solvers that ask for gradients and previews.
 
 The value is multilinear in the weights: a cost for each choice of each slot, and optionally one for
-each pair of choices of neighbouring slots. At the corners it is a function of candidates; between
+each pair of choices of neighboring slots. At the corners it is a function of candidates; between
 them it has an exact gradient.
 """
 
@@ -12,12 +12,12 @@ import torch
 from helpers import negative_space
 
 from dpodiff.gradients.relaxation import corner
-from dpodiff.objective.queries import Gradient, Preview, Slope
+from dpodiff.objective.queries import GradientQuery, PreviewQuery, ValueAndGradient
 from dpodiff.spaces.space import Candidate
 
 
 class Multilinear:
-    """Costs (choices,) a slot, and pair costs (choices, choices) for each two neighbours."""
+    """Costs (choices,) a slot, and pair costs (choices, choices) for each two neighbors."""
 
     def __init__(self, costs: Sequence[Sequence[float]], pairs: Sequence[np.ndarray] = ()) -> None:
         self.space = negative_space(*map(len, costs))
@@ -32,12 +32,12 @@ class Multilinear:
     def __call__(self, candidate: Candidate) -> float:
         return self.mixed(corner(self.space, candidate)).item()
 
-    def answer(self, query: Gradient | Preview) -> Slope | tuple[float, ...]:
-        if isinstance(query, Preview):
+    def answer(self, query: GradientQuery | PreviewQuery) -> ValueAndGradient | tuple[float, ...]:
+        if isinstance(query, PreviewQuery):
             return tuple(map(self, query.candidates))
         weights = [w.clone().requires_grad_() for w in query.weights]
         value = self.mixed(weights)
-        return Slope(value.item(), torch.autograd.grad(value, weights))
+        return ValueAndGradient(value.item(), torch.autograd.grad(value, weights))
 
     def drive(self, solver, evaluations: int) -> list[Candidate]:
         """The loop by hand, the user's prompt first; the evaluated candidates in order."""
@@ -45,7 +45,7 @@ class Multilinear:
         solver.tell(seen, [self(seen[0])])
         while len(seen) < evaluations and (asked := solver.ask()):
             self.asked.append(asked)
-            if isinstance(asked, Gradient | Preview):
+            if isinstance(asked, GradientQuery | PreviewQuery):
                 solver.learn(asked, self.answer(asked))
             else:
                 asked = asked[: evaluations - len(seen)]

@@ -51,17 +51,10 @@ class Gaussian(Model):
         scheduler.set_timesteps(steps)
         return scheduler
 
-    def denoise(self, x, t, embeddings):
-        self.forwards += len(x)
+    def _denoise(self, x, t, embeddings):
         signal = float(self.schedule.alphas_cumprod[int(t)])
         mean = embeddings.view(-1, 1, 1, 1)
-        prediction = gain(signal) * (x - math.sqrt(signal) * mean)
-        if prediction.requires_grad:
-            prediction.register_hook(self._count_back)
-        return prediction
-
-    def _count_back(self, gradient):
-        self.backwards += len(gradient)
+        return gain(signal) * (x - math.sqrt(signal) * mean)
 
     def predict_x0(self, x, t, prediction):
         signal = float(self.schedule.alphas_cumprod[int(t)])

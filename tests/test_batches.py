@@ -12,7 +12,7 @@ from helpers import FakeModel, negative_space, shade
 from dpodiff import Budget, Hybrid, Objective, RandomSearch, Slot, Space, search
 from dpodiff.gradients import Checkpointed, Full
 from dpodiff.models.batches import ADVICE, Batches
-from dpodiff.objective.queries import Noise
+from dpodiff.objective.queries import NoiseQuery
 from dpodiff.solvers import search_noise
 
 WORDS = Space("left left", (Slot("left", ("left", "right")),))
@@ -57,14 +57,14 @@ class Narrow(Gaussian):
         super().__init__()
         self.room, self.plain = room, plain
 
-    def denoise(self, x, t, embeddings):
-        prediction = super().denoise(x, t, embeddings)
+    def _denoise(self, x, t, embeddings):
+        prediction = super()._denoise(x, t, embeddings)
         if not prediction.requires_grad and len(x) > self.plain:
             on_gpu()
         return prediction
 
-    def _count_back(self, gradient):
-        super()._count_back(gradient)
+    def _count_backward(self, gradient):
+        super()._count_backward(gradient)
         if len(gradient) > self.room and self.backwards % 3 == 0:
             on_gpu()
 
@@ -234,7 +234,7 @@ def test_a_loss_that_runs_out_of_memory_counts_too():
 def test_gradients_of_words_go_on_with_less(estimator):
     tight, easy = words(Narrow(room=2)), words(Gaussian(), size=2)
     found, expected = (goal.gradient(WEIGHTS, estimator) for goal in (tight, easy))
-    assert (tight.graphs.size, easy.graphs.size) == (2, 2)
+    assert (tight.graph_batches.size, easy.graph_batches.size) == (2, 2)
     assert found.value == expected.value
     assert torch.equal(found.gradients[0], expected.gradients[0])
     assert found.gradients[0].abs().max() > 0
@@ -260,7 +260,7 @@ def test_half_a_gradient_is_never_left_behind():
         model.guidance = 2.0
         goal = Objective(model, brightness, space, SEEDS, batch_size=size)
         slope = goal.gradient(WEIGHTS * 2, full_until_the_last_step_back)
-        assert goal.graphs.size == 2
+        assert goal.graph_batches.size == 2
         found.append(torch.stack(slope.gradients))
     assert torch.equal(*found)
     assert (found[0] != 0).any(dim=1).all()
@@ -269,19 +269,21 @@ def test_half_a_gradient_is_never_left_behind():
 def test_gradients_have_a_size_of_their_own():
     goal = words(Narrow(room=2))
     goal.gradient(WEIGHTS, Full())
-    assert (goal.graphs.size, goal.batches.size) == (2, 16)
+    assert (goal.graph_batches.size, goal.batches.size) == (2, 16)
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @pytest.mark.parametrize("estimator", [None, Full(), Checkpointed(), Hybrid(3)])
 def test_questions_about_noise_go_on_with_less(estimator, eta):
     tight, easy = words(Narrow(room=2, plain=3), eta=eta), words(Gaussian(), size=2, eta=eta)
-    found, expected = (g.look(Noise(g.noise(), (0,), estimator)) for g in (tight, easy))
+    found, expected = (
+        g.evaluate_noise(NoiseQuery(g.noise(), (0,), estimator)) for g in (tight, easy)
+    )
     assert found.losses == pytest.approx(expected.losses, rel=1e-9)
     if estimator is None:
         assert tight.batches.size == 3
     else:
-        assert tight.graphs.size == 2
+        assert tight.graph_batches.size == 2
         torch.testing.assert_close(found.gradients, expected.gradients)
     assert ledger(tight) == ledger(easy)
 

@@ -202,7 +202,7 @@ def test_pictures_of_every_kind_are_read_alike(picture):
     torch.testing.assert_close(image, EXPECTED)
 
 
-def test_a_grey_image_gets_three_channels():
+def test_a_gray_image_gets_three_channels():
     assert as_image(Image.new("L", (4, 2), 51)).unique().tolist() == pytest.approx([0.2])
 
 

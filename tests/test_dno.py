@@ -14,7 +14,7 @@ from dpodiff.gradients.regularization import improbability
 from dpodiff.models.batches import Batches
 from dpodiff.objective import Objective
 from dpodiff.objective.cost import Budget
-from dpodiff.objective.noise import Landscape
+from dpodiff.objective.noise import NoiseObjective
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import search
 from dpodiff.solvers.best_of_n import search_noise
@@ -96,8 +96,8 @@ def test_the_first_step_is_that_of_adamw_on_clipped_gradients():
     goal = objective(seeds=(0,))
     solver = DNO(SPACE, goal.noise(), lr=0.03)
     query = solver.ask()
-    solver.learn(query, goal.look(query))
-    gradient = goal.look(query).gradients
+    solver.learn(query, goal.evaluate_noise(query))
+    gradient = goal.evaluate_noise(query).gradients
     torch.testing.assert_close(solver.noise.detach(), query.noise - 0.03 * gradient.sign())
     assert solver.noise.grad.norm() <= 1 + 1e-9
 
@@ -106,7 +106,7 @@ def test_gradients_are_clipped_a_picture():
     goal = objective(lambda images, prompts: 100 * distance(images, prompts))
     solver = DNO(SPACE, goal.noise())
     query = solver.ask()
-    solver.learn(query, goal.look(query))
+    solver.learn(query, goal.evaluate_noise(query))
     assert solver.noise.grad.flatten(1).norm(dim=1).tolist() == pytest.approx([1, 1])
 
 
@@ -198,30 +198,30 @@ def test_without_a_rein_the_noise_is_no_noise_any_more_and_gamma_keeps_it():
 
 def landscape(loss):
     model = Gaussian()
-    batches = {"batches": Batches(model), "graphs": Batches(model)}
+    batches = {"batches": Batches(model), "graph_batches": Batches(model)}
     settings = {"eta": 0.0, "steps": 8, "sign": 1}
-    return Landscape(model, Prompts("far", ""), loss, "far", **settings, **batches)
+    return NoiseObjective(model, Prompts("far", ""), loss, "far", **settings, **batches)
 
 
 def test_the_hybrid_gradient_points_where_the_true_one_does():
     noise = objective().noise()
-    true = landscape(distance).descend(noise, Full())[2]
-    found = landscape(blind).descend(noise, Hybrid(1000, mu=0.001, estimator=Full()))[2]
+    true = landscape(distance).value_and_gradient(noise, Full())[2]
+    found = landscape(blind).value_and_gradient(noise, Hybrid(1000, mu=0.001, estimator=Full()))[2]
     cosines = torch.cosine_similarity(true.flatten(1), found.flatten(1))
     assert cosines.min() > 0.97
-    rough = landscape(blind).descend(noise, Hybrid(16))[2]
+    rough = landscape(blind).value_and_gradient(noise, Hybrid(16))[2]
     assert (torch.cosine_similarity(true.flatten(1), rough.flatten(1)) > 0.2).all()
 
 
 def test_the_direction_of_the_hybrid_gradient_equals_a_computation_by_hand():
     where, hybrid = landscape(blind), Hybrid(3, mu=0.05)
     noise = objective().noise()
-    images = where.pictures(noise)
-    found = hybrid.direction(where.pictures, where.losses, noise, images, seed=7)
+    images = where.images(noise)
+    found = hybrid.direction(where.images, where.losses, noise, images, seed=7)
     ways = torch.randn(3, 1, 1, 3, 4, 4, generator=torch.Generator().manual_seed(7))
     total = torch.zeros_like(images)
     for way in ways:
-        moved = where.pictures(noise + 0.05 * way.double())
+        moved = where.images(noise + 0.05 * way.double())
         change = blind(moved, []) - blind(images, [])
         total += change.view(-1, 1, 1, 1) * (moved - images)
     expected = total / total.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
@@ -234,7 +234,7 @@ def test_shares_of_the_samples_add_up(monkeypatch):
 
     where, hybrid = landscape(blind), Hybrid(5)
     noise = objective().noise()
-    arguments = where.pictures, where.losses, noise, where.pictures(noise), 0
+    arguments = where.images, where.losses, noise, where.images(noise), 0
     alone = hybrid.direction(*arguments)
     parts = []
     for index in range(2):
@@ -303,7 +303,7 @@ def test_gradients_that_are_not_finite_move_nothing():
     goal = objective()
     solver = DNO(SPACE, goal.noise(), estimator=Checkpointed())
     query = solver.ask()
-    look = goal.look(query)
+    look = goal.evaluate_noise(query)
     look.gradients[0, 0, 0, 0, 0] = math.nan
     solver.learn(query, look)
     assert torch.equal(solver.noise[0], query.noise[0])
@@ -320,7 +320,7 @@ def test_gradients_that_are_not_finite_move_nothing():
         (DNO, {"clip": 0}, "dno needs clip above 0"),
         (ReNO, {"steps": 0}, "reno needs steps above 0"),
         (ZeroOrder, {"radius": 1.5}, r"radius in \(0, 1\]"),
-        (ZeroOrder, {"neighbours": 0}, "at least 1 neighbour"),
+        (ZeroOrder, {"neighbors": 0}, "at least 1 neighbor"),
     ],
 )
 def test_bad_settings_are_refused(make, settings, message):

@@ -8,7 +8,7 @@ from dpodiff.api.alignment import align
 from dpodiff.gradients import Checkpointed
 from dpodiff.models.batches import Batches
 from dpodiff.models.noise import draw
-from dpodiff.objective.noise import Landscape
+from dpodiff.objective.noise import NoiseObjective
 from dpodiff.spaces.space import Prompts, Slot, Space
 
 PROMPT = "a red ball"
@@ -42,13 +42,13 @@ def brightness(images, prompts):
 )
 def test_the_gradient_by_the_noise_is_that_of_finite_differences(family, eta):
     exact = family.exact()
-    batches = {"batches": Batches(exact), "graphs": Batches(exact)}
+    batches = {"batches": Batches(exact), "graph_batches": Batches(exact)}
     rollout = {"eta": eta, "steps": STEPS, "sign": 1}
-    where = Landscape(exact, Prompts(PROMPT, ""), brightness, PROMPT, **rollout, **batches)
+    where = NoiseObjective(exact, Prompts(PROMPT, ""), brightness, PROMPT, **rollout, **batches)
     noise = draw(exact, [0], eta)
     way = torch.randn(noise.shape, generator=torch.Generator().manual_seed(0)).to(noise)
-    _, _, gradient = where.descend(noise, Checkpointed())
-    ahead, behind = (where.losses(where.pictures(noise + s * way)).item() for s in (1e-3, -1e-3))
+    _, _, gradient = where.value_and_gradient(noise, Checkpointed())
+    ahead, behind = (where.losses(where.images(noise + s * way)).item() for s in (1e-3, -1e-3))
     assert (gradient * way).sum().item() == pytest.approx((ahead - behind) / 2e-3, rel=1e-3)
 
 

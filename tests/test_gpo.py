@@ -9,12 +9,12 @@ from analytic import Multilinear, hidden_best
 from helpers import negative_space
 
 from dpodiff.gradients import Shortcut
-from dpodiff.objective.queries import Gradient, Slope
+from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers import GPO, shortcuts
 
 
 def gradient_phase(solver, goal):
-    while isinstance(asked := solver.ask(), Gradient):
+    while isinstance(asked := solver.ask(), GradientQuery):
         solver.learn(asked, goal.answer(asked))
     return asked
 
@@ -57,7 +57,7 @@ def test_twenty_gradients_come_before_candidates():
     goal, _ = hidden_best()
     solver = GPO(goal.space, steps=50)
     goal.drive(solver, 40)
-    kinds = [isinstance(asked, Gradient) for asked in goal.asked]
+    kinds = [isinstance(asked, GradientQuery) for asked in goal.asked]
     assert kinds == sorted(kinds, reverse=True)
     assert [q.estimator.step for q in goal.asked[:20]] == [15 + i // 2 for i in range(20)]
     for query in goal.asked[:20]:
@@ -102,7 +102,7 @@ def test_gradients_are_clipped_one_by_one():
     seen = []
     solver._optimizer.step = lambda: seen.append(solver.relaxed.logits[0].grad.clone())
     query = solver.ask()
-    solver.learn(query, Slope(0.0, (torch.tensor([1e6, 0.0, -1e6]).double(),)))
+    solver.learn(query, ValueAndGradient(0.0, (torch.tensor([1e6, 0.0, -1e6]).double(),)))
     assert seen[0].abs().max() == 0.5
     assert seen[0].sign().tolist()[0] == 1
 
@@ -110,7 +110,7 @@ def test_gradients_are_clipped_one_by_one():
 def test_logits_stay_in_their_bounds():
     goal = Multilinear([[1e9, -1e9, 0.0], [-1e9, 1e9, 0.0]])
     solver = GPO(goal.space, steps=50, lr=5.0)
-    while isinstance(asked := solver.ask(), Gradient):
+    while isinstance(asked := solver.ask(), GradientQuery):
         solver.learn(asked, goal.answer(asked))
         for row in solver.relaxed.logits:
             assert row.min() >= 0 and row.max() <= 3
@@ -156,7 +156,7 @@ def test_a_slot_of_one_choice_does_not_disturb_the_others():
 def learn_with_holes(solver, goal, broken, bad):
     """The gradient phase, some gradients spoilt; whether the logits stood still in each step."""
     still = []
-    while isinstance(query := solver.ask(), Gradient):
+    while isinstance(query := solver.ask(), GradientQuery):
         before = [row.tolist() for row in solver.relaxed.logits]
         slope = goal.answer(query)
         if solver.taken in broken:

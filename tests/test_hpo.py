@@ -6,13 +6,13 @@ import pytest
 from analytic import Multilinear, hidden_best
 from helpers import negative_space
 
-from dpodiff.objective.queries import Gradient
+from dpodiff.objective.queries import GradientQuery
 from dpodiff.solvers import EPO, GPO, HPO, shortcuts
 
 
 def first_population(solver, goal):
     solver.tell([goal.space.identity], [goal(goal.space.identity)])
-    while isinstance(asked := solver.ask(), Gradient):
+    while isinstance(asked := solver.ask(), GradientQuery):
         solver.learn(asked, goal.answer(asked))
     return asked
 
@@ -21,7 +21,7 @@ def test_gradients_come_first_then_a_population_then_children():
     goal, _ = hidden_best(slots=8)
     solver = HPO(goal.space, steps=50)
     seen = goal.drive(solver, 60)
-    assert [isinstance(asked, Gradient) for asked in goal.asked] == [True] * 20 + [False] * 3
+    assert [isinstance(asked, GradientQuery) for asked in goal.asked] == [True] * 20 + [False] * 3
     assert [len(asked) for asked in goal.asked[20:22]] == [19, 20]  # with the user's prompt: 20
     assert len(set(seen)) == len(seen)
 

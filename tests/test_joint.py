@@ -7,7 +7,7 @@ from gaussian import Gaussian
 from dpodiff.gradients import Full
 from dpodiff.objective import Objective
 from dpodiff.objective.cost import Budget
-from dpodiff.objective.queries import Gradient, Noise
+from dpodiff.objective.queries import GradientQuery, NoiseQuery
 from dpodiff.solvers import EPO, RandomSearch, search
 from dpodiff.solvers.dno import DNO
 from dpodiff.solvers.gpo import GPO
@@ -73,7 +73,7 @@ def test_a_turn_of_the_words_begins_with_the_best_prompt_on_the_noise_of_now():
     asked = []
     for _ in range(6):
         query = solver.ask()
-        solver.learn(query, goal.look(query))
+        solver.learn(query, goal.evaluate_noise(query))
         asked.append(query)
     assert asked[5].candidate == asked[4].candidate == asked[3].candidate
     assert asked[5].estimator is None
@@ -85,7 +85,7 @@ def test_gradients_of_words_are_asked_on_the_noise_of_now():
     goal = objective()
     solver = joint(goal, GPO(SPACE, steps=8))
     query = solver.ask()
-    assert isinstance(query, Gradient)
+    assert isinstance(query, GradientQuery)
     assert torch.equal(query.noise, goal.noise())
 
 
@@ -114,7 +114,7 @@ def test_questions_of_noise_carry_the_penalty_whoever_asks():
     solver = joint(goal, gamma=0.5)
     solver.noise.noise.data += 3
     query = solver.ask()
-    assert isinstance(query, Noise)
+    assert isinstance(query, NoiseQuery)
     assert min(query.penalties) > 1
 
 

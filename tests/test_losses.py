@@ -50,8 +50,8 @@ def test_the_loss_equals_open_clip_by_hand(loss, folder):
 def test_preprocessing_follows_open_clip(tmp_path, resize_mode, size):
     folder = tiny.clip(tmp_path / "clip", resize_mode)
     _, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    colours = 0.2 + 0.6 * pictures(*size, 3, seed=1)
-    picture = Image.fromarray((255 * colours).byte().numpy())
+    colors = 0.2 + 0.6 * pictures(*size, 3, seed=1)
+    picture = Image.fromarray((255 * colors).byte().numpy())
     ours = SphericalCLIP(f"local-dir:{folder}", device="cpu")
     actual = ours._preprocess(to_tensor(picture)[None])
     # Pillow rounds to 8 bits after each of its two passes, and clips brighter pictures there too.
@@ -214,8 +214,8 @@ def test_pixel_losses_have_gradients(loss):
 def test_jpeg_is_the_size_of_the_file():
     images = torch.stack([pictures(3, 16, 24), torch.full((3, 16, 24), 0.5)])
     file = io.BytesIO()
-    colours = (255 * images[0]).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(colours).save(file, format="JPEG", quality=95)
+    colors = (255 * images[0]).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(colors).save(file, format="JPEG", quality=95)
     noise, flat = JPEG()(images, PROMPTS).tolist()
     assert noise == pytest.approx(len(file.getvalue()) / 1000)
     assert flat < noise

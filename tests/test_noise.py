@@ -10,12 +10,12 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline
 from gaussian import DEVIATION, SLOPE, Gaussian, line
 
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Full, Shortcut, Truncated
-from dpodiff.models.noise import Noised, draw
+from dpodiff.models.noise import FixedNoise, draw
 from dpodiff.models.sampling import sample
 from dpodiff.models.stable_diffusion import StableDiffusion
 from dpodiff.objective import Objective
 from dpodiff.objective.cost import Budget
-from dpodiff.objective.queries import Noise
+from dpodiff.objective.queries import NoiseQuery
 from dpodiff.solvers.best_of_n import search_noise
 from dpodiff.spaces.space import Slot, Space
 
@@ -88,7 +88,7 @@ def test_a_step_at_eta_1_is_that_of_ddpm():
     noise = torch.randn(1, 9, 3, 4, 4, dtype=torch.float64, generator=torch.manual_seed(0))
     text, rollout = model.encode(["right"]), {"steps": 8, "guidance": 1.0}
     for index in range(7):
-        t, view = stock.timesteps[index], Noised(model, noise, 1.0)
+        t, view = stock.timesteps[index], FixedNoise(model, noise, 1.0)
         x = noise[:, 0] * (index + 1)
         ours = sample(view, x, text, text, **rollout, start=index, stop=index + 1)
         middle = stock.step(model.denoise(x, t, text), t, x, generator=torch.manual_seed(1))
@@ -106,7 +106,7 @@ def test_the_picture_is_the_closed_form_of_the_noise(eta):
     expected = offset + slope * noise[:, 0]
     if eta:
         expected = expected + sum(k * noise[:, i + 1] for i, k in enumerate(added))
-    view = Noised(model, noise, eta)
+    view = FixedNoise(model, noise, eta)
     images = view.generate(["far left"] * 3, [""] * 3, range(3))
     torch.testing.assert_close(images, 0.5 + 0.1 * expected, atol=1e-6, rtol=0)
 
@@ -127,7 +127,7 @@ def test_gradients_are_the_slopes_of_the_closed_form(eta, estimator):
     goal = Objective(
         model, lambda images, prompts: images.sum((1, 2, 3)), Space("far"), [0, 1], eta=eta
     )
-    look = goal.look(Noise(goal.noise(), (), estimator))
+    look = goal.evaluate_noise(NoiseQuery(goal.noise(), (), estimator))
     _, slope, added = line(model, "far", eta)
     slopes = [slope, *added] if eta else [slope]
     expected = 0.1 * torch.tensor(slopes, dtype=torch.float64).view(1, -1, 1, 1, 1)
@@ -138,20 +138,25 @@ def test_gradients_are_the_slopes_of_the_closed_form(eta, estimator):
 
 def test_truncation_reaches_the_noise_of_its_own_steps_only():
     goal = Objective(Gaussian(), first_half, Space("far"), [0], eta=1.0)
-    reached = goal.look(Noise(goal.noise(), (), Truncated(3))).gradients.abs().sum((0, 2, 3, 4)) > 0
+    reached = (
+        goal.evaluate_noise(NoiseQuery(goal.noise(), (), Truncated(3)))
+        .gradients.abs()
+        .sum((0, 2, 3, 4))
+        > 0
+    )
     assert reached.tolist() == [False] * 6 + [True] * 3
 
 
 def test_an_estimator_without_a_way_back_is_named():
     goal = Objective(Gaussian(), first_half, Space("far"), [0])
-    with pytest.raises(ValueError, match=r"Truncated\(k=2\) keeps no way back .* eta = 0"):
-        goal.look(Noise(goal.noise(), (), Truncated(2)))
+    with pytest.raises(ValueError, match=r"Truncated\(k=2\) keeps no graph .* eta = 0"):
+        goal.evaluate_noise(NoiseQuery(goal.noise(), (), Truncated(2)))
 
 
 @pytest.mark.parametrize("estimator", [Full(), Checkpointed(), DRTune(2), Shortcut(0, 5)], ids=str)
 def test_losses_of_true_pictures_are_evaluations(model, estimator):
     goal = Objective(model, first_half, SPACE, [0, 1])
-    look = goal.look(Noise(goal.noise(), (), estimator))
+    look = goal.evaluate_noise(NoiseQuery(goal.noise(), (), estimator))
     (evaluation,) = Objective(model, first_half, SPACE, [0, 1]).evaluate([()])
     assert look.final
     assert look.losses == pytest.approx(evaluation.losses, abs=1e-5)
@@ -163,16 +168,16 @@ def test_losses_of_true_pictures_are_evaluations(model, estimator):
 )
 def test_losses_of_rough_pictures_are_not(model, query):
     goal = Objective(model, first_half, SPACE, [0])
-    assert not goal.look(Noise(goal.noise(), (), **query)).final
+    assert not goal.evaluate_noise(NoiseQuery(goal.noise(), (), **query)).final
 
 
 def test_work_is_paid_for_by_its_denoiser_rows(model):
     for estimator, spent in ((None, 1), (Full(), 3), (Checkpointed(), 4), (Shortcut(0, 1), 3 / 5)):
         goal = Objective(model, first_half, SPACE, [0, 1])
-        goal.look(Noise(goal.noise(), (), estimator))
+        goal.evaluate_noise(NoiseQuery(goal.noise(), (), estimator))
         assert math.isclose(goal.cost.spent, spent)
         assert (goal.cost.evaluations, goal.cost.gradients) == (not estimator, bool(estimator))
-    goal.look(Noise(goal.noise(), (), steps=2))
+    goal.evaluate_noise(NoiseQuery(goal.noise(), (), steps=2))
     assert math.isclose(goal.cost.spent, 3 / 5 + 2 / 5)
 
 
@@ -181,7 +186,7 @@ def test_the_batch_size_changes_nothing(model, eta):
     looks = []
     for size in (3, 1):
         goal = Objective(model, first_half, SPACE, range(3), eta=eta, batch_size=size)
-        looks.append(goal.look(Noise(goal.noise(), (), Full())))
+        looks.append(goal.evaluate_noise(NoiseQuery(goal.noise(), (), Full())))
     torch.testing.assert_close(looks[0].gradients, looks[1].gradients, atol=1e-6, rtol=1e-3)
     assert looks[0].losses == pytest.approx(looks[1].losses, abs=1e-6)
 
@@ -190,7 +195,7 @@ def test_an_attack_turns_the_sign():
     looks = []
     for task in ("improve", "attack"):
         goal = Objective(Gaussian(), first_half, Space("far"), [0], task=task)
-        looks.append(goal.look(Noise(goal.noise(), (), Full())))
+        looks.append(goal.evaluate_noise(NoiseQuery(goal.noise(), (), Full())))
     assert looks[0].losses == looks[1].losses
     assert [-value for value in looks[0].values] == list(looks[1].values)
     torch.testing.assert_close(looks[0].gradients, -looks[1].gradients)
@@ -219,11 +224,11 @@ def test_noise_that_does_not_fit_is_refused():
     model = Gaussian()
     goal = Objective(model, first_half, Space("far"), [0, 1])
     with pytest.raises(ValueError, match="2 seeds need as many noises, not 1"):
-        goal.look(Noise(goal.noise()[:1], ()))
+        goal.evaluate_noise(NoiseQuery(goal.noise()[:1], ()))
     with pytest.raises(ValueError, match=r"eta = 1.0 the noise must be \(seeds, 9, "):
-        Noised(model, draw(model, [0]), 1.0)
+        FixedNoise(model, draw(model, [0]), 1.0)
     with pytest.raises(ValueError, match="noise is for 8 steps, not 4"):
-        Noised(model, draw(model, [0], 1.0), 1.0).scheduler(4)
+        FixedNoise(model, draw(model, [0], 1.0), 1.0).scheduler(4)
 
 
 def test_eta_above_0_needs_ddim():
@@ -234,7 +239,7 @@ def test_eta_above_0_needs_ddim():
     flow.set_timesteps(8)
     model.scheduler = lambda steps: copy.copy(flow)
     with pytest.raises(ValueError, match="eta = 0.5 needs DDIM; gaussian is sampled with Flow"):
-        Noised(model, draw(model, [0], 0.5), 0.5).scheduler(8)
+        FixedNoise(model, draw(model, [0], 0.5), 0.5).scheduler(8)
 
 
 @pytest.mark.parametrize("step", [0, 3, 7])

@@ -6,12 +6,12 @@ import torch
 from analytic import Multilinear, hidden_best
 from helpers import negative_space
 
-from dpodiff.objective.queries import Gradient, Slope
+from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers import PEZ
 
 
 def slope(*rows):
-    return Slope(0.0, tuple(torch.tensor(row, dtype=torch.float64) for row in rows))
+    return ValueAndGradient(0.0, tuple(torch.tensor(row, dtype=torch.float64) for row in rows))
 
 
 def started(goal, **settings):
@@ -44,7 +44,7 @@ def test_small_moves_add_up_until_the_projection_changes():
     goal = Multilinear([[0.0, -1.0, 0.5]])
     solver = started(goal)
     gradients = 0
-    while isinstance(asked := solver.ask(), Gradient):
+    while isinstance(asked := solver.ask(), GradientQuery):
         assert asked.weights[0].argmax() == 0
         solver.learn(asked, goal.answer(asked))
         gradients += 1
@@ -84,7 +84,7 @@ def test_a_point_that_stands_still_is_given_up_for_another():
 def test_the_schedule_is_used_over_and_over():
     goal = Multilinear([[-1.0, 0.0]] * 8)
     goal.drive(PEZ(goal.space, steps=50), 8)
-    steps = [q.estimator.step for q in goal.asked if isinstance(q, Gradient)]
+    steps = [q.estimator.step for q in goal.asked if isinstance(q, GradientQuery)]
     assert steps[:21] == [15 + i // 2 for i in range(20)] + [15]
 
 

@@ -64,7 +64,7 @@ def test_strip_of_images():
     assert joined(figure).count(" ".join(AWKWARD.split())) == 2
 
 
-def test_pixels_stay_crisp_and_keep_their_colours():
+def test_pixels_stay_crisp_and_keep_their_colors():
     pictures = images(2)
     figure = strip(pictures, pictures)
     shown = [image for ax in figure.findobj() for image in getattr(ax, "images", [])]

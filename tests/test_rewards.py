@@ -122,8 +122,8 @@ def stock_processor(name, folder):
 @each_reward
 @pytest.mark.parametrize("size", [(64, 64), (48, 41), (10, 12)])
 def test_preprocessing_follows_the_stock_processor(load, folders, name, size):
-    colours = 0.2 + 0.6 * pictures(*size, 3, seed=1)
-    picture = Image.fromarray((255 * colours).byte().numpy())
+    colors = 0.2 + 0.6 * pictures(*size, 3, seed=1)
+    picture = Image.fromarray((255 * colors).byte().numpy())
     actual = load(name)._preprocess(to_tensor(picture)[None])[0]
     expected = stock_processor(name, folders[name][0])(picture)
     # The stock ones round to 8 bits, some after each of two passes: 2 / 255 / 0.26.

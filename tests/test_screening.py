@@ -4,7 +4,7 @@ import math
 import pytest
 from analytic import Multilinear, hidden_best
 
-from dpodiff.objective.queries import Gradient, Preview
+from dpodiff.objective.queries import GradientQuery, PreviewQuery
 from dpodiff.solvers import EPO, HPO, PEZ, RandomSearch, Rung, Screening
 
 
@@ -25,7 +25,7 @@ def test_rungs_follow_each_other_with_fewer_candidates():
     goal, _ = hidden_best()
     solver = screened(goal, Rung(seeds=1, best_of=3), Rung(seeds=2, best_of=2), batch=5)
     looks = []
-    while isinstance(asked := solver.ask(), Preview):
+    while isinstance(asked := solver.ask(), PreviewQuery):
         looks.append(asked)
         solver.learn(asked, goal.answer(asked))
     assert [(look.seeds, len(look.candidates)) for look in looks] == [(1, 30), (2, 10)]
@@ -66,7 +66,7 @@ def test_gradients_are_passed_on():
     solver = Screening(HPO(goal.space, steps=50), [Rung(seeds=1)])
     goal.drive(solver, 22)
     kinds = [type(asked).__name__ for asked in goal.asked]
-    assert kinds == ["Gradient"] * 20 + ["Preview", "list", "Preview", "list"]
+    assert kinds == ["GradientQuery"] * 20 + ["PreviewQuery", "list", "PreviewQuery", "list"]
     assert solver.solver.gpo.relaxed.mode() == best
     assert solver.state() == solver.solver.state()
 
@@ -75,7 +75,7 @@ def test_a_solver_that_proposes_one_by_one_is_left_alone():
     goal, best = hidden_best()
     solver = Screening(PEZ(goal.space, steps=50), [Rung(seeds=1)])
     goal.drive(solver, 30)
-    assert not any(isinstance(asked, Preview) for asked in goal.asked)
+    assert not any(isinstance(asked, PreviewQuery) for asked in goal.asked)
     assert solver.recommend() == best
 
 
@@ -112,7 +112,7 @@ def test_equal_seeds_give_equal_searches():
 def test_gradients_alone_are_no_look():
     goal, _ = hidden_best()
     solver = Screening(HPO(goal.space, steps=50), [Rung(seeds=1)])
-    assert isinstance(solver.ask(), Gradient)
+    assert isinstance(solver.ask(), GradientQuery)
 
 
 def test_parameters_tell_of_both():

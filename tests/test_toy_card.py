@@ -2,21 +2,21 @@ import pytest
 
 from dpodiff.toy.train.card_text import card_text, verdicts
 
-SHARES = {"objects": 0.95, "colours": 0.9, "background": 1.0, "clean": 0.9, "all": 0.8}
+SHARES = {"objects": 0.95, "colors": 0.9, "background": 1.0, "clean": 0.9, "all": 0.8}
 CARD = {
     "sampling": {"steps": 25, "guidance": 7.5, "seeds": 4},
     "one_object": {
-        "object_colour_background": 0.9,
+        "object_color_background": 0.9,
         "all": 0.8,
         "objects": 0.95,
-        "colours": 0.94,
+        "colors": 0.94,
         "background": 0.93,
         "clean": 0.92,
     },
     "two_objects": {
         "all": 0.36,
         "objects": 0.71,
-        "colours": 0.6,
+        "colors": 0.6,
         "background": 0.9,
         "clean": 0.8,
     },
@@ -44,7 +44,7 @@ def test_a_card_that_meets_its_bars_says_so():
 @pytest.mark.parametrize(
     ("part", "change", "row"),
     [
-        ("one_object", {"object_colour_background": 0.849}, "84.9% | at least 85%"),
+        ("one_object", {"object_color_background": 0.849}, "84.9% | at least 85%"),
         ("two_objects", {"objects": 0.5}, "50.0% | at least 70%"),
         ("two_objects", {"all": 0.1}, "10.0% | at least 35%"),
         ("judge", {"mean": 0.96}, "96.0% | at least 97%"),

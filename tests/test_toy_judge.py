@@ -9,7 +9,7 @@ from dpodiff.toy.judge import WEIGHTS, Judge, Reading, relation_between
 from dpodiff.toy.render import render_batch
 from dpodiff.toy.scenes import (
     BACKGROUNDS,
-    COLOURS,
+    COLORS,
     DEFECTS,
     OBJECTS,
     SIZES,
@@ -39,12 +39,12 @@ def batch(count, seed=0, **shares):
 def reading_of(scene, places=((0.25, 0.5), (0.75, 0.5))):
     """What a judge would say of a picture that shows `scene`, things at `places`."""
     present = torch.full((1, len(OBJECTS)), -SURE)
-    attributes = {"colour": torch.zeros(1, 12, 8), "size": torch.zeros(1, 12, 2)}
+    attributes = {"color": torch.zeros(1, 12, 8), "size": torch.zeros(1, 12, 2)}
     place = torch.full((1, 12, 2), 0.5)
     for rank, thing in enumerate(scene.things):
         k = OBJECTS.index(thing.object)
         present[0, k] = SURE - rank  # the first thing is the surest
-        attributes["colour"][0, k, COLOURS.index(thing.colour)] = SURE
+        attributes["color"][0, k, COLORS.index(thing.color)] = SURE
         attributes["size"][0, k, SIZES.index(thing.size)] = SURE
         place[0, k] = torch.tensor(places[rank])
     background, defect = torch.zeros(1, 8), torch.zeros(1, 9)
@@ -75,7 +75,7 @@ def test_a_reading_has_a_row_for_every_object():
     shapes = {k.name: tuple(getattr(reading, k.name).shape) for k in dataclasses.fields(reading)}
     assert shapes == {
         "present": (2, 12),
-        "colour": (2, 12, 8),
+        "color": (2, 12, 8),
         "size": (2, 12, 2),
         "place": (2, 12, 2),
         "background": (2, 8),
@@ -124,7 +124,7 @@ def test_everything_as_stated_is_right_though_dirty(told):
 @pytest.mark.parametrize(
     ("wrong", "change"),
     [
-        ("colours", {"things": (Thing("ball", "pink", "small"), SCENE.things[1])}),
+        ("colors", {"things": (Thing("ball", "pink", "small"), SCENE.things[1])}),
         ("sizes", {"things": (SCENE.things[0], Thing("cup", "blue", "small"))}),
         ("relation", {"relation": "above"}),
         ("background", {"background": "snow"}),
@@ -139,7 +139,7 @@ def test_a_missing_object_spoils_what_depends_on_it(told):
     stated = dataclasses.replace(SCENE, things=(Thing("tree"), Thing("cup")))
     verdict = check(told(reading_of(SCENE)), stated)
     assert verdict["background"]
-    assert not any(verdict[k] for k in ("objects", "colours", "sizes", "relation", "all"))
+    assert not any(verdict[k] for k in ("objects", "colors", "sizes", "relation", "all"))
 
 
 def test_what_is_unsaid_is_not_checked(told):
@@ -160,7 +160,7 @@ def test_the_loss_is_finite_with_empty_scenes(defect):
 
 
 @pytest.mark.parametrize(
-    ("defect", "hidden"), [("monochrome", "colour"), ("cropped", "place"), ("duplicate", "place")]
+    ("defect", "hidden"), [("monochrome", "color"), ("cropped", "place"), ("duplicate", "place")]
 )
 def test_what_a_defect_hides_is_not_taught(defect, hidden):
     scenes, images = batch(2, defect_share=0.0)
@@ -193,8 +193,8 @@ def test_saved_judges_are_loaded_as_float32_without_gradients(tmp_path):
     loaded = Judge.load(path)
     assert not loaded.training
     assert all(p.dtype == torch.float32 and not p.requires_grad for p in loaded.parameters())
-    expected = judge.colour.weight.half().float()
-    torch.testing.assert_close(loaded.colour.weight, expected, atol=0, rtol=0)
+    expected = judge.color.weight.half().float()
+    torch.testing.assert_close(loaded.color.weight, expected, atol=0, rtol=0)
 
 
 @pytest.mark.skipif(not WEIGHTS.exists(), reason="the judge is not trained yet")

@@ -8,7 +8,7 @@ from dpodiff.toy.icons import ICONS, PALETTE, icon
 from dpodiff.toy.render import VARIANTS, background, render, render_batch
 from dpodiff.toy.scenes import (
     BACKGROUNDS,
-    COLOURS,
+    COLORS,
     DEFECTS,
     OBJECTS,
     RELATIONS,
@@ -29,9 +29,9 @@ def difference(one, other):
     return np.abs(one - other).mean()
 
 
-def near(picture, colour):
-    """Where a picture (..., 3) has a colour of the palette, almost."""
-    return np.abs(picture - np.array(PALETTE[colour]) / 255).max(-1) < 0.06
+def near(picture, color):
+    """Where a picture (..., 3) has a color of the palette, almost."""
+    return np.abs(picture - np.array(PALETTE[color]) / 255).max(-1) < 0.06
 
 
 def changed(scene, seed=0):
@@ -63,17 +63,17 @@ def test_drawing_leaves_the_paintings_as_they_are():
     np.testing.assert_array_equal(background("sky", 0), before)
 
 
-def test_every_object_and_colour_has_its_drawing():
+def test_every_object_and_color_has_its_drawing():
     assert tuple(ICONS) == OBJECTS
-    assert tuple(PALETTE) == COLOURS
+    assert tuple(PALETTE) == COLORS
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-def test_objects_show_their_colour(name):
-    for colour, (size, least) in itertools.product(COLOURS, (("small", 20), ("large", 100))):
-        scene = Scene((Thing(name, colour, size),), background="night")
-        pixels = near(draw(scene), colour) & changed(scene)
-        assert pixels.sum() >= least, (colour, size)
+def test_objects_show_their_color(name):
+    for color, (size, least) in itertools.product(COLORS, (("small", 20), ("large", 100))):
+        scene = Scene((Thing(name, color, size),), background="night")
+        pixels = near(draw(scene), color) & changed(scene)
+        assert pixels.sum() >= least, (color, size)
 
 
 def test_objects_have_different_outlines():
@@ -82,10 +82,10 @@ def test_objects_have_different_outlines():
         assert difference(covers[one], covers[other]) > 0.05, (one, other)
 
 
-def test_colours_are_premultiplied_by_their_coverage():
-    colour, cover = icon("star", "white", 24)
-    assert colour.shape == (24, 24, 3) and cover.shape == (24, 24, 1)
-    assert (colour <= cover + 1e-6).all()
+def test_colors_are_premultiplied_by_their_coverage():
+    color, cover = icon("star", "white", 24)
+    assert color.shape == (24, 24, 3) and cover.shape == (24, 24, 1)
+    assert (color <= cover + 1e-6).all()
 
 
 def test_large_things_are_larger():
@@ -119,7 +119,7 @@ def test_defects_differ_from_clean_pictures_and_each_other():
         assert difference(pictures[one], pictures[other]) > 0.02, (one, other)
 
 
-def test_monochrome_pictures_have_no_colour_and_dark_ones_little_light():
+def test_monochrome_pictures_have_no_color_and_dark_ones_little_light():
     gray = draw(dataclasses.replace(PAIR, defect="monochrome"))
     assert np.ptp(gray, axis=-1).max() < 1e-6
     assert draw(dataclasses.replace(PAIR, defect="dark")).max() < 0.3
@@ -165,5 +165,5 @@ def test_size_and_relation_may_be_left_to_chance():
     ],
 )
 def test_scenes_that_leave_too_much_unsaid_are_refused(scene):
-    with pytest.raises(ValueError, match="needs objects, colours and a background"):
+    with pytest.raises(ValueError, match="needs objects, colors and a background"):
         draw(scene)

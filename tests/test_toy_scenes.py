@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from dpodiff.toy.captions import STYLES, parse
 from dpodiff.toy.scenes import (
     BACKGROUNDS,
-    COLOURS,
+    COLORS,
     DEFECT_SHARE,
     DEFECTS,
     OBJECTS,
@@ -31,7 +31,7 @@ def test_every_field_of_a_scene_is_drawn(seed):
     scene = random_scene(np.random.default_rng(seed))
     for thing in scene.things:
         assert thing.object in OBJECTS
-        assert thing.colour in COLOURS
+        assert thing.color in COLORS
         assert thing.size in SIZES
     assert scene.background in BACKGROUNDS
     assert scene.defect in (None, *DEFECTS)
@@ -39,10 +39,10 @@ def test_every_field_of_a_scene_is_drawn(seed):
 
 
 @given(st.integers(0, 2**32))
-def test_the_things_of_a_pair_differ_in_object_and_colour(seed):
+def test_the_things_of_a_pair_differ_in_object_and_color(seed):
     first, second = random_scene(np.random.default_rng(seed), pair_share=1.0).things
     assert first.object != second.object
-    assert first.colour != second.colour
+    assert first.color != second.color
 
 
 def test_pairs_and_defects_have_their_shares(scenes):
@@ -100,7 +100,7 @@ def test_prompts_state_held_out_scenes_without_a_defect(style):
     for scene in map(parse, draw_prompts(style)):
         assert held_out(scene)
         assert scene.defect is None
-        assert all(thing.colour and thing.size for thing in scene.things)
+        assert all(thing.color and thing.size for thing in scene.things)
 
 
 def test_prompts_are_drawn_the_same_each_time():

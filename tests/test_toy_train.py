@@ -85,7 +85,7 @@ def test_the_end_token_has_the_largest_id(tokenizer):
 
 def test_common_words_are_one_token_and_rare_ones_are_spelled(tokenizer):
     def pieces(rank):
-        groups = (CONCEPTS[kind] for kind in ("object", "colour", "background"))
+        groups = (CONCEPTS[kind] for kind in ("object", "color", "background"))
         return [len(tokenizer.tokenize(ws[rank])) for group in groups for ws in group.values()]
 
     assert set(pieces(0)) == {1}
@@ -129,7 +129,7 @@ def test_a_twin_differs_in_one_attribute_or_in_its_places():
         assert len({pair.get(kind, kind[1]) for kind in kinds}) <= 1
         changed |= kinds
     assert changed >= {"places", "relation", "background", "defect"}
-    assert changed >= {(0, "object"), (1, "object"), (0, "colour"), (0, "size")}
+    assert changed >= {(0, "object"), (1, "object"), (0, "color"), (0, "size")}
 
 
 def difference(scene, twin):

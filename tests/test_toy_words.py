@@ -27,7 +27,7 @@ def known(text):
 def test_the_world_is_large_enough():
     sizes = {kind: len(concepts) for kind, concepts in CONCEPTS.items()}
     assert sizes["object"] >= 12
-    assert min(sizes["colour"], sizes["background"], sizes["defect"]) >= 8
+    assert min(sizes["color"], sizes["background"], sizes["defect"]) >= 8
     # The two ways to say left and right are all there are.
     words = [ws for kind in sizes if kind != "relation" for ws in CONCEPTS[kind].values()]
     assert all(3 <= len(ws) <= 6 for ws in words)
@@ -66,7 +66,7 @@ def test_synonyms_mean_the_same_and_opposites_do_not():
         assert all(meaning.get(other) != concept for other in lexicon.antonyms(word))
 
 
-@pytest.mark.parametrize("kind", ["object", "colour", "size", "background", "relation"])
+@pytest.mark.parametrize("kind", ["object", "color", "size", "background", "relation"])
 def test_opposites_are_of_the_same_kind(kind):
     opposites = itertools.chain.from_iterable(OPPOSITES[concept] for concept in CONCEPTS[kind])
     assert all(concept_of()[word][0] == kind for word in opposites)

@@ -127,15 +127,15 @@ def align(
 
 
 def probe_gradient(loss: "Loss", prompt: str, model: "Model") -> None:
-    """Refuse a loss that has no gradient, by asking it about one grey image.
+    """Refuse a loss that has no gradient, by asking it about one gray image.
 
     Raises:
         ValueError: naming what needs none.
     """
     shape = (1, 3, model.image_size, model.image_size)
-    grey = torch.full(shape, 0.5, device=model.device, requires_grad=True)
+    gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
     try:
-        losses = loss(grey, [prompt])
+        losses = loss(gray, [prompt])
     except RuntimeError as error:  # torch's word for numpy() of a tensor with a graph
         if "requires grad" not in str(error):
             raise

@@ -15,11 +15,12 @@ noise and two encoded prompts to pictures, with a graph that says less or more.
 Memory is counted in graphs of a step; the decoder's is one more for all. Where pictures are large,
 either is kept in blocks and made again on the way back (`dpodiff.models.blocks`).
 
-A new one is a frozen dataclass with `__call__`; `Objective.gradient` does the rest.
+A new one is a frozen dataclass that subclasses `Estimator`; `Objective.gradient` does the rest.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from dpodiff.models.base import Model
 
 
-class Estimator(Protocol):
-    """Pictures with a graph to the texts."""
+class Estimator(ABC):
+    """Images with a graph to the texts, or to the noise."""
 
+    @abstractmethod
     def __call__(
         self,
         model: "Model",
@@ -43,7 +45,7 @@ class Estimator(Protocol):
         steps: int,
         guidance: float,
     ) -> torch.Tensor:
-        """Make pictures whose graph carries this estimator's gradient.
+        """Make images whose graph carries this estimator's gradient.
 
         Args:
             model: makes them.
@@ -59,11 +61,25 @@ class Estimator(Protocol):
         Raises:
             ValueError: if the estimator's own steps lie outside the rollout.
         """
-        ...
+
+    def is_final(self, steps: int) -> bool:
+        """Whether the images are the sampler's own in a rollout of `steps`, not estimates of them.
+
+        Only then do their losses count as an evaluation. An estimator that does not say so makes
+        estimates.
+        """
+        return False
+
+
+class _FinalEstimator(Estimator):
+    """An estimator whose images are always the sampler's own."""
+
+    def is_final(self, steps: int) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
-class Full:
+class Full(_FinalEstimator):
     """The exact gradient, by keeping the graph of every step."""
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
@@ -72,7 +88,7 @@ class Full:
 
 
 @dataclass(frozen=True)
-class Checkpointed:
+class Checkpointed(_FinalEstimator):
     """The exact gradient, each step's graph made again on the way back (Chen et al., 2016)."""
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
@@ -82,7 +98,7 @@ class Checkpointed:
 
 
 @dataclass(frozen=True)
-class Truncated:
+class Truncated(_FinalEstimator):
     """The graph of the last `k` steps only (Clark et al., 2024, DRaFT-K)."""
 
     k: int = 1
@@ -96,7 +112,7 @@ class Truncated:
 
 
 @dataclass(frozen=True)
-class Shortcut:
+class Shortcut(Estimator):
     """DPO-Diff's shortcut: from step `step` take `k` steps with a graph, then jump to x0-hat.
 
     The closed form of the clean latent from one prediction (eq. 8 of the paper) takes the place of
@@ -119,9 +135,12 @@ class Shortcut:
         t = model.scheduler(steps).timesteps[end - 1]
         return model.decode(model.predict_x0(x, t, guided(model, x, t, *texts, guidance)))
 
+    def is_final(self, steps: int) -> bool:
+        return self.step + self.k == steps
+
 
 @dataclass(frozen=True)
-class SDO:
+class SDO(_FinalEstimator):
     """The graph of the denoiser at step `step`, and of the sampler's own arithmetic at all others.
 
     Every step adds a multiple of its prediction to a multiple of its latent. Kept differentiable,
@@ -136,7 +155,7 @@ class SDO:
 
 
 @dataclass(frozen=True)
-class DRTune:
+class DRTune(_FinalEstimator):
     """The graph of the texts at `k` evenly spread steps; no latent is a way back (2405.00760)."""
 
     k: int = 5

@@ -13,13 +13,13 @@ from dpodiff.gradients.estimators import Checkpointed, Estimator
 class Hybrid:
     """The hybrid gradient of DNO, for losses that are black boxes (Tang et al., 2024, section 5).
 
-    The noise is perturbed `samples` times by mu times normal directions. How the loss and the
-    picture change with them gives the way the picture should go,
+    The noise is perturbed `samples` times, by mu times a normal direction each. From the changes of
+    the loss and of the image, the gradient with respect to the image is estimated as
 
         g = sum_i (l_i - l_0) (x_i - x_0),    normalized,
 
-    and the gradient of <g, x_0> through decoder and sampler is that of the noise. More samples give
-    a better g, and cost an evaluation each.
+    and <g, x_0> is backpropagated through decoder and sampler. More samples give a better g, and
+    cost an evaluation each.
 
     Under `accelerate launch` the samples are shared out over the processes, each with a model of
     its own; give them the same budget in evaluations, not in seconds, and a batch size that fits:
@@ -27,9 +27,9 @@ class Hybrid:
     `accelerate.PartialState(cpu=True)` first, and start the script with torchrun.
 
     Args:
-        samples: perturbed pictures a gradient.
+        samples: perturbed images per gradient.
         mu: size of the perturbations.
-        estimator: the gradient of the picture.
+        estimator: of the gradient of the image.
 
     Raises:
         ValueError: if there is no sample, or mu is not above 0.
@@ -46,26 +46,30 @@ class Hybrid:
             raise ValueError(f"mu must be above 0, not {self.mu}")
 
     @property
-    def elsewhere(self) -> int:
+    def remote_samples(self) -> int:
         """Samples that other processes make."""
         return self.samples - len(share(self.samples))
 
+    def is_final(self, steps: int) -> bool:
+        """Whether its images are the sampler's own; see `Estimator.is_final`."""
+        return self.estimator.is_final(steps)
+
     def direction(
         self,
-        pictures: Callable[[torch.Tensor], torch.Tensor],
+        render: Callable[[torch.Tensor], torch.Tensor],
         losses: Callable[[torch.Tensor], torch.Tensor],
         noise: torch.Tensor,
         images: torch.Tensor,
         seed: int,
     ) -> torch.Tensor:
-        """Which way the pictures should go, to make their losses grow; of norm 1 each.
+        """Estimated gradients of the losses with respect to the images, each normalized to 1.
 
-        All pictures are perturbed in the same directions, so that what comes of one depends on no
+        All images are perturbed in the same directions, so that the result of one depends on no
         other in its batch.
 
         Args:
-            pictures: makes images (batch, 3, height, width) of noise.
-            losses: judges them, (batch,).
+            render: from noise to images (batch, 3, height, width).
+            losses: from images to (batch,).
             noise: (batch, vectors, channel, h, w), where the gradient is asked for.
             images: made of `noise`.
             seed: of the directions.
@@ -77,9 +81,9 @@ class Hybrid:
 
         images = images.detach()
         generator = torch.Generator().manual_seed(seed)
-        ways = torch.randn((self.samples, 1, *noise.shape[1:]), generator=generator)
-        ways = ways[list(share(self.samples))].to(noise)
-        moved = pictures((noise.detach() + self.mu * ways).flatten(0, 1))
+        offsets = torch.randn((self.samples, 1, *noise.shape[1:]), generator=generator)
+        offsets = offsets[list(share(self.samples))].to(noise)
+        moved = render((noise.detach() + self.mu * offsets).flatten(0, 1))
         changes = (losses(moved).unflatten(0, (-1, len(images))) - losses(images)).to(images.dtype)
         steps = moved.unflatten(0, changes.shape) - images
         total = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")

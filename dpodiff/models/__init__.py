@@ -53,7 +53,7 @@ def load(
 
     Args:
         name: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. What is not on
-            this machine is downloaded; some models want their licence accepted on the hub first.
+            this machine is downloaded; some models want their license accepted on the hub first.
         device: None or "auto" is the GPU with the most free memory if there is one, else the CPU.
         dtype: of the denoiser and the text encoders; None is half precision on a GPU (float16,
             for Flux bfloat16), float32 on a CPU. The decoder is float32, since in float16 it may

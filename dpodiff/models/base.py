@@ -7,7 +7,7 @@ makes pictures of it. Solvers call `generate`; gradients put the four together t
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import torch
 
@@ -34,7 +34,7 @@ class Model(ABC):
         guidance: weight of classifier-free guidance, unless told otherwise.
         image_size: height and width in pixels. These three may be set.
         forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
-        backwards: rows it has been gone back through.
+        backwards: rows of its backward passes so far.
     """
 
     name: str
@@ -143,15 +143,36 @@ class Model(ABC):
             ValueError: if there are fewer than one, or more than the model was trained with.
         """
 
-    @abstractmethod
+    @final
     def denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
-        """What the network predicts from latents `x` (batch, channel, h, w) at timestep `t`.
+        """What the network predicts from latents, counted in `forwards` and `backwards`.
 
-        `t` is one for all rows or (batch,); `embeddings` are (batch, token, dim). Differentiable in
-        `x` and `embeddings`.
+        Budgets rest on these counts, so they are kept here, for every family alike.
+
+        Args:
+            x: latents (batch, channel, h, w).
+            t: timestep, one for all rows or (batch,).
+            embeddings: encoded texts (batch, token, dim).
+
+        Returns:
+            prediction of the shape of `x`, differentiable in `x` and `embeddings`.
         """
+        self.forwards += len(x)
+        prediction = self._denoise(x, t, embeddings)
+        if prediction.requires_grad:
+            prediction.register_hook(self._count_backward)
+        return prediction
+
+    def _count_backward(self, gradient: torch.Tensor) -> None:
+        self.backwards += len(gradient)
+
+    @abstractmethod
+    def _denoise(
+        self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
+    ) -> torch.Tensor:
+        """The network itself, called by `denoise`, with the same arguments."""
 
     @abstractmethod
     def predict_x0(

@@ -161,20 +161,16 @@ class LatentDiffusion(Model):
         rows = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
         return torch.cat(rows).to(self.device, self.dtype)
 
-    def denoise(
+    def _denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
-        self.forwards += len(x)
         t = torch.as_tensor(t, device=x.device).expand(len(x))
-        prediction = self._predict(x, t, embeddings)
-        if prediction.requires_grad:
-            prediction.register_hook(self._count_back)
-        return prediction
+        return self._predict(x, t, embeddings)
 
-    def _count_back(self, gradient: torch.Tensor) -> None:
-        self.backwards += len(gradient)
+    def _count_backward(self, gradient: torch.Tensor) -> None:
+        super()._count_backward(gradient)
         if self.in_blocks:
-            self.forwards += len(gradient)  # made again
+            self.forwards += len(gradient)  # computed again in the backward pass
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         config = self.vae.config

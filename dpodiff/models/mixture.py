@@ -7,7 +7,7 @@ its encoding is that of the candidate's text, exactly.
 
 Choices may differ in their number of tokens, but a mixture has to have one length. The heaviest
 choice that says something decides how many places a slot takes; the others are stretched or
-squeezed to it by averaging neighbours. The empty choice fills the places with padding tokens, and a
+squeezed to it by averaging neighbors. The empty choice fills the places with padding tokens, and a
 slot that surely says nothing takes none.
 """
 

@@ -7,7 +7,7 @@ eta > 0 it is an SDE, whose every step adds fresh noise, and then all of these v
     0          x_T                             nothing
     (0, 1]     x_T and one a step, N + 1       eta sigma_i z_i, at eta = 1 as much as DDPM does
 
-They lie in one tensor (seeds, vectors, channel, h, w). `Noised` is a model that has such noise
+They lie in one tensor (seeds, vectors, channel, h, w). `FixedNoise` is a model that has such noise
 instead of seeds: its scheduler adds the vectors, so that every sampler and every gradient estimator
 works with it unchanged, and gradients reach the vectors.
 """
@@ -61,7 +61,7 @@ def _later(seed: int, shape: tuple[int, ...], steps: int) -> Iterator[torch.Tens
     return (torch.randn(shape, generator=generator) for _ in range(steps))
 
 
-class Noised:
+class FixedNoise:
     """A model whose rollouts have this noise; all else is the model's own.
 
     Args:

@@ -1,13 +1,21 @@
-"""What a search may cost, and what it has cost: one currency for every solver.
+"""What a search may cost, and what it has cost, in one unit for every solver.
 
 The unit is the evaluation: one candidate on all seeds, all steps. Gradients and previews are priced
 by the share of its denoiser work, so solvers of every kind are compared at equal cost.
 """
 
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from dpodiff.models.base import Model
+    from dpodiff.models.black_box import BlackBox
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Budget:
 
 @dataclass
 class Cost:
-    """The ledger of an objective.
+    """What an objective has cost so far.
 
     Attributes:
         evaluations: full ones, a candidate on all seeds.
@@ -42,11 +50,11 @@ class Cost:
         previews: of candidates.
         images: made for evaluations, gradients and previews.
         denoiser_forwards: in rows, so a guided step of one image is two.
-        backward_passes: rows of the denoiser gone back through.
+        backward_passes: in rows of the denoiser.
         cache_hits: candidates that were known already; free.
         spent: the price of all of it in evaluations. An evaluation is 1. A preview counts its share
-            of steps and seeds. A gradient counts its denoiser rows, those gone back through three
-            times (a way back costs about two ways forth), over the rows of an evaluation.
+            of steps and seeds. A gradient counts its denoiser rows over those of an evaluation; a
+            row with a backward pass counts three times, since that costs about two forward passes.
         seconds: spent on images, losses and gradients; on batches that ran out of memory too, of
             which nothing else is counted.
         peak_memory: in bytes, of this process so far: allocated on a GPU, else resident.
@@ -77,3 +85,44 @@ def peak_memory(device: torch.device | str) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextmanager
+def measured(cost: Cost, model: "Model | BlackBox") -> Iterator[Cost]:
+    """Add seconds, memory and denoiser rows of a piece of work to a cost; no rows if it fails.
+
+    Args:
+        cost: what is added to.
+        model: counts the rows.
+
+    Yields:
+        the cost of this work alone, filled in at its end.
+    """
+    work, start = Cost(), time.perf_counter()
+    forwards, backwards = model.forwards, model.backwards
+    try:
+        yield work
+    finally:
+        work.seconds = time.perf_counter() - start
+        cost.seconds += work.seconds
+        cost.peak_memory = peak_memory(model.device)
+    work.denoiser_forwards = model.forwards - forwards
+    work.backward_passes = model.backwards - backwards
+    cost.denoiser_forwards += work.denoiser_forwards
+    cost.backward_passes += work.backward_passes
+
+
+def price_of_rows(work: Cost, model: "Model", seeds: int) -> float:
+    """Denoiser rows of a piece of work, in evaluations on so many seeds; see `Cost.spent`.
+
+    Raises:
+        RuntimeError: if the model counted no rows: such work could go on for ever.
+    """
+    rows = work.denoiser_forwards + 2 * work.backward_passes
+    if rows == 0:
+        raise RuntimeError(
+            f"{model.name} counted no denoiser rows, so a gradient has no price: a model "
+            "subclasses dpodiff.Model, whose `denoise` counts, and implements `_denoise`"
+        )
+    branches = 2 if model.guidance > 1 else 1
+    return rows / (branches * model.steps * seeds)

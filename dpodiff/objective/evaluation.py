@@ -1,4 +1,4 @@
-"""What came of a candidate, and which of two such outcomes is the better one.
+"""The result of evaluating a candidate, and which of two results is better.
 
 Between two candidates the mean over the seeds decides. Of one candidate on two noises each seed is
 a problem of its own, and keeps the noise that is better for it.
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of one candidate.
+    """The result of evaluating one candidate.
 
     Attributes:
-        losses: one a seed; none at all if the candidate was rejected.
+        losses: one per seed; none if the candidate was rejected.
         value: what solvers minimize; infinite if rejected or if any loss is not finite.
         noise: (seeds, vectors, channel, h, w) the images were made of; None is the seeds' own.
-        penalties: of that noise, one a seed, part of the value; none is 0.
+        penalties: of that noise, one per seed, part of the value; empty means 0.
     """
 
     candidate: Candidate
@@ -65,15 +65,20 @@ def better(
         return new if new.value < old.value else old
     import torch
 
-    def worth(row: tuple[float, float]) -> float:
-        return mean_value(sign, row[:1], row[1:])
-
-    none = [0.0] * len(new.losses)
-    before = list(zip(old.losses, old.penalties or none))
-    after = list(zip(new.losses, new.penalties or none))
-    wins = [worth(a) < worth(b) for a, b in zip(after, before)]
-    losses, penalties = zip(*(a if win else b for a, b, win in zip(after, before, wins)))
-    mask = torch.tensor(wins, device=new.noise.device).view(-1, 1, 1, 1, 1)
-    noise = torch.where(mask, new.noise, own_noise() if old.noise is None else old.noise)
-    kept = {"losses": losses, "penalties": penalties, "noise": noise}
-    return replace(new, value=mean_value(sign, losses, penalties), **kept)
+    zeros = (0.0,) * len(new.losses)
+    before = list(zip(old.losses, old.penalties or zeros))
+    after = list(zip(new.losses, new.penalties or zeros))
+    improved = [
+        mean_value(sign, [loss], [penalty]) < mean_value(sign, [old_loss], [old_penalty])
+        for (loss, penalty), (old_loss, old_penalty) in zip(after, before)
+    ]
+    kept = [a if better_now else b for a, b, better_now in zip(after, before, improved)]
+    losses, penalties = zip(*kept)
+    mask = torch.tensor(improved, device=new.noise.device).view(-1, 1, 1, 1, 1)
+    return replace(
+        new,
+        losses=losses,
+        value=mean_value(sign, losses, penalties),
+        noise=torch.where(mask, new.noise, own_noise() if old.noise is None else old.noise),
+        penalties=penalties,
+    )

@@ -1,11 +1,11 @@
-"""One batch of an objective: from prompts and seeds to pictures, and from pictures to losses."""
+"""One batch of an objective: from prompts and seeds to images, and from images to losses."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
-from dpodiff.models.noise import Noised, draw
+from dpodiff.models.noise import FixedNoise, draw
 from dpodiff.spaces.space import Prompts
 
 if TYPE_CHECKING:
@@ -16,33 +16,34 @@ if TYPE_CHECKING:
 Job = tuple[Prompts, int]  # one image to make: its prompts and its seed
 
 
-def make(
+def render(
     model: "Model | BlackBox", jobs: Sequence[Job], eta: float = 0.0, stop: int | None = None
 ) -> torch.Tensor:
     """Images (batch, 3, height, width) of the jobs, without a graph.
 
     Args:
         model: makes them.
-        jobs: one an image.
+        jobs: one per image.
         eta: see `dpodiff.models.noise`.
-        stop: after how many steps the clean image is estimated; None takes all.
+        stop: number of steps after which the clean image is estimated; None takes all steps.
     """
     prompts, seeds = zip(*jobs, strict=True)
-    positive, negative = zip(*prompts, strict=True)
-    early = {} if stop is None else {"stop": stop}
+    positive, negative = (list(texts) for texts in zip(*prompts, strict=True))
     if eta:
-        model = Noised(model, draw(model, seeds, eta), eta)
+        model = FixedNoise(model, draw(model, seeds, eta), eta)
     with torch.no_grad():
-        return model.generate(list(positive), list(negative), list(seeds), **early)
+        if stop is None:  # a black box knows no other call
+            return model.generate(positive, negative, list(seeds))
+        return model.generate(positive, negative, list(seeds), stop=stop)
 
 
-def judge(loss: "Loss", images: torch.Tensor, asked: str) -> torch.Tensor:
-    """The losses (batch,) of images, asked about one prompt; with a graph if the images have one.
+def score(loss: "Loss", images: torch.Tensor, prompt: str) -> torch.Tensor:
+    """Losses (batch,) of images for one prompt; with a graph if the images have one.
 
     Raises:
-        ValueError: if the loss does not give one number an image.
+        ValueError: if the loss does not give one number per image.
     """
-    losses = loss(images, [asked] * len(images))
+    losses = loss(images, [prompt] * len(images))
     if tuple(losses.shape) != (len(images),):
         raise ValueError(f"the loss gave {tuple(losses.shape)} for a batch of {len(images)}")
     return losses

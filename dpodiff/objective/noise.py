@@ -1,8 +1,8 @@
-"""From noise to pictures to losses, and back: gradients with respect to the noise.
+"""The loss as a function of the noise, with its gradient.
 
-With a loss that has a gradient, any estimator of `dpodiff.gradients` goes the whole way back. A
-loss that is a black box is first asked by trial which way the pictures should go; only the rest of
-the way, through decoder and sampler, goes by their gradient. That is DNO's `Hybrid`.
+With a loss that has a gradient, any estimator of `dpodiff.gradients` backpropagates through loss,
+decoder and sampler. For a loss that is a black box, DNO's `Hybrid` first estimates the gradient
+with respect to the images by random perturbations; only decoder and sampler are backpropagated.
 """
 
 from dataclasses import dataclass
@@ -11,88 +11,90 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dpodiff.gradients import Estimator, Shortcut, loss_scale
-from dpodiff.gradients.hybrid import Hybrid
+from dpodiff.gradients import Estimator, Hybrid, loss_scale
 from dpodiff.models.base import Model
 from dpodiff.models.batches import Batches
-from dpodiff.models.noise import Noised
+from dpodiff.models.noise import FixedNoise
 from dpodiff.names import name_of
-from dpodiff.objective.images import judge
-from dpodiff.objective.queries import Look, Noise
+from dpodiff.objective.evaluation import Evaluation, mean_value
+from dpodiff.objective.images import score
+from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery
 from dpodiff.spaces.space import Prompts
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
 
 
-def at_the_end(estimator: "Estimator | Hybrid", steps: int) -> bool:
-    """Whether the estimator's pictures are the sampler's own, not estimates of them."""
-    inner = estimator.estimator if isinstance(estimator, Hybrid) else estimator
-    return not isinstance(inner, Shortcut) or inner.step + inner.k == steps
-
-
 @dataclass(frozen=True)
-class Landscape:
+class NoiseObjective:
     """The losses of one pair of prompts as a function of the noise.
 
     Attributes:
-        model: makes the pictures.
-        prompts: they are made of.
-        loss: judges them, asked about `asked`.
-        asked: the user's own prompt.
+        model: makes the images.
+        prompts: of the images.
+        loss: of the images, for the prompt `prompt`.
+        prompt: the user's own.
         eta: see `dpodiff.models.noise`.
         steps: of the rollout.
         sign: of the loss in what is minimized, 1 or -1.
-        batches: of pictures, and of losses.
-        graphs: the batches of pictures with a graph, of which fewer fit into memory.
+        batches: of images without a graph, and of losses.
+        graph_batches: of images with a graph, of which fewer fit into memory.
     """
 
     model: Model
     prompts: Prompts
     loss: "Loss"
-    asked: str
+    prompt: str
     eta: float
     steps: int
     sign: int
     batches: Batches
-    graphs: Batches
+    graph_batches: Batches
 
-    def look(self, query: Noise) -> Look:
-        """The answer to a question about noise.
+    def evaluate(self, query: NoiseQuery) -> NoiseEvaluation:
+        """The answer to a query about noise.
 
         Raises:
             ValueError: if loss or estimator have no gradient, saying what would have one.
         """
+        final = self.steps == self.model.steps
         if query.estimator is None:
-            images = self.pictures(query.noise)
+            images, gradients = self.images(query.noise), None
             with torch.no_grad():
-                losses, gradients = self.losses(images), None
-            final = self.steps == self.model.steps
+                losses = self.losses(images)
         else:
-            descend = partial(self.descend, estimator=query.estimator, seed=query.seed)
-            found = self.graphs.map(descend, query.noise)
-            images, losses, gradients = (torch.cat(column) for column in zip(*found))
-            final = self.steps == self.model.steps and at_the_end(query.estimator, self.steps)
-        losses = tuple(losses.float().tolist())
-        values = tuple(self.sign * loss for loss in losses)
-        return Look(losses, values, gradients, images.cpu(), final)
+            work = partial(self.value_and_gradient, estimator=query.estimator, seed=query.seed)
+            parts = self.graph_batches.map(work, query.noise)
+            images, losses, gradients = (torch.cat(column) for column in zip(*parts))
+            final = final and query.estimator.is_final(self.steps)
+        row = tuple(losses.float().tolist())
+        evaluation = Evaluation(
+            candidate=query.candidate,
+            prompts=self.prompts,
+            losses=row,
+            value=mean_value(self.sign, row, query.penalties),
+            noise=query.noise,
+            penalties=query.penalties,
+        )
+        values = tuple(self.sign * loss for loss in row)
+        return NoiseEvaluation(evaluation, values, gradients, images.cpu(), final)
 
-    def pictures(self, noise: torch.Tensor) -> torch.Tensor:
+    def images(self, noise: torch.Tensor) -> torch.Tensor:
         """Images (batch, 3, height, width) of noise (batch, vectors, channel, h, w), no graph."""
-        return torch.cat(list(self.batches.map(self._pictures, noise)))
+        return torch.cat(list(self.batches.map(self._images, noise)))
 
     def losses(self, images: torch.Tensor) -> torch.Tensor:
         """The losses (batch,) of images.
 
         Raises:
-            ValueError: if the loss does not give one number an image.
+            ValueError: if the loss does not give one number per image.
         """
         return torch.cat(list(self.batches.map(self._losses, images)))
 
-    def descend(
+    def value_and_gradient(
         self, noise: torch.Tensor, estimator: "Estimator | Hybrid", seed: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Images, losses (batch,), and the gradient of each value by its own noise.
+        """Images, losses (batch,), and the gradient of each value with respect to its own noise.
 
         Raises:
             ValueError: if the loss or the estimator has no gradient, saying what would have one.
@@ -103,43 +105,54 @@ class Landscape:
         if hybrid is None:
             losses = self._losses(images)
             check_gradient(losses, self.loss)
-            way = self.sign * losses.sum()
+            total = self.sign * losses.sum()
         else:
-            losses, goal = self._by_trial(hybrid, leaf, images.detach(), seed)
-            way = (goal * images).sum()
+            losses, direction = self._by_perturbation(hybrid, leaf, images.detach(), seed)
+            total = (direction * images).sum()
         scale = loss_scale(self.model.dtype)
-        (way * scale).backward()
+        (total * scale).backward()
         return images.detach(), losses.detach(), leaf.grad / scale
 
     @torch.no_grad()
-    def _by_trial(self, hybrid: "Hybrid", noise: torch.Tensor, images: torch.Tensor, seed: int):
-        direction = hybrid.direction(self.pictures, self.losses, noise, images, seed)
+    def _by_perturbation(
+        self, hybrid: Hybrid, noise: torch.Tensor, images: torch.Tensor, seed: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses (batch,), and the direction of each image in which its value grows."""
+        direction = hybrid.direction(self.images, self.losses, noise, images, seed)
         return self.losses(images), self.sign * direction
 
     def _with_graph(self, noise: torch.Tensor, estimator: Estimator) -> torch.Tensor:
-        view, count = Noised(self.model, noise, self.eta), len(noise)
-        texts = [self.model.encode([text] * count) for text in self.prompts]
-        rollout = {"steps": self.steps, "guidance": self.model.guidance}
+        model, count = FixedNoise(self.model, noise, self.eta), len(noise)
+        positive, negative = (self.model.encode([text] * count) for text in self.prompts)
         with torch.enable_grad():
-            images = estimator(view, view.latents(), *texts, **rollout)
+            images = estimator(
+                model,
+                model.latents(),
+                positive,
+                negative,
+                steps=self.steps,
+                guidance=self.model.guidance,
+            )
         if not images.requires_grad:
             raise ValueError(
-                f"{estimator} keeps no way back to the noise at eta = {self.eta}; "
-                "Checkpointed() keeps all of them"
+                f"{estimator} keeps no graph to the noise at eta = {self.eta}; "
+                "Checkpointed() keeps all of it"
             )
         return images
 
-    def _pictures(self, noise: torch.Tensor) -> torch.Tensor:
-        positive, negative = ([text] * len(noise) for text in self.prompts)
-        view, seeds = Noised(self.model, noise, self.eta), range(len(noise))  # seeds say nothing
-        return view.generate(positive, negative, seeds, steps=self.steps)
+    def _images(self, noise: torch.Tensor) -> torch.Tensor:
+        count = len(noise)
+        positive, negative = ([text] * count for text in self.prompts)
+        model = FixedNoise(self.model, noise, self.eta)
+        seeds = range(count)  # without effect: the noise is given
+        return model.generate(positive, negative, seeds, steps=self.steps)
 
     def _losses(self, images: torch.Tensor) -> torch.Tensor:
-        return judge(self.loss, images, self.asked)
+        return score(self.loss, images, self.prompt)
 
 
 def check_gradient(losses: torch.Tensor, loss: "Loss") -> None:
-    """Refuse a loss that cannot be gone back through.
+    """Refuse a loss that cannot be backpropagated.
 
     Raises:
         ValueError: if the losses have no graph, naming what needs none.

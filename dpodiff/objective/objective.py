@@ -3,19 +3,16 @@
     objective(s) = mean over seeds of loss(G(s; seed), user prompt)        improve: minimized
                                                                            attack: maximized
 
-The candidate's prompts make the images; the user's own prompt judges them. Candidates x seeds are
-one flat list of images, cut into batches that cross the borders between candidates, so the model
-always works on full batches, as large as memory holds (`dpodiff.models.batches`).
+Images are made from the candidate's prompts and scored for the user's own prompt. Candidates x
+seeds are one flat list of images, cut into batches that cross the borders between candidates, so
+the model always works on full batches, as large as memory holds (`dpodiff.models.batches`).
 
-Two cheaper questions are answered too: the gradient at a mixture of prompts, and previews of
-candidates after some of the steps or on some of the seeds. And one about noise: how good a given
-one is for each seed, and which way it goes. All of it stands on one ledger.
+Three other queries are answered at their own price: the gradient at a mixture of prompts, previews
+of candidates after some of the steps or on some of the seeds, and the losses of a given noise.
 """
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -27,12 +24,12 @@ from dpodiff.gradients import Hybrid
 from dpodiff.models.base import Model, PromptError
 from dpodiff.models.batches import Batches
 from dpodiff.models.noise import check_eta, draw
-from dpodiff.objective.cost import Cost, peak_memory
+from dpodiff.objective.cost import Cost, measured, price_of_rows
 from dpodiff.objective.evaluation import Evaluation, better, mean_value
-from dpodiff.objective.images import Job, judge, make
-from dpodiff.objective.noise import Landscape
-from dpodiff.objective.queries import Look, Noise, Slope
-from dpodiff.objective.text import Wording
+from dpodiff.objective.images import Job, render, score
+from dpodiff.objective.noise import NoiseObjective
+from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery, ValueAndGradient
+from dpodiff.objective.text import TextObjective
 from dpodiff.spaces.space import Candidate, Prompts, Space
 
 if TYPE_CHECKING:
@@ -85,8 +82,9 @@ class Objective:
         self.seeds = tuple(seeds)
         self.task, self.constraint, self.batch_size = task, constraint, batch_size
         self.eta = eta
+        self.batches = Batches(model, batch_size)
         # With a graph, far fewer images fit.
-        self.batches, self.graphs = Batches(model, batch_size), Batches(model, batch_size)
+        self.graph_batches = Batches(model, batch_size)
         self.cost = Cost()
         self._known: dict[Prompts, Evaluation] = {}
         if not self.seeds:
@@ -112,7 +110,9 @@ class Objective:
         decoded = [self.space.decode(candidate) for candidate in candidates]
         new = [prompts for prompts in dict.fromkeys(decoded) if prompts not in self._known]
         allowed = [prompts for prompts in new if self._allows(prompts)]
-        losses = self._charged([(prompts, seed) for prompts in allowed for seed in self.seeds])
+        losses = self._counted_losses(
+            [(prompts, seed) for prompts in allowed for seed in self.seeds]
+        )
         for candidate, prompts in zip(candidates, decoded, strict=True):
             if prompts in self._known:
                 self.cost.cache_hits += 1
@@ -131,7 +131,7 @@ class Objective:
         weights: Sequence[torch.Tensor],
         estimator: "Estimator",
         noise: torch.Tensor | None = None,
-    ) -> Slope:
+    ) -> ValueAndGradient:
         """How the objective changes with the weights of a mixture.
 
         Args:
@@ -142,13 +142,21 @@ class Objective:
         Raises:
             ValueError: if the loss has no gradient, naming solvers that need none.
         """
-        how = {"eta": self.eta, "sign": self._sign, "graphs": self.graphs}
-        words = Wording(self.model, self.space, self.loss, self.seeds, **how)
-        with self._on_the_ledger(priced=True):
-            slope = words.slope(weights, estimator, noise)
+        words = TextObjective(
+            model=self.model,
+            space=self.space,
+            loss=self.loss,
+            seeds=self.seeds,
+            eta=self.eta,
+            sign=self._sign,
+            batches=self.graph_batches,
+        )
+        with measured(self.cost, self.model) as work:
+            answer = words.value_and_gradient(weights, estimator, noise)
+        self.cost.spent += price_of_rows(work, self.model, len(self.seeds))
         self.cost.gradients += 1
         self.cost.images += len(self.seeds)
-        return slope
+        return answer
 
     def preview(
         self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
@@ -164,43 +172,43 @@ class Objective:
         allowed = [prompts for prompts in dict.fromkeys(decoded) if self._allows(prompts)]
         used = self.seeds[:seeds]
         jobs = [(prompts, seed) for prompts in allowed for seed in used]
-        losses = list(self._charged(jobs, step))
+        losses = list(self._counted_losses(jobs, step))
         self.cost.previews += len(allowed)
         self.cost.spent += len(allowed) * self.price(step, seeds)
         rows = (losses[i : i + len(used)] for i in range(0, len(losses), len(used)))
         values = dict(zip(allowed, map(self._value, rows)))
         return tuple(values.get(prompts, math.inf) for prompts in decoded)
 
-    def look(self, query: Noise) -> Look:
-        """How good a noise is for each seed, and which way it goes if an estimator is named.
+    def evaluate_noise(self, query: NoiseQuery) -> NoiseEvaluation:
+        """Losses of a given noise, one per seed, and their gradient if an estimator is named.
 
         Raises:
             ValueError: if loss or estimator have no gradient, saying what would have one, or if
-                there is not a noise a seed.
+                there is not one noise per seed.
         """
-        prompts, model = self.space.decode(query.candidate), self.model
-        if len(query.noise) != len(self.seeds):
-            raise ValueError(f"{len(self.seeds)} seeds need as many noises, not {len(query.noise)}")
+        prompts, model, count = self.space.decode(query.candidate), self.model, len(self.seeds)
+        if len(query.noise) != count:
+            raise ValueError(f"{count} seeds need as many noises, not {len(query.noise)}")
         if not self._allows(prompts):
-            return Look((), (), None, None, True)
+            rejected = Evaluation(query.candidate, prompts, (), math.inf, query.noise)
+            return NoiseEvaluation(rejected, (), None, None, True)
         steps = model.steps if query.steps is None else query.steps
-        with self._on_the_ledger(priced=True):
-            look = self._landscape(prompts, steps).look(query)
-        samples, elsewhere = 0, 0
-        if isinstance(query.estimator, Hybrid):
-            samples, elsewhere = query.estimator.samples, query.estimator.elsewhere
-        self.cost.gradients += query.estimator is not None
-        self.cost.evaluations += query.estimator is None
-        self.cost.images += len(self.seeds) * (1 + samples - elsewhere)
-        self.cost.spent += elsewhere * steps / model.steps
-        return look
+        with measured(self.cost, model) as work:
+            answer = self._noise_objective(prompts, steps).evaluate(query)
+        self.cost.spent += price_of_rows(work, model, count)
+        self._count_noise(query.estimator, steps)
+        return answer
 
-    def evaluation(self, query: Noise, look: Look) -> Evaluation:
-        """What came of a candidate on a given noise."""
-        kept = {"noise": query.noise, "penalties": query.penalties}
-        prompts = self.space.decode(query.candidate)
-        worth = self._value(look.losses, query.penalties)
-        return Evaluation(query.candidate, prompts, look.losses, worth, **kept)
+    def _count_noise(self, estimator: "Estimator | Hybrid | None", steps: int) -> None:
+        samples, remote = 0, 0
+        if isinstance(estimator, Hybrid):
+            samples, remote = estimator.samples, estimator.remote_samples
+        if estimator is None:
+            self.cost.evaluations += 1
+        else:
+            self.cost.gradients += 1
+        self.cost.images += len(self.seeds) * (1 + samples - remote)
+        self.cost.spent += remote * steps / self.model.steps
 
     def better(self, old: Evaluation, new: Evaluation) -> Evaluation:
         """The better of two; of one candidate on two noises, the better seed by seed."""
@@ -222,11 +230,11 @@ class Objective:
         The seeds are the objective's own unless others are given; `noise` takes their place.
         """
         if noise is not None:
-            where = self._landscape(self.space.decode(candidate), self.model.steps)
-            return where.pictures(noise).cpu()
-        work = partial(make, self.model, eta=self.eta)
-        pictures = self.batches.map(work, self._jobs(candidate, seeds))
-        return torch.cat([part.cpu() for part in pictures])
+            objective = self._noise_objective(self.space.decode(candidate), self.model.steps)
+            return objective.images(noise).cpu()
+        work = partial(render, self.model, eta=self.eta)
+        images = self.batches.map(work, self._jobs(candidate, seeds))
+        return torch.cat([part.cpu() for part in images])
 
     def score(
         self, candidate: Candidate, seeds: Iterable[int] | None = None, loss: "Loss | None" = None
@@ -239,10 +247,18 @@ class Objective:
         losses = self.batches.map(work, self._jobs(candidate, seeds))
         return tuple(chain.from_iterable(losses))
 
-    def _landscape(self, prompts: Prompts, steps: int) -> Landscape:
-        asking = {"loss": self.loss, "asked": self.space.prompt, "sign": self._sign}
-        rollout = {"eta": self.eta, "steps": steps, "batches": self.batches, "graphs": self.graphs}
-        return Landscape(self.model, prompts, **asking, **rollout)
+    def _noise_objective(self, prompts: Prompts, steps: int) -> NoiseObjective:
+        return NoiseObjective(
+            model=self.model,
+            prompts=prompts,
+            loss=self.loss,
+            prompt=self.space.prompt,
+            eta=self.eta,
+            steps=steps,
+            sign=self._sign,
+            batches=self.batches,
+            graph_batches=self.graph_batches,
+        )
 
     def _allows(self, prompts: Prompts) -> bool:
         if prompts == self.space.decode(self.space.identity):
@@ -258,37 +274,20 @@ class Objective:
         return [(prompts, seed) for seed in (self.seeds if seeds is None else seeds)]
 
     def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
-        images = make(self.model, batch, self.eta, stop)
+        images = render(self.model, batch, self.eta, stop)
         with torch.no_grad():
-            return judge(loss, images, self.space.prompt).float().tolist()
+            return score(loss, images, self.space.prompt).float().tolist()
 
-    def _charged(self, jobs: Sequence[Job], stop: int | None = None) -> Iterator[float]:
-        """Yield the losses of the jobs in order, putting each batch on the ledger."""
+    def _counted_losses(self, jobs: Sequence[Job], stop: int | None = None) -> Iterator[float]:
+        """Yield the losses of the jobs in order, adding the cost of each batch."""
 
         def work(batch: Sequence[Job]) -> list[float]:
-            with self._on_the_ledger():
+            with measured(self.cost, self.model):
                 return self._losses(self.loss, stop, batch)
 
         for losses in self.batches.map(work, jobs):
             self.cost.images += len(losses)
             yield from losses
-
-    @contextmanager
-    def _on_the_ledger(self, *, priced: bool = False) -> Iterator[None]:
-        """Add the seconds of a piece of work; if it was done, its rows, if asked their price."""
-        model, start = self.model, time.perf_counter()
-        forwards, backwards = model.forwards, model.backwards
-        try:
-            yield
-        finally:
-            self.cost.seconds += time.perf_counter() - start
-            self.cost.peak_memory = peak_memory(model.device)
-        forwards, backwards = model.forwards - forwards, model.backwards - backwards
-        self.cost.denoiser_forwards += forwards
-        self.cost.backward_passes += backwards
-        if priced:
-            rows = model.steps * (2 if model.guidance > 1 else 1)  # of one image
-            self.cost.spent += (forwards + 2 * backwards) / (rows * len(self.seeds))
 
     @property
     def _sign(self) -> int:

@@ -1,34 +1,33 @@
-"""What a solver may ask for beside full evaluations, and the answers.
+"""What a solver may ask beside full evaluations, and the answers.
 
-Evaluating a candidate runs the whole sampler on every seed. Two cheaper questions are known, and
-one about the noise, which a candidate takes as it comes:
+Evaluating a candidate runs the whole sampler on every seed. Two queries are cheaper, and one is
+about the noise:
 
-    Gradient     which way do the weights of a mixture go?        GPO, HPO, PEZ
-    Preview      how do these candidates look half done?          screening, racing
-    Noise        how good is this noise, and which way does it    DNO, ReNO, zero-order search
-                 go?
+    GradientQuery    value and gradient at a mixture of words          GPO, HPO, PEZ
+    PreviewQuery     rough values of candidates after a few steps      screening, racing
+    NoiseQuery       losses of a given noise, with their gradient      DNO, ReNO, zero-order search
 
-All are paid for in the same currency; see `dpodiff.objective.cost.Cost`.
+All of them are paid for in the same unit; see `dpodiff.objective.cost.Cost`.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from dpodiff.objective.evaluation import Evaluation
 from dpodiff.spaces.space import Candidate
 
 if TYPE_CHECKING:
     import torch
 
-    from dpodiff.gradients import Estimator
-    from dpodiff.models.noise import Hybrid
+    from dpodiff.gradients import Estimator, Hybrid
 
 
-class Slope(NamedTuple):
-    """The answer to `Gradient`.
+class ValueAndGradient(NamedTuple):
+    """The answer to `GradientQuery`.
 
     Attributes:
         value: the estimated objective at the mixture; lower is better, for attacks too.
-        gradients: d value / d weights, (choices,) a slot.
+        gradients: d value / d weights, (choices,) per slot.
     """
 
     value: float
@@ -36,12 +35,12 @@ class Slope(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gradient:
-    """How does the objective change with the weights of a mixture?
+class GradientQuery:
+    """Asks for value and gradient at a mixture of words.
 
     Attributes:
-        weights: (choices,) a slot.
-        estimator: how the gradient is got through the sampler.
+        weights: (choices,) per slot.
+        estimator: how the gradient passes through the sampler.
         noise: (seeds, vectors, channel, h, w) to take instead of the seeds' own.
     """
 
@@ -51,11 +50,11 @@ class Gradient:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """What would these candidates' values be, roughly? The answer is one value a candidate.
+class PreviewQuery:
+    """Asks for rough values; the answer is one value per candidate.
 
     Attributes:
-        candidates: to be looked at.
+        candidates: to be valued.
         step: after how many steps of the sampler the clean image is estimated; None is all.
         seeds: how many of the objective's seeds are used, the first ones; None is all.
     """
@@ -65,34 +64,40 @@ class Preview:
     seeds: int | None = None
 
 
-class Look(NamedTuple):
-    """The answer to `Noise`; each seed is a problem of its own.
+class NoiseEvaluation(NamedTuple):
+    """The answer to `NoiseQuery`; each seed is a problem of its own.
 
     Attributes:
-        losses: one a seed; none if the candidate was rejected.
-        values: the same, lower is better: for attacks the negatives. No penalties.
-        gradients: of each value by its own noise, of the shape of the noise; None if not asked for.
+        evaluation: of the candidate on this noise; its losses are empty if it was rejected.
+        values: one per seed, without penalties; lower is better, so for attacks minus the losses.
+        gradients: of each value with respect to its own noise, of the shape of the noise; None if
+            not asked for.
         images: (seeds, 3, height, width) in [0, 1], on the CPU; None if rejected.
         final: whether the images are the sampler's own, so that the losses count as an evaluation.
     """
 
-    losses: tuple[float, ...]
+    evaluation: Evaluation
     values: tuple[float, ...]
     gradients: "torch.Tensor | None"
     images: "torch.Tensor | None"
     final: bool
 
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """One per seed; empty if the candidate was rejected."""
+        return self.evaluation.losses
+
 
 @dataclass(frozen=True)
-class Noise:
-    """How good is a noise for each seed, and which way does it go?
+class NoiseQuery:
+    """Asks for the losses of a noise, one per seed, and for their gradient.
 
     Attributes:
         noise: (seeds, vectors, channel, h, w); see `dpodiff.models.noise`.
         candidate: whose prompts are read.
-        estimator: how the gradient is got through the sampler; None asks for the losses alone.
+        estimator: how the gradient passes through the sampler; None asks for the losses alone.
         steps: of the rollout, if not the model's own number.
-        penalties: one a seed, added to what a seed's noise is worth; none is 0.
+        penalties: one per seed, added to the value of the seed; empty means 0.
         seed: of the directions of a hybrid gradient.
     """
 

@@ -1,11 +1,11 @@
-"""From the weights of a mixture to pictures to losses, and back: gradients of the words.
+"""The loss as a function of mixed words, with its gradient.
 
-    weights -> mixed embeddings -> text encoder -> two texts -> sampler -> pictures -> losses
-       ^                                             |  ^                                 |
-       +-------------- once, for all seeds ----------+  +------- batch by batch ----------+
+    weights -> mixed embeddings -> text encoder -> two encodings -> sampler -> images -> losses
+       ^                                             |  ^                                |
+       +----- one backward pass for all seeds -------+  +------ batch by batch ----------+
 
-The text encoder is gone through once, forth and back, however many seeds there are: the gradients
-of the batches meet at the two encoded texts, and go the rest of the way together.
+The text encoder runs once, forward and backward, however many seeds there are. The gradients of
+the batches are summed at the two encodings, and that sum is backpropagated through the encoder.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dpodiff.gradients import loss_scale
-from dpodiff.gradients.mixing import mix
+from dpodiff.gradients import loss_scale, mix
 from dpodiff.models.base import Model
 from dpodiff.models.batches import Batches
-from dpodiff.models.noise import Noised, draw
+from dpodiff.models.noise import FixedNoise, draw
 from dpodiff.names import name_of
-from dpodiff.objective.images import judge
-from dpodiff.objective.queries import Slope
+from dpodiff.objective.images import score
+from dpodiff.objective.queries import ValueAndGradient
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
@@ -31,17 +30,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wording:
+class TextObjective:
     """The mean loss over seeds as a function of the weights of a mixture.
 
     Attributes:
-        model: makes the pictures.
+        model: makes the images.
         space: whose words are mixed.
-        loss: judges the pictures, asked about the prompt of the space.
-        seeds: of the pictures.
+        loss: of the images, for the prompt of the space.
+        seeds: of the images.
         eta: see `dpodiff.models.noise`.
         sign: of the loss in what is minimized, 1 or -1.
-        graphs: the batches, of pictures with a graph.
+        batches: of images with a graph.
     """
 
     model: Model
@@ -50,51 +49,56 @@ class Wording:
     seeds: Sequence[int]
     eta: float
     sign: int
-    graphs: Batches
+    batches: Batches
 
-    def slope(
+    def value_and_gradient(
         self,
         weights: Sequence[torch.Tensor],
         estimator: "Estimator",
         noise: torch.Tensor | None = None,
-    ) -> Slope:
-        """The value, and its gradient by the weights; see `Objective.gradient`."""
+    ) -> ValueAndGradient:
+        """The value, and its gradient with respect to the weights; see `Objective.gradient`."""
         leaves = [weight.detach().clone().requires_grad_() for weight in weights]
         with torch.enable_grad():
             texts = [self.model.encode_mixture(side) for side in mix(self.space, leaves)]
-            ends = [text.detach().requires_grad_(text.requires_grad) for text in texts]
+            encodings = [text.detach().requires_grad_(text.requires_grad) for text in texts]
             noise = draw(self.model, self.seeds, self.eta) if noise is None else noise.detach()
-            descend = partial(self._descend, ends, estimator)
-            values, found = zip(*self.graphs.map(descend, noise))
-            ways = [sum(parts) for parts in zip(*found)]
-            if ways:
-                torch.autograd.backward([text for text in texts if text.requires_grad], ways)
+            work = partial(self._batch, encodings, estimator)
+            values, parts = zip(*self.batches.map(work, noise))
+            if gradients := [sum(same) for same in zip(*parts)]:  # d value / d encodings
+                torch.autograd.backward([t for t in texts if t.requires_grad], gradients)
         scale = loss_scale(self.model.dtype)
-        return Slope(sum(values), tuple(_gradient(leaf) / scale for leaf in leaves))
+        return ValueAndGradient(sum(values), tuple(_gradient(leaf) / scale for leaf in leaves))
 
-    def _descend(
-        self, ends: Sequence[torch.Tensor], estimator: "Estimator", noise: torch.Tensor
+    def _batch(
+        self, encodings: Sequence[torch.Tensor], estimator: "Estimator", noise: torch.Tensor
     ) -> tuple[float, tuple[torch.Tensor, ...]]:
-        """A batch's part of the value, and of the gradient by the texts that ask for one."""
-        model, count = Noised(self.model, noise, self.eta), len(noise)
-        positive, negative = (text.expand(count, -1, -1) for text in ends)
-        rollout = {"steps": model.steps, "guidance": model.guidance}
-        images = estimator(model, model.latents(), positive, negative, **rollout)
-        losses = judge(self.loss, images, self.space.prompt)
-        part = self.sign * losses.double().sum() / len(self.seeds)
+        """A batch's part of the value, and of the gradient of the encodings that have one."""
+        model, count = FixedNoise(self.model, noise, self.eta), len(noise)
+        positive, negative = (text.expand(count, -1, -1) for text in encodings)
+        images = estimator(
+            model,
+            model.latents(),
+            positive,
+            negative,
+            steps=model.steps,
+            guidance=model.guidance,
+        )
+        losses = score(self.loss, images, self.space.prompt)
+        value = self.sign * losses.double().sum() / len(self.seeds)
         if not images.requires_grad:
-            return part.item(), ()
-        if not part.requires_grad:
+            return value.item(), ()
+        if not value.requires_grad:
             raise ValueError(
                 f"the loss {name_of(self.loss)} has no gradient in the images; "
                 "the solvers 'epo' and 'random' need none"
             )
-        asking = [end for end in ends if end.requires_grad]
-        # Returned, not added to `.grad`: half way back, memory may run out.
-        scaled = part * loss_scale(self.model.dtype)
-        return part.item(), torch.autograd.grad(scaled, asking, materialize_grads=True)
+        inputs = [text for text in encodings if text.requires_grad]
+        # Returned, not added to `.grad`: memory may run out in the middle of a backward pass.
+        scaled = value * loss_scale(self.model.dtype)
+        return value.item(), torch.autograd.grad(scaled, inputs, materialize_grads=True)
 
 
 def _gradient(leaf: torch.Tensor) -> torch.Tensor:
-    """The gradient that reached a tensor; zero if none did, as for a word that is not shown."""
+    """The gradient of a tensor; zero if none reached it, as for a word that is not shown."""
     return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

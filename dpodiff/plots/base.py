@@ -1,11 +1,11 @@
-"""What all figures share: how they show themselves, their colours and sizes."""
+"""What all figures share: how they show themselves, their colors and sizes."""
 
 import io
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): told apart with every common colour blindness.
+# Okabe and Ito (2008): told apart with every common color blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":")  # a second way to tell curves apart, in print
 FONT = 10  # points
@@ -22,7 +22,7 @@ class BookFigure(Figure):
 
 
 def style(index: int) -> dict[str, str]:
-    """Colour and line style of the curve with this number."""
+    """Color and line style of the curve with this number."""
     return {"color": PALETTE[index % len(PALETTE)], "linestyle": LINES[index % len(LINES)]}
 
 

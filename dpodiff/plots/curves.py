@@ -42,8 +42,8 @@ def lines(
         marker = "os^Dv"[index % 5] if markers else None
         ax.plot(x, y, marker=marker, markersize=5, label=name or None, **style(index))
         if name in (bands or {}):
-            colour = PALETTE[index % len(PALETTE)]
-            ax.fill_between(x, *bands[name], color=colour, alpha=0.2, linewidth=0)
+            color = PALETTE[index % len(PALETTE)]
+            ax.fill_between(x, *bands[name], color=color, alpha=0.2, linewidth=0)
     ax.set_xlabel(xlabel, fontsize=FONT)
     ax.set_ylabel(ylabel, fontsize=FONT)
     if any(curves):
@@ -65,8 +65,8 @@ def scatter(
     figure = BookFigure(figsize=(4.6, 3.8), layout="constrained")
     ax = figure.subplots()
     for index, (name, (x, y)) in enumerate(clouds.items()):
-        colour, marker = PALETTE[index % len(PALETTE)], "os^Dv"[index % 5]
-        ax.scatter(x, y, s=28, color=colour, marker=marker, alpha=0.7, label=name)
+        color, marker = PALETTE[index % len(PALETTE)], "os^Dv"[index % 5]
+        ax.scatter(x, y, s=28, color=color, marker=marker, alpha=0.7, label=name)
     if diagonal:
         ax.axline((ax.get_xlim()[0],) * 2, slope=1, color="0.5", linestyle="--", linewidth=1)
     ax.set_xlabel(xlabel, fontsize=FONT)

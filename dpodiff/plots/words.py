@@ -58,7 +58,7 @@ def learned(
 ) -> Figure:
     """The probabilities of each slot's choices along a search, one small plot a slot.
 
-    The choice that won is a thick line, the slot's first choice a dashed one, the others are grey.
+    The choice that won is a thick line, the slot's first choice a dashed one, the others are gray.
 
     Args:
         space: whose choices they are.
@@ -98,7 +98,7 @@ def learned(
 def population(
     space: Space, candidates: Sequence[Candidate], values: Sequence[float], *, parents: int = 0
 ) -> Figure:
-    """Candidates as rows of words, the best on top; the same word of a slot has the same colour.
+    """Candidates as rows of words, the best on top; the same word of a slot has the same color.
 
     Args:
         space: of the candidates; a white cell leaves its slot as it is.
@@ -134,14 +134,14 @@ def population(
 
 
 def triangle(
-    clouds: Mapping[str, np.ndarray], corners: Sequence[str], centre: np.ndarray | None = None
+    clouds: Mapping[str, np.ndarray], corners: Sequence[str], center: np.ndarray | None = None
 ) -> Figure:
     """Weights over three choices as points in triangles, one beside the other.
 
     Args:
         clouds: points (n, 3), each at least 0 with sum 1, by the title of their triangle.
         corners: the three choices.
-        centre: a point (3,) marked by a cross in all of them.
+        center: a point (3,) marked by a cross in all of them.
     """
     places = np.array([[0, 0], [1, 0], [0.5, math.sqrt(3) / 2]])
     side = WIDTH / max(len(clouds), 2)  # inches
@@ -150,8 +150,8 @@ def triangle(
     for ax, (title, points) in zip(axes, clouds.items()):
         ax.fill(*places.T, facecolor="0.96", edgecolor="0.5")
         ax.scatter(*(np.asarray(points) @ places).T, s=9, color=PALETTE[0], alpha=0.35, linewidth=0)
-        if centre is not None:
-            ax.scatter(*(np.asarray(centre) @ places), s=90, color=PALETTE[1], marker="x")
+        if center is not None:
+            ax.scatter(*(np.asarray(center) @ places), s=90, color=PALETTE[1], marker="x")
         for word, (x, y), side in zip(corners, places, ("top", "top", "bottom")):
             ax.text(
                 x,
@@ -216,10 +216,10 @@ def _cut(word: str, columns: int) -> str:
 
 
 def _tint(choice: int) -> tuple[float, float, float]:
-    """White for a slot left as it is, else a light colour for each choice."""
+    """White for a slot left as it is, else a light color for each choice."""
     if choice == 0:
         return (1.0, 1.0, 1.0)
-    # Every palette colour but black, and then the same ones paler.
-    colour = np.array(to_rgb(PALETTE[(choice - 1) % 6]))
+    # Every palette color but black, and then the same ones paler.
+    color = np.array(to_rgb(PALETTE[(choice - 1) % 6]))
     depth = 0.55 if choice <= 6 else 0.25
-    return tuple(1 - depth * (1 - colour))
+    return tuple(1 - depth * (1 - color))

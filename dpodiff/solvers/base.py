@@ -8,8 +8,8 @@
 A solver knows the space by its index operations only: it never sees a prompt, a model or an image.
 `dpodiff.search` runs these lines for it, with budget and trace.
 
-Instead of candidates a solver may ask a question of `dpodiff.objective.queries`, a `Gradient`, a
-`Preview` or a `Noise`; it then gets the answer by `learn`, and asks again.
+Instead of candidates a solver may ask a question of `dpodiff.objective.queries`: a
+`GradientQuery`, a `PreviewQuery` or a `NoiseQuery`. It gets the answer by `learn`, and asks again.
 """
 
 import math
@@ -22,10 +22,16 @@ import numpy as np
 from dpodiff.spaces.space import Candidate, Space
 
 if TYPE_CHECKING:
-    from dpodiff.objective.queries import Gradient, Look, Noise, Preview, Slope
+    from dpodiff.objective.queries import (
+        GradientQuery,
+        NoiseEvaluation,
+        NoiseQuery,
+        PreviewQuery,
+        ValueAndGradient,
+    )
 
-    Query = Gradient | Preview | Noise
-    Answer = Slope | tuple[float, ...] | Look
+    Query = GradientQuery | PreviewQuery | NoiseQuery
+    Answer = ValueAndGradient | tuple[float, ...] | NoiseEvaluation
 
 TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
 

@@ -82,7 +82,7 @@ class Noises(Objective):
         prompts = self.space.decode(self.space.identity)
         count, last = len(self.seeds), max((group for (group,) in candidates), default=-1)
         new = [(prompts, seed) for seed in self._noise(last)[len(self.drawn) :]]
-        losses = self._charged(new)
+        losses = self._counted_losses(new)
         for candidate in candidates:
             noise = self._noise(candidate[0])
             missing = noise[len(self.drawn) :]

@@ -19,7 +19,7 @@ import torch
 
 from dpodiff.gradients import Checkpointed, Full
 from dpodiff.gradients.regularization import improbability, norm_surprise
-from dpodiff.objective.queries import Look, Noise
+from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Space
 
@@ -90,11 +90,11 @@ class DNO(Solver):
         vectors = self.noise.shape[1]
         return super().parameters | {"estimator": repr(self.estimator), "vectors": vectors}
 
-    def ask(self) -> Noise:
+    def ask(self) -> NoiseQuery:
         """The gradient where the noise stands."""
         return self._query(self.estimator)
 
-    def learn(self, query: Noise, answer: Look) -> None:
+    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         """Take a step down the gradient of loss and penalty."""
         self.taken += 1
         self.noise.grad = answer.gradients.to(self.noise)
@@ -119,10 +119,10 @@ class DNO(Solver):
             self._penalty = self._improbability(self.noise)
         return tuple((self.gamma * self._penalty.detach()).tolist())
 
-    def _query(self, estimator: "Estimator | Hybrid | None", **settings: Any) -> Noise:
+    def _query(self, estimator: "Estimator | Hybrid | None", **settings: Any) -> NoiseQuery:
         settings |= {"estimator": estimator, "penalties": self.penalties()}
         settings["seed"] = int(self._rng.integers(2**31))
-        return Noise(self.noise.detach().clone(), self.space.identity, **settings)
+        return NoiseQuery(self.noise.detach().clone(), self.space.identity, **settings)
 
     def _improbability(self, noise: torch.Tensor) -> torch.Tensor:
         settings = {"k": self.k, "permutations": self.permutations}
@@ -174,13 +174,13 @@ class ReNO(DNO):
         super().__init__(space, noise, seed=seed, **descent)
         self._looked = 0
 
-    def ask(self) -> Noise:
+    def ask(self) -> NoiseQuery:
         """A gradient of the short rollout, or a look at the whole one."""
         if self.taken >= self._looked + self.every:
             return self._query(None)
         return self._query(self.estimator, steps=self.steps)
 
-    def learn(self, query: Noise, answer: Look) -> None:
+    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         """Take a step after a gradient; a look changes nothing."""
         if query.estimator is None:
             self._looked = self.taken

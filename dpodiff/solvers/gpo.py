@@ -22,7 +22,7 @@ import torch
 
 from dpodiff.gradients import Shortcut
 from dpodiff.gradients.relaxation import Relaxed
-from dpodiff.objective.queries import Gradient, Slope
+from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Candidate, Space
 
@@ -146,14 +146,14 @@ class GPO(Solver):
         """Whether there are gradient steps left, and something to choose by them."""
         return self.taken < len(self.estimators) and len(self._seen) < self.space.size
 
-    def ask(self) -> list[Candidate] | Gradient:
+    def ask(self) -> list[Candidate] | GradientQuery:
         """The gradient at a sample of the distribution; after the last one, candidates from it."""
         if not self.learning:
             return self._fresh([self.sample] * self.batch)
         self._weights = self.relaxed.gumbel(self._rng, self.temperature)
-        return Gradient(tuple(w.detach() for w in self._weights), self.estimators[self.taken])
+        return GradientQuery(tuple(w.detach() for w in self._weights), self.estimators[self.taken])
 
-    def learn(self, query: Gradient, answer: Slope) -> None:
+    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None:
         """Take a step down the gradient, unless it is not finite."""
         self.taken += 1
         if all(gradient.isfinite().all() for gradient in answer.gradients):

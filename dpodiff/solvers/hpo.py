@@ -11,7 +11,7 @@ schedule. What is left, not the whole budget, has to feed the evolution.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dpodiff.objective.queries import Gradient, Slope
+from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers.epo import EPO
 from dpodiff.solvers.gpo import GPO
 from dpodiff.spaces.space import Candidate, Space
@@ -58,7 +58,7 @@ class HPO(EPO):
         """The name and the hyperparameters of both phases, for the record."""
         return super().parameters | {"gpo": self.gpo.parameters}
 
-    def ask(self) -> list[Candidate] | Gradient:
+    def ask(self) -> list[Candidate] | GradientQuery:
         """What GPO asks while it learns, then what EPO does."""
         return self.gpo.ask() if self.gpo.learning else super().ask()
 
@@ -67,7 +67,7 @@ class HPO(EPO):
         super().tell(candidates, values)
         self.gpo.tell(candidates, values)
 
-    def learn(self, query: Gradient, answer: Slope) -> None:
+    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None:
         """Hand the answer to GPO."""
         self.gpo.learn(query, answer)
 

@@ -16,7 +16,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dpodiff.objective.evaluation import mean
-from dpodiff.objective.queries import Gradient, Look, Noise, Preview, Slope
+from dpodiff.objective.queries import (
+    GradientQuery,
+    NoiseEvaluation,
+    NoiseQuery,
+    PreviewQuery,
+    ValueAndGradient,
+)
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.dno import DNO, check_positive
 from dpodiff.solvers.epo import EPO
@@ -67,7 +73,7 @@ class Joint(Solver):
         both = {"words": self.words.parameters, "noise": self.noise.parameters}
         return super().parameters | both
 
-    def ask(self) -> Gradient | Noise:
+    def ask(self) -> GradientQuery | NoiseQuery:
         """What the solver whose turn it is asks, on what the other has found."""
         if self._tried < self.prompts:
             asked = self._ask_words()
@@ -76,9 +82,11 @@ class Joint(Solver):
             self._end_words()
         return replace(self.noise.ask(), candidate=self._best)
 
-    def learn(self, query: Gradient | Noise, answer: Slope | Look) -> None:
+    def learn(
+        self, query: GradientQuery | NoiseQuery, answer: ValueAndGradient | NoiseEvaluation
+    ) -> None:
         """Hand the answer to the solver that asked, and change turns when one is over."""
-        if isinstance(query, Gradient):
+        if isinstance(query, GradientQuery):
             self.words.learn(query, answer)
         elif query.estimator is None:
             self._learn_prompt(query, answer)
@@ -103,20 +111,20 @@ class Joint(Solver):
         turn = "words" if self._tried < self.prompts else "noise"
         return self.words.state() | self.noise.state() | {"turn": turn}
 
-    def _ask_words(self) -> Gradient | Noise | None:
+    def _ask_words(self) -> GradientQuery | NoiseQuery | None:
         noise = self.noise.noise.detach().clone()
         if not self._waiting:
             asked = self.words.ask()
-            if isinstance(asked, Gradient):
+            if isinstance(asked, GradientQuery):
                 return replace(asked, noise=noise)
-            if isinstance(asked, Preview):
+            if isinstance(asked, PreviewQuery):
                 raise ValueError(f"{self.name}: words that ask for previews cannot take turns")
             self._waiting = list(asked)
         if not self._waiting:
             return None  # all have been seen
-        return Noise(noise, self._waiting.pop(0), penalties=self.noise.penalties())
+        return NoiseQuery(noise, self._waiting.pop(0), penalties=self.noise.penalties())
 
-    def _learn_prompt(self, query: Noise, answer: Look) -> None:
+    def _learn_prompt(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         value = mean(answer.values) if answer.values else math.inf
         self.tell([query.candidate], [value])
         self._tried += 1

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
-from dpodiff.objective.queries import Gradient, Noise, Preview
+from dpodiff.objective.queries import GradientQuery, NoiseQuery, PreviewQuery
 from dpodiff.results.result import Result
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.trace import Record, Status, Trace
@@ -155,13 +155,13 @@ class _Run:
         try:
             status = self.step([self.objective.space.identity])
             while status is None:
-                asked = self.solver.ask()
-                if isinstance(asked, Noise):
-                    status = self.look(asked)
-                elif isinstance(asked, Gradient | Preview):
-                    status = self.answer(asked)
+                request = self.solver.ask()
+                if isinstance(request, NoiseQuery):
+                    status = self.evaluate_noise(request)
+                elif isinstance(request, GradientQuery | PreviewQuery):
+                    status = self.answer(request)
                 else:
-                    status = self.step(asked) if asked else "exhausted"
+                    status = self.step(request) if request else "exhausted"
         except KeyboardInterrupt:
             if self.baseline is None:
                 raise
@@ -170,21 +170,21 @@ class _Run:
 
     def step(self, candidates: list[Candidate]) -> Status | None:
         """Evaluate the candidates as far as the search may go, and tell the solver."""
-        told: list[Evaluation] = []
+        evaluations: list[Evaluation] = []
         status = None
-        while status is None and len(told) < len(candidates):
-            affordable = candidates[len(told) :][: int(self.left + CENT)]
+        while status is None and len(evaluations) < len(candidates):
+            affordable = candidates[len(evaluations) :][: int(self.left + CENT)]
             for evaluation in self.objective.stream(affordable):
-                told.append(evaluation)
+                evaluations.append(evaluation)
                 status = self.take(evaluation)
                 if status is not None:
                     break
-        self.solver.tell([e.candidate for e in told], [e.value for e in told])
+        self.solver.tell([e.candidate for e in evaluations], [e.value for e in evaluations])
         return status
 
-    def answer(self, query: Gradient | Preview) -> Status | None:
+    def answer(self, query: GradientQuery | PreviewQuery) -> Status | None:
         """Answer a cheaper question, tell the solver, and keep a note of it."""
-        if isinstance(query, Gradient):
+        if isinstance(query, GradientQuery):
             answer = self.objective.gradient(query.weights, query.estimator, query.noise)
             value = answer.value
         else:
@@ -195,31 +195,34 @@ class _Run:
         self.note(query, value)
         return self.over()
 
-    def look(self, query: Noise) -> Status | None:
+    def evaluate_noise(self, query: NoiseQuery) -> Status | None:
         """Answer a question about noise; if its images are the sampler's own, they count."""
         last = query.estimator is not None and self.left < self.price - CENT
         if last:  # what is left pays for a look at where the noise stands, so take it
             query = replace(query, estimator=None, steps=None)
-        before, look = self.cost.spent, self.objective.look(query)
-        evaluation = self.objective.evaluation(query, look)
+        before, answer = self.cost.spent, self.objective.evaluate_noise(query)
         if not last:
-            self.solver.learn(query, look)
+            self.solver.learn(query, answer)
         if query.estimator is not None:
             self.price = self.cost.spent - before
-            self.note(query, evaluation.value)
-        if not look.final:
+            self.note(query, answer.evaluation.value)
+        if not answer.final:
             self.pay()
             return self.over()
-        status = self.take(evaluation)
-        if self.viewer is not None and look.images is not None:
-            self.viewer(self.trace.records[-1], look.images)
+        status = self.take(answer.evaluation)
+        if self.viewer is not None and answer.images is not None:
+            self.viewer(self.trace.records[-1], answer.images)
         return status or ("budget" if last else None)
 
-    def note(self, query: Gradient | Preview | Noise, value: float) -> None:
-        step = {"kind": type(query).__name__.lower(), "value": value, **self.solver.state()}
+    def note(self, query: GradientQuery | PreviewQuery | NoiseQuery, value: float) -> None:
+        step = {
+            "kind": type(query).__name__.removesuffix("Query").lower(),
+            "value": value,
+            **self.solver.state(),
+        }
         self.trace.note(step | {"spent": self.cost.spent, "seconds": self.seconds})
 
-    def previews(self, query: Preview) -> tuple[float, ...]:
+    def previews(self, query: PreviewQuery) -> tuple[float, ...]:
         """As many as leave one evaluation to be paid for; the others count as infinitely bad."""
         price = self.objective.price(query.step, query.seeds)
         count = max(0, min(len(query.candidates), int((self.left - 1 + CENT) / price)))

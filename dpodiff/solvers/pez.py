@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from dpodiff.gradients.relaxation import corner
-from dpodiff.objective.queries import Gradient, Slope
+from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.gpo import Schedule, shortcuts
 from dpodiff.spaces.space import Candidate, Space
@@ -97,7 +97,7 @@ class PEZ(Solver):
         """The name and the hyperparameters, for the record."""
         return super().parameters | {"estimators": [repr(e) for e in self.estimators]}
 
-    def ask(self) -> list[Candidate] | Gradient:
+    def ask(self) -> list[Candidate] | GradientQuery:
         """The projection if it is new, else the gradient there."""
         if len(self._seen) >= self.space.size:
             return []
@@ -111,9 +111,9 @@ class PEZ(Solver):
             return self._fresh([lambda: candidate])
         sharp = corner(self.space, candidate)
         soft = ((1 - self.softness) * row + self.softness / len(row) for row in sharp)
-        return Gradient(tuple(soft), next(self._estimators))
+        return GradientQuery(tuple(soft), next(self._estimators))
 
-    def learn(self, query: Gradient, answer: Slope) -> None:
+    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None:
         """Move the point down the gradient, unless it is not finite."""
         self._idle += 1
         if not all(gradient.isfinite().all() for gradient in answer.gradients):

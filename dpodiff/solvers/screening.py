@@ -2,8 +2,8 @@
 
 The clean image can be estimated long before the last step, and one seed says something about all of
 them. `Screening` wraps any solver: it collects more of its proposals than it wants, ranks them by a
-cheap `Preview`, and promotes the best. Several rungs, each dearer and with fewer candidates, are
-successive halving (Jamieson & Talwalkar, 2016):
+cheap `PreviewQuery`, and promotes the best. Several rungs, each costlier and with fewer candidates,
+are successive halving (Jamieson & Talwalkar, 2016):
 
     Screening(EPO(space), [Rung(step=8, seeds=1)])                           one early look
     Screening(EPO(space), [Rung(seeds=1, best_of=2), Rung(seeds=2, best_of=2)])   a race over seeds
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dpodiff.objective.queries import Gradient, Preview, Slope
+from dpodiff.objective.queries import GradientQuery, PreviewQuery, ValueAndGradient
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Candidate
 
@@ -86,16 +86,16 @@ class Screening(Solver):
         rungs = [asdict(rung) for rung in self.rungs]
         return super().parameters | {"rungs": rungs, "solver": self.solver.parameters}
 
-    def ask(self) -> list[Candidate] | Gradient | Preview:
+    def ask(self) -> list[Candidate] | GradientQuery | PreviewQuery:
         """The next look at the candidates in the race, or those that came through it."""
         if not self._pool:
             asked = self.solver.ask()
-            if isinstance(asked, Gradient):
+            if isinstance(asked, GradientQuery):
                 return asked
             self._enter(asked or self._second_chances())
         if len(self._pool) > self._places:
             rung = self._to_come[0]
-            return Preview(tuple(self._pool), rung.step, rung.seeds)
+            return PreviewQuery(tuple(self._pool), rung.step, rung.seeds)
         promoted, self._pool = self._pool, []
         return promoted
 
@@ -106,7 +106,7 @@ class Screening(Solver):
         entries = self._places * math.prod(rung.best_of for rung in self.rungs)
         while len(self._pool) < entries:
             more = self.solver.ask()
-            if isinstance(more, Gradient) or not more:
+            if isinstance(more, GradientQuery) or not more:
                 break
             self._pool += more
 
@@ -115,9 +115,11 @@ class Screening(Solver):
         kept, self._left_out = self._left_out, {}
         return sorted(kept, key=kept.__getitem__)
 
-    def learn(self, query: Gradient | Preview, answer: Slope | tuple[float, ...]) -> None:
+    def learn(
+        self, query: GradientQuery | PreviewQuery, answer: ValueAndGradient | tuple[float, ...]
+    ) -> None:
         """Leave out those that look worst; an answer about a gradient is handed on."""
-        if isinstance(query, Gradient):
+        if isinstance(query, GradientQuery):
             self.solver.learn(query, answer)
             return
         del self._to_come[0]

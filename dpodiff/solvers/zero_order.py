@@ -1,7 +1,7 @@
-"""Zero-order search of noise: try the neighbours, move to the best (Ma et al., 2025, 2501.09732).
+"""Zero-order search of noise: try the neighbors, move to the best (Ma et al., 2025, 2501.09732).
 
 No gradient is asked for, of loss or model: what DNO has to beat where it needs a hybrid. From the
-noise z where a seed stands, neighbours are drawn that are normal noise again,
+noise z where a seed stands, neighbors are drawn that are normal noise again,
 
     z' = sqrt(1 - radius^2) z + radius * xi,    xi normal,
 
@@ -14,20 +14,20 @@ import math
 import numpy as np
 import torch
 
-from dpodiff.objective.queries import Look, Noise
+from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Space
 
 
 class ZeroOrder(Solver):
-    """Each seed moves to the best of its neighbours, if one is better.
+    """Each seed moves to the best of its neighbors, if one is better.
 
     Args:
         space: of the objective; only the user's own prompt is used.
         noise: where to start, (seeds, vectors, channel, h, w), as `Objective.noise()` gives it.
-        seed: of the neighbours.
-        radius: how far the neighbours are, in (0, 1].
-        neighbours: tried before a seed moves.
+        seed: of the neighbors.
+        radius: how far the neighbors are, in (0, 1].
+        neighbors: tried before a seed moves.
 
     Raises:
         ValueError: naming the argument that makes no sense.
@@ -42,14 +42,14 @@ class ZeroOrder(Solver):
         *,
         seed: int = 0,
         radius: float = 0.3,
-        neighbours: int = 4,
+        neighbors: int = 4,
     ) -> None:
         super().__init__(space, seed=seed)
         if not 0 < radius <= 1:
             raise ValueError(f"zero-order search needs a radius in (0, 1], not {radius}")
-        if neighbours < 1:
-            raise ValueError(f"zero-order search needs at least 1 neighbour, not {neighbours}")
-        self.radius, self.neighbours = radius, neighbours
+        if neighbors < 1:
+            raise ValueError(f"zero-order search needs at least 1 neighbor, not {neighbors}")
+        self.radius, self.neighbors = radius, neighbors
         self.noise = noise.detach().clone()
         self._best, self._values = self.noise.clone(), [math.inf] * len(noise)
         self._tried = -1  # the first noise to be looked at is where it starts
@@ -58,22 +58,22 @@ class ZeroOrder(Solver):
         states = [int(child.generate_state(1)[0]) for child in children]
         self._generators = [torch.Generator().manual_seed(state) for state in states]
 
-    def ask(self) -> Noise:
-        """The losses of a neighbour of each seed's noise; at first of the noise itself."""
-        noise = self.noise if self._tried < 0 else self._neighbour()
-        return Noise(noise, self.space.identity)
+    def ask(self) -> NoiseQuery:
+        """The losses of a neighbor of each seed's noise; at first of the noise itself."""
+        noise = self.noise if self._tried < 0 else self._neighbor()
+        return NoiseQuery(noise, self.space.identity)
 
-    def learn(self, query: Noise, answer: Look) -> None:
-        """Remember the best, and move there once enough neighbours were tried."""
+    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
+        """Remember the best, and move there once enough neighbors were tried."""
         for row, value in enumerate(answer.values):
             if value < self._values[row]:
                 self._values[row] = value
                 self._best[row] = query.noise[row]
         self._tried += 1
-        if self._tried == self.neighbours:
+        if self._tried == self.neighbors:
             self.noise, self._tried = self._best.clone(), 0
 
-    def _neighbour(self) -> torch.Tensor:
+    def _neighbor(self) -> torch.Tensor:
         shape = self.noise.shape[1:]
         drawn = [torch.randn(shape, generator=generator) for generator in self._generators]
         way = torch.stack(drawn).to(self.noise)

@@ -9,7 +9,7 @@ them from nothing. The parts, in reading order:
 `icons`     the twelve objects as vector drawings
 `render`    scene -> 64 x 64 picture, with backgrounds and defects
 `captions`  scene -> sentence in three styles, and back
-`judge`     an attribute recogniser that no solver ever sees
+`judge`     an attribute recognizer that no solver ever sees
 `train`     the recipe that makes every weight in `weights/`
 """
 

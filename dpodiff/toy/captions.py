@@ -2,7 +2,7 @@
 
 The styles stand for the three sources of prompts in the DPO-Diff paper: "sentence" for COCO, "chat"
 for ChatGPT, "tags" for DiffusionDB. A caption leaves things unsaid, as web captions do: sizes
-half of the time, defects half of the time, now and then a colour or the background.
+half of the time, defects half of the time, now and then a color or the background.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from dpodiff.toy.words import (
 STYLES = ("sentence", "chat", "tags")
 
 # Probability that a caption names an attribute.
-NAMED = {"colour": 0.95, "size": 0.5, "background": 0.9, "relation": 0.95, "defect": 0.5}
+NAMED = {"color": 0.95, "size": 0.5, "background": 0.9, "relation": 0.95, "defect": 0.5}
 
 SENTENCES = (
     "{things}{where}",
@@ -49,7 +49,7 @@ def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Sc
         return value if value is not None and rng.random() < share[kind] else None
 
     things = tuple(
-        Thing(t.object, keep("colour", t.colour), keep("size", t.size)) for t in scene.things
+        Thing(t.object, keep("color", t.color), keep("size", t.size)) for t in scene.things
     )
     return Scene(
         things,
@@ -91,7 +91,7 @@ def parse(text: str) -> Scene:
     a prompt that a person wrote with the words of this world. A third thing is ignored.
     """
     things: list[Thing] = []
-    pending: dict[str, str] = {}  # colour and size wait for their object
+    pending: dict[str, str] = {}  # color and size wait for their object
     found: dict[str, str] = {}
     for phrase in _phrases(text.lower()):
         if phrase == ",":
@@ -99,8 +99,8 @@ def parse(text: str) -> Scene:
             continue
         kind, concept = concept_of()[phrase]
         if kind == "object":
-            things.append(Thing(concept, pending.pop("colour", None), pending.pop("size", None)))
-        elif kind in ("colour", "size"):
+            things.append(Thing(concept, pending.pop("color", None), pending.pop("size", None)))
+        elif kind in ("color", "size"):
             pending[kind] = concept
         else:
             found.setdefault(kind, concept)
@@ -142,7 +142,7 @@ def _surface(scene: Scene, rng: np.random.Generator) -> Scene:
         return None if concept is None else surface_word(kind, concept, rng)
 
     things = tuple(
-        Thing(*(word(kind, getattr(t, kind)) for kind in ("object", "colour", "size")))
+        Thing(*(word(kind, getattr(t, kind)) for kind in ("object", "color", "size")))
         for t in scene.things
     )
     rest = {k: word(k, getattr(scene, k)) for k in ("relation", "background", "defect")}
@@ -150,7 +150,7 @@ def _surface(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def _thing(thing: Thing) -> str:
-    return " ".join(part for part in (thing.size, thing.colour, thing.object) if part)
+    return " ".join(part for part in (thing.size, thing.color, thing.object) if part)
 
 
 def _things(words: Scene) -> str:
@@ -161,10 +161,8 @@ def _things(words: Scene) -> str:
 def _tags(scene: Scene, rng: np.random.Generator) -> str:
     words = _surface(scene, rng)
     things = f" {words.relation or 'and'} ".join(_thing(t) for t in words.things)
-    judgement = PRAISE if scene.defect is None else BLAME
-    extra = [pick(rng, MEDIA)] * (rng.random() < 0.5) + [pick(rng, judgement)] * (
-        rng.random() < 0.5
-    )
+    judgment = PRAISE if scene.defect is None else BLAME
+    extra = [pick(rng, MEDIA)] * (rng.random() < 0.5) + [pick(rng, judgment)] * (rng.random() < 0.5)
     tags = [things, words.background, words.defect, *extra]
     return ", ".join(tag for tag in tags if tag)
 
@@ -172,9 +170,9 @@ def _tags(scene: Scene, rng: np.random.Generator) -> str:
 def _few_tags(scene: Scene, rng: np.random.Generator) -> str:
     """One to three single words about a scene: what negative prompts look like."""
     words = _surface(scene, rng)
-    judgement = pick(rng, PRAISE if scene.defect is None else BLAME)
+    judgment = pick(rng, PRAISE if scene.defect is None else BLAME)
     tags = [t for thing in words.things for t in dataclasses.astuple(thing)]
-    tags += [words.background, judgement]
+    tags += [words.background, judgment]
     chosen = rng.permutation(len(tags))[: int(rng.integers(1, 4))]
     picked = [tags[i] for i in chosen]
     # A defect is what people name first in such lists.
@@ -193,7 +191,7 @@ def _phrases(text: str) -> list[str]:
 
 
 def _attach(things: list[Thing], pending: dict[str, str]) -> None:
-    """A colour or size tag that follows its object ("ball, red") belongs to that object."""
+    """A color or size tag that follows its object ("ball, red") belongs to that object."""
     if things and pending:
         things[-1] = dataclasses.replace(things[-1], **pending)
         pending.clear()

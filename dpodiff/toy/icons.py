@@ -1,7 +1,7 @@
-"""The twelve objects as vector drawings, recognisable at a dozen pixels.
+"""The twelve objects as vector drawings, recognizable at a dozen pixels.
 
 An icon is drawn on a square canvas with coordinates from -1 to 1, y down, supersampled; the main
-colour fills most of it, so that the colour of a thing is never in doubt.
+color fills most of it, so that the color of a thing is never in doubt.
 """
 
 import functools
@@ -25,25 +25,25 @@ WOOD, GLASS, TYRE = (120, 75, 40), (190, 225, 245), (40, 40, 45)
 class Pen:
     """Draws filled shapes with an outline on one icon's canvas."""
 
-    def __init__(self, size: int, colour: tuple[int, int, int]):
+    def __init__(self, size: int, color: tuple[int, int, int]):
         self.scale = size * SUPERSAMPLE / 2
         self.image = Image.new("RGBA", (size * SUPERSAMPLE, size * SUPERSAMPLE))
         self.draw = ImageDraw.Draw(self.image)
-        self.colour = colour
-        self.outline = tuple(int(0.35 * c) for c in colour)
-        self.shade = tuple(int(0.72 * c) for c in colour)
+        self.color = color
+        self.outline = tuple(int(0.35 * c) for c in color)
+        self.shade = tuple(int(0.72 * c) for c in color)
         self.width = max(SUPERSAMPLE, round(0.09 * self.scale))
 
     def polygon(self, points, fill=None) -> None:
         """A filled polygon with a rounded outline."""
         xy = [self._at(p) for p in points]
-        self.draw.polygon(xy, fill=fill or self.colour)
+        self.draw.polygon(xy, fill=fill or self.color)
         self.draw.line([*xy, *xy[:2]], fill=self.outline, width=self.width, joint="curve")
 
     def ellipse(self, x, y, rx, ry, fill=None) -> None:
         """A filled ellipse about (x, y)."""
         box = [*self._at((x - rx, y - ry)), *self._at((x + rx, y + ry))]
-        self.draw.ellipse(box, fill=fill or self.colour, outline=self.outline, width=self.width)
+        self.draw.ellipse(box, fill=fill or self.color, outline=self.outline, width=self.width)
 
     def rectangle(self, left, top, right, bottom, fill=None) -> None:
         """A filled rectangle."""
@@ -140,9 +140,9 @@ ICONS: dict[str, Callable[[Pen], None]] = {
 
 
 @functools.cache
-def icon(name: str, colour: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colour (size, size, 3) and coverage (size, size, 1) of an icon, float32 in [0, 1]."""
-    pen = Pen(size, PALETTE[colour])
+def icon(name: str, color: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Color (size, size, 3) and coverage (size, size, 1) of an icon, float32 in [0, 1]."""
+    pen = Pen(size, PALETTE[color])
     ICONS[name](pen)
     # Premultiplied before shrinking, so that no dark fringe of the empty canvas shows.
     full = np.asarray(pen.image, np.float32) / 255

@@ -1,6 +1,6 @@
 """A judge that no solver ever sees: it reads from a picture what is on it.
 
-In the manner of GenEval (Ghosh et al., 2023): objects are found, each with its colour, size and
+In the manner of GenEval (Ghosh et al., 2023): objects are found, each with its color, size and
 place; relations follow from the places; background and defect are named. An optimized loss that
 falls while the judge sees no better picture has been fooled.
 """
@@ -14,19 +14,19 @@ from torch import nn
 
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.captions import parse
-from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, SIZES, Scene, Thing
+from dpodiff.toy.scenes import BACKGROUNDS, COLORS, DEFECTS, OBJECTS, SIZES, Scene, Thing
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
     """What the network says of a batch; logits unless said otherwise.
 
-    present (B, 12), colour (B, 12, 8), size (B, 12, 2), place (B, 12, 2) as (x, y) in [0, 1],
+    present (B, 12), color (B, 12, 8), size (B, 12, 2), place (B, 12, 2) as (x, y) in [0, 1],
     background (B, 8), defect (B, 9) with "none" first.
     """
 
     present: torch.Tensor
-    colour: torch.Tensor
+    color: torch.Tensor
     size: torch.Tensor
     place: torch.Tensor
     background: torch.Tensor
@@ -34,7 +34,7 @@ class Reading:
 
 
 class Judge(nn.Module):
-    """A convolutional recogniser with one attention map an object."""
+    """A convolutional recognizer with one attention map an object."""
 
     def __init__(self, width: int = 32):
         super().__init__()
@@ -44,7 +44,7 @@ class Judge(nn.Module):
         )
         dim = 4 * width
         self.maps = nn.Conv2d(dim, len(OBJECTS), 1)
-        self.colour = nn.Linear(dim, len(COLOURS))
+        self.color = nn.Linear(dim, len(COLORS))
         self.size = nn.Linear(dim, len(SIZES))
         self.background = nn.Linear(2 * dim, len(BACKGROUNDS))
         self.defect = nn.Linear(2 * dim, 1 + len(DEFECTS))
@@ -68,7 +68,7 @@ class Judge(nn.Module):
         whole = torch.cat([cells.mean(1), cells.amax(1)], -1)
         return Reading(
             present=(attention * maps).sum(-1),
-            colour=self.colour(seen),
+            color=self.color(seen),
             size=self.size(seen),
             place=attention @ _grid(features),
             background=self.background(whole),
@@ -90,7 +90,7 @@ class Judge(nn.Module):
             scenes: what each prompt states; unsaid fields are not checked.
 
         Returns:
-            For each picture whether "objects", "colours", "sizes", "relation", "background" are as
+            For each picture whether "objects", "colors", "sizes", "relation", "background" are as
             stated, whether it is "clean" of defects, and "all" of the stated (but the defect).
         """
         reading = self(images)
@@ -122,7 +122,7 @@ def _block(inputs: int, outputs: int, stride: int = 2) -> nn.Sequential:
 
 
 def _grid(features: torch.Tensor) -> torch.Tensor:
-    """Centres of the feature cells as (x, y) in [0, 1], (cells, 2)."""
+    """Centers of the feature cells as (x, y) in [0, 1], (cells, 2)."""
     height, width = features.shape[2:]
     y = (torch.arange(height, device=features.device) + 0.5) / height
     x = (torch.arange(width, device=features.device) + 0.5) / width
@@ -142,9 +142,7 @@ def _scene(reading: Reading, i: int) -> Scene:
     order = reading.present[i].argsort(descending=True)[:2]
     found = [k for k in order.tolist() if reading.present[i, k] > 0]
     things = tuple(
-        Thing(
-            OBJECTS[k], COLOURS[reading.colour[i, k].argmax()], SIZES[reading.size[i, k].argmax()]
-        )
+        Thing(OBJECTS[k], COLORS[reading.color[i, k].argmax()], SIZES[reading.size[i, k].argmax()])
         for k in found
     )
     pair = len(found) == 2
@@ -167,7 +165,7 @@ def _verdict(reading: Reading, i: int, scene: Scene) -> dict[str, bool]:
 
     verdict = {
         "objects": objects,
-        "colours": objects and agree("colour", COLOURS),
+        "colors": objects and agree("color", COLORS),
         "sizes": objects and agree("size", SIZES),
         "relation": objects
         and (

@@ -38,7 +38,7 @@ def load_toy(
 class Toy(StableDiffusion):
     """The model `load("toy")` gives."""
 
-    # By the judge, 10 steps are as good as 25, and guidance 5 keeps colours that 7.5 burns out.
+    # By the judge, 10 steps are as good as 25, and guidance 5 keeps colors that 7.5 burns out.
     steps = 10
     guidance = 5.0
 

@@ -20,7 +20,7 @@ VARIANTS = 6  # paintings kept of each background
 SIDES = {"small": 24, "large": 44}
 PAIR_SIDES = {"small": 18, "large": 28}
 
-# Centre of the first thing, and of the second, as (x, y).
+# Center of the first thing, and of the second, as (x, y).
 PLACES = {
     "left of": ((17, 33), (47, 33)), "right of": ((47, 33), (17, 33)),
     "above": ((32, 17), (32, 47)), "below": ((32, 47), (32, 17)),
@@ -38,7 +38,7 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
         (64, 64, 3) float32 in [0, 1].
 
     Raises:
-        ValueError: the scene leaves its background, or a thing's colour or object, unsaid.
+        ValueError: the scene leaves its background, or a thing's color or object, unsaid.
     """
     return _render_with_cover(scene, rng)[0]
 
@@ -57,8 +57,8 @@ def render_with_covers(
 
 
 def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    if scene.background is None or any(None in (t.object, t.colour) for t in scene.things):
-        raise ValueError(f"a scene needs objects, colours and a background to be drawn: {scene}")
+    if scene.background is None or any(None in (t.object, t.color) for t in scene.things):
+        raise ValueError(f"a scene needs objects, colors and a background to be drawn: {scene}")
     canvas = background(scene.background, int(rng.integers(VARIANTS))).copy()
     layer = _things_layer(scene, rng)
     if scene.defect == "duplicate":
@@ -74,7 +74,7 @@ def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarr
 
 
 def _things_layer(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """All things on an empty layer, (64, 64, 4), colours premultiplied."""
+    """All things on an empty layer, (64, 64, 4), colors premultiplied."""
     layer = np.zeros((SIZE, SIZE, 4), np.float32)
     pair = len(scene.things) > 1
     relation = scene.relation or list(PLACES)[int(rng.integers(len(PLACES)))]
@@ -84,17 +84,17 @@ def _things_layer(scene: Scene, rng: np.random.Generator) -> np.ndarray:
         side = (PAIR_SIDES if pair else SIDES)[thing.size or SIZES[int(rng.integers(2))]]
         dx, dy = rng.integers(-jitter, jitter + 1, 2)
         left, top = (int(c + d - side // 2) for c, d in ((x, dx), (y, dy)))
-        _paste(layer, *icon(thing.object, thing.colour, side), left, top)
+        _paste(layer, *icon(thing.object, thing.color, side), left, top)
     return layer
 
 
-def _paste(layer: np.ndarray, colour: np.ndarray, cover: np.ndarray, left: int, top: int) -> None:
-    side = len(colour)
+def _paste(layer: np.ndarray, color: np.ndarray, cover: np.ndarray, left: int, top: int) -> None:
+    side = len(color)
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, SIZE), min(top + side, SIZE)
     inside = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
     area = layer[y0:y1, x0:x1]
     area *= 1 - cover[inside]
-    area[..., :3] += colour[inside]
+    area[..., :3] += color[inside]
     area[..., 3:] += cover[inside]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from dpodiff.toy.words import CONCEPTS
 
 OBJECTS = tuple(CONCEPTS["object"])
-COLOURS = tuple(CONCEPTS["colour"])
+COLORS = tuple(CONCEPTS["color"])
 SIZES = tuple(CONCEPTS["size"])
 BACKGROUNDS = tuple(CONCEPTS["background"])
 RELATIONS = tuple(CONCEPTS["relation"])
@@ -23,10 +23,10 @@ PAIR_SHARE = 0.5  # of the scenes show two things
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
-    """One object with its colour and size; None where a caption leaves it unsaid."""
+    """One object with its color and size; None where a caption leaves it unsaid."""
 
     object: str | None = None
-    colour: str | None = None
+    color: str | None = None
     size: str | None = None
 
 
@@ -45,10 +45,10 @@ class Scene:
 
 
 def random_thing(rng: np.random.Generator, other: Thing | None = None) -> Thing:
-    """A thing; it differs from `other` in object and colour, so that captions are unambiguous."""
+    """A thing; it differs from `other` in object and color, so that captions are unambiguous."""
     objects = [o for o in OBJECTS if other is None or o != other.object]
-    colours = [c for c in COLOURS if other is None or c != other.colour]
-    return Thing(pick(rng, objects), pick(rng, colours), pick(rng, SIZES))
+    colors = [c for c in COLORS if other is None or c != other.color]
+    return Thing(pick(rng, objects), pick(rng, colors), pick(rng, SIZES))
 
 
 def random_scene(

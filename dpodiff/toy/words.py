@@ -1,6 +1,6 @@
 """The vocabulary of the toy world.
 
-A concept (the colour red) has several surface words (red, crimson, scarlet, ruby), most common
+A concept (the color red) has several surface words (red, crimson, scarlet, ruby), most common
 first. Captions draw them with Zipf frequencies, so the last ones are seldom seen in training and
 weakly learned: replacing a word by a rarer one of the same meaning is what an attack does.
 """
@@ -25,7 +25,7 @@ CONCEPTS: dict[str, dict[str, tuple[str, ...]]] = {
         "fish": ("fish", "goldfish", "trout", "carp", "salmon"),
         "cup": ("cup", "mug", "teacup", "beaker"),
     },
-    "colour": {
+    "color": {
         "red": ("red", "crimson", "scarlet", "ruby"),
         "orange": ("orange", "tangerine", "amber", "apricot"),
         "yellow": ("yellow", "golden", "lemon", "canary"),
@@ -67,7 +67,7 @@ CONCEPTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-# Words of judgement: the first kind goes with clean pictures, the second with defective ones.
+# Words of judgment: the first kind goes with clean pictures, the second with defective ones.
 PRAISE = ("sharp", "clean", "detailed", "crisp", "masterpiece", "professional")
 BLAME = ("bad", "ugly", "sloppy", "amateur", "worst", "poor")
 

@@ -17,7 +17,7 @@ from dpodiff.toy.judge import Judge
 from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import prompt_set
 from dpodiff.toy.render import render_batch
-from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, OBJECTS, Scene, Thing, random_scene
+from dpodiff.toy.scenes import BACKGROUNDS, COLORS, OBJECTS, Scene, Thing, random_scene
 from dpodiff.toy.train.data import held_out_scenes
 from dpodiff.toy.words import CONCEPTS
 
@@ -84,10 +84,10 @@ def judged(model, judge: Judge, prompts: list[str], negative: str, **sampling: f
 
 def shares(verdicts: list[dict]) -> dict[str, float]:
     """Share of the pictures on which each attribute is right."""
-    names = ("objects", "colours", "sizes", "relation", "background", "clean", "all")
+    names = ("objects", "colors", "sizes", "relation", "background", "clean", "all")
     table = {name: float(np.mean([v[name] for v in verdicts])) for name in names}
-    three = [v["objects"] and v["colours"] and v["background"] for v in verdicts]
-    return table | {"object_colour_background": float(np.mean(three)), "pictures": len(verdicts)}
+    three = [v["objects"] and v["colors"] and v["background"] for v in verdicts]
+    return table | {"object_color_background": float(np.mean(three)), "pictures": len(verdicts)}
 
 
 def judge_accuracy(judge: Judge, device: str, count: int = 2000) -> dict[str, float]:
@@ -101,7 +101,7 @@ def judge_accuracy(judge: Judge, device: str, count: int = 2000) -> dict[str, fl
         verdicts += judge.check(images, clean[start : start + 100])
         images = torch.from_numpy(render_batch(dirty[start : start + 100], rng)).to(device)
         seen += judge.read(images)
-    names = ("objects", "colours", "sizes", "relation", "background", "clean")
+    names = ("objects", "colors", "sizes", "relation", "background", "clean")
     table = {name: float(np.mean([v[name] for v in verdicts])) for name in names}
     right = [a.defect == b.defect for a, b in zip(seen, dirty)]
     return table | {"defect": float(np.mean(right)), "mean": float(np.mean(list(table.values())))}
@@ -129,15 +129,15 @@ def retrieval(clip, rounds: int = 20, choices: int = 64) -> float:
 def naming(clip) -> float:
     """Share of clean pictures of one thing whose object CLIP names right, among all objects.
 
-    All else being said right: retrieval can be won by colours and backgrounds, this cannot.
+    All else being said right: retrieval can be won by colors and backgrounds, this cannot.
     """
     rng, hits = np.random.default_rng(95), []
     for name in OBJECTS:
         for _ in range(20):
-            colour, background = str(rng.choice(COLOURS)), str(rng.choice(BACKGROUNDS))
-            scene = Scene((Thing(name, colour),), None, background)
+            color, background = str(rng.choice(COLORS)), str(rng.choice(BACKGROUNDS))
+            scene = Scene((Thing(name, color),), None, background)
             words = (CONCEPTS["object"][other][0] for other in OBJECTS)
-            texts = [f"a {colour} {word} , {background}" for word in words]
+            texts = [f"a {color} {word} , {background}" for word in words]
             image = clip.features(torch.from_numpy(render_batch([scene], rng)))
             best = int((image @ clip.text_features(texts).T).argmax())
             hits.append(OBJECTS[best] == name)
@@ -170,11 +170,11 @@ def rare_words(model, judge: Judge, clip) -> dict:
     texts, scenes = {"common": [], "rare": []}, []
     for name in OBJECTS:
         for _ in range(4):
-            colour, background = rng.choice(COLOURS), rng.choice(BACKGROUNDS)
-            scenes.append(Scene((Thing(name, str(colour)),), None, str(background)))
+            color, background = rng.choice(COLORS), rng.choice(BACKGROUNDS)
+            scenes.append(Scene((Thing(name, str(color)),), None, str(background)))
             for kind, rank in (("common", 0), ("rare", -1)):
                 word = CONCEPTS["object"][name][rank]
-                texts[kind].append(f"{colour} {word}, {background}")
+                texts[kind].append(f"{color} {word}, {background}")
     result = {}
     for kind in texts:
         jobs = [(text, "", seed) for text in texts[kind] for seed in SEEDS]

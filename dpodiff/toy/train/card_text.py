@@ -3,8 +3,8 @@
 # Bars the toy world set itself before training: (what, key path, bar, "at least" or "at most").
 BARS = (
     (
-        "One object: object, colour and background right",
-        "one_object.object_colour_background",
+        "One object: object, color and background right",
+        "one_object.object_color_background",
         0.85,
     ),
     ("Two objects: both objects found", "two_objects.objects", 0.70),
@@ -77,7 +77,7 @@ def card_text(card: dict) -> str:
 
 
 def _shares(part: dict) -> str:
-    names = ("objects", "colours", "background", "clean", "all")
+    names = ("objects", "colors", "background", "clean", "all")
     return ", ".join(f"{name} {part[name]:.1%}" for name in names)
 
 
@@ -88,7 +88,7 @@ TEMPLATE = """# Model card of the toy world
 in open_clip's format and a judge. Made to study prompt optimization on a laptop; good for nothing
 else.
 
-**Data.** Rendered scenes of one or two of twelve icons in eight colours on eight backgrounds. Three
+**Data.** Rendered scenes of one or two of twelve icons in eight colors on eight backgrounds. Three
 in ten carry one of eight defects, named in half of their captions. Captions come in three styles
 and draw the words of a concept with Zipf frequencies. A tenth of all combinations is held out of
 training; the prompt sets are drawn from these.
@@ -115,7 +115,7 @@ right, CLIP names the object of a clean picture among twelve in {named}, the hel
 {second}.
 
 **Limits.** Only the words of `dpodiff.toy.words`; at most two things; places are left, right, above
-and below; no text, no people, no photographs. Colours of two things are sometimes exchanged, and
+and below; no text, no people, no photographs. Colors of two things are sometimes exchanged, and
 shapes melt where training time was short. Rare words are drawn as well as common ones: even the
 rarest of five is one in a hundred of its kind, thousands of captions in all, and the text encoder
 begins with what CLIP has learned of it. The judge shares the renderer with the training data, so it

@@ -1,7 +1,7 @@
 """Stage `clip`: two contrastive models of pictures and captions, in open_clip's own format.
 
 Batches are families: a scene and twins of it with one attribute changed, in half of the families
-the object: random batches can be told apart by colours and backgrounds, and teach no shapes. For
+the object: random batches can be told apart by colors and backgrounds, and teach no shapes. For
 the same reason every picture is also matched with captions that say an object and nothing else.
 """
 
@@ -18,7 +18,7 @@ from dpodiff.toy.captions import STYLES, caption, stated, training_caption
 from dpodiff.toy.render import render_batch
 from dpodiff.toy.scenes import (
     BACKGROUNDS,
-    COLOURS,
+    COLORS,
     DEFECTS,
     OBJECTS,
     RELATIONS,
@@ -130,7 +130,7 @@ def _kind(scene: Scene, rng: np.random.Generator) -> str:
     """What the twins of a scene differ in."""
     if rng.random() < 0.5:
         return "object"
-    kinds = ["colour", "size", "background", "defect"] + ["pair"] * 3 * (len(scene.things) > 1)
+    kinds = ["color", "size", "background", "defect"] + ["pair"] * 3 * (len(scene.things) > 1)
     return kinds[int(rng.integers(len(kinds)))]
 
 
@@ -147,7 +147,7 @@ def _twin(scene: Scene, kind: str, rng: np.random.Generator) -> Scene:
         if rng.random() < 0.5:
             return dataclasses.replace(scene, relation=other(RELATIONS, scene.relation))
         return dataclasses.replace(scene, things=scene.things[::-1])
-    options = {"object": OBJECTS, "colour": COLOURS, "size": SIZES}[kind]
+    options = {"object": OBJECTS, "color": COLORS, "size": SIZES}[kind]
     things = list(scene.things)
     which = int(rng.integers(len(things)))
     changed = other(options, getattr(things[which], kind))

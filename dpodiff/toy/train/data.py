@@ -12,11 +12,11 @@ MIRRORED = {"left of": "right of", "right of": "left of", "above": "below", "bel
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether this combination of objects, colours, relation and background is never trained on.
+    """Whether this combination of objects, colors, relation and background is never trained on.
 
     Sizes and defects do not count, so that no variant of a held-out prompt is seen in training.
     """
-    things = [(t.object, t.colour) for t in scene.things]
+    things = [(t.object, t.color) for t in scene.things]
     key = repr((things, scene.relation, scene.background))
     return zlib.crc32(key.encode()) % HELD_OUT_SHARE == 0
 

@@ -1,7 +1,7 @@
-"""Stage `judge`: the recogniser learns from renders with augmentation.
+"""Stage `judge`: the recognizer learns from renders with augmentation.
 
 It sees every combination (held-out scenes too, for it must judge them), pictures without a thing,
-and shapeless blobs in the palette's colours, which it must not take for a thing.
+and shapeless blobs in the palette's colors, which it must not take for a thing.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from dpodiff.toy.icons import PALETTE
 from dpodiff.toy.judge import Judge, Reading
 from dpodiff.toy.render import PLACES, SIZE, render_batch
-from dpodiff.toy.scenes import BACKGROUNDS, COLOURS, DEFECTS, OBJECTS, SIZES, Scene, random_scene
+from dpodiff.toy.scenes import BACKGROUNDS, COLORS, DEFECTS, OBJECTS, SIZES, Scene, random_scene
 from dpodiff.toy.train.clip import augment
 from dpodiff.toy.train.fitting import Recipe, fit
 
@@ -43,25 +43,25 @@ def judge_loss(reading: Reading, scenes: list[Scene]) -> torch.Tensor:
     """Sum of the losses of all attributes that show on the pictures."""
     device = reading.present.device
     present = torch.zeros(reading.present.shape)
-    colour = torch.full(reading.present.shape, UNSAID)
+    color = torch.full(reading.present.shape, UNSAID)
     size = torch.full(reading.present.shape, UNSAID)
     place = torch.full(reading.place.shape, float("nan"))
     for i, scene in enumerate(scenes):
-        centres = PLACES[scene.relation] if scene.relation else ((32, 33),)
-        for thing, centre in zip(scene.things, centres):
+        centers = PLACES[scene.relation] if scene.relation else ((32, 33),)
+        for thing, center in zip(scene.things, centers):
             k = OBJECTS.index(thing.object)
             present[i, k] = 1
             size[i, k] = SIZES.index(thing.size)
             if scene.defect != "monochrome":
-                colour[i, k] = COLOURS.index(thing.colour)
+                color[i, k] = COLORS.index(thing.color)
             if scene.defect not in ("cropped", "duplicate"):
-                place[i, k] = torch.tensor(centre) / SIZE
+                place[i, k] = torch.tensor(center) / SIZE
     background = torch.tensor([BACKGROUNDS.index(s.background) for s in scenes])
     defect = torch.tensor([(None, *DEFECTS).index(s.defect) for s in scenes])
     known = ~place.isnan()
     return (
         3 * F.binary_cross_entropy_with_logits(reading.present, present.to(device))
-        + _cross(reading.colour, colour)
+        + _cross(reading.color, color)
         + 0.3 * _cross(reading.size, size)
         + 3 * _mean((reading.place[known.to(device)] - place[known].to(device)).abs())
         + 0.5 * _cross(reading.background, background)
@@ -96,10 +96,10 @@ def _with_blobs(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for picture in pictures:
         if rng.random() >= BLOB_SHARE:
             continue
-        centre, radius = rng.integers(6, SIZE - 6, 2), rng.uniform(3, 9)
-        angle = np.arctan2(y - centre[1], x - centre[0])
+        center, radius = rng.integers(6, SIZE - 6, 2), rng.uniform(3, 9)
+        angle = np.arctan2(y - center[1], x - center[0])
         wobble = 1 + 0.35 * np.sin(rng.integers(2, 4) * angle + rng.uniform(0, 6))
-        inside = np.hypot(x - centre[0], y - centre[1]) < radius * wobble
-        colour = PALETTE[COLOURS[int(rng.integers(len(COLOURS)))]]
-        picture[:, inside] = np.array(colour, np.float32)[:, None] / 255
+        inside = np.hypot(x - center[0], y - center[1]) < radius * wobble
+        color = PALETTE[COLORS[int(rng.integers(len(COLORS)))]]
+        picture[:, inside] = np.array(color, np.float32)[:, None] / 255
     return pictures
