@@ -103,10 +103,12 @@ def test_the_toy_model_has_the_toy_lexicon_and_any_other_wordnet(monkeypatch):
     assert asked == ["toy", "wordnet"]
 
 
-def test_wordnet_is_a_lexicon_by_name(monkeypatch):
-    monkeypatch.setattr("dpodiff.spaces.lexicons.wordnet.WordNet", lambda: GEMS)
-    slots = attempt(lexicon="wordnet", space="synonym").objective.space.slots
-    assert [slot.text for slot in slots] == ["red", "ball"]
+def test_wordnet_is_a_lexicon_by_name():
+    slots = attempt(prompt="a huge city", lexicon="wordnet", space="synonym").objective.space.slots
+    assert [slot.choices[:3] for slot in slots] == [
+        ("huge", "vast", "immense"),
+        ("city", "metropolis", "urban center"),
+    ]
 
 
 def test_the_library_alone_needs_no_lexicon(monkeypatch):

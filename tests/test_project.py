@@ -77,6 +77,14 @@ def test_every_pinned_requirement_has_hashes_and_no_address():
     assert "--find-links" not in text
 
 
+def test_every_license_in_the_package_is_stated():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    stated = {path for pattern in project["license-files"] for path in ROOT.glob(pattern)}
+    found = set((ROOT / "dpodiff").rglob("LICENSE*"))
+    assert len(found) == 1
+    assert stated == found | {ROOT / "LICENSE"}
+
+
 def test_every_direct_dependency_is_pinned():
     extras = PROJECT["optional-dependencies"].values()
     direct = bounds(PROJECT["dependencies"] + [line for extra in extras for line in extra])

@@ -84,7 +84,6 @@ def improve(
         ValueError: if an argument is not among these, saying what would be right; `PromptError`,
             which is one, if the model cannot take the prompt.
         RuntimeError: if a single image runs out of memory, saying what would help.
-        ImportError, LookupError: if WordNet is needed and missing, saying how to get it.
     """
     from dpodiff.models import load
     from dpodiff.objective import Objective
