@@ -27,7 +27,7 @@ NEEDED = [
     "dpodiff/results/recorded/*.csv",
     "dpodiff/spaces/lexicons/wordnet*.zip",
     "*.dist-info/licenses/LICENSE",
-    "*.dist-info/licenses/*/LICENSE-WordNet*",
+    "*.dist-info/licenses/dpodiff/spaces/lexicons/LICENSE-WordNet.txt",
 ]
 # Run away from the project: models, words and records come out of the wheel.
 USE = """
