@@ -44,9 +44,10 @@ class Environment:
         subprocess.run(command, check=True)
 
     def run(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run its Python in ``cwd``, with no variable that leads to another environment."""
+        """Run its Python in ``cwd``: offline, with no variable that leads to another environment."""
         leads = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
         settings = {name: value for name, value in os.environ.items() if name not in leads}
+        settings |= {"HF_HUB_OFFLINE": "1"}
         command = [self.python, *arguments]
         return subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True)
 
@@ -80,7 +81,7 @@ def main() -> None:
             environment.make(options.wheel.resolve(strict=True))
         except (BuildError, FileNotFoundError, subprocess.CalledProcessError) as error:
             sys.exit(f"The wheel was not checked.\n{error}")
-        copies = [shutil.copy2(path, elsewhere) for path in chosen]
+        copies = [Path(shutil.copy2(path, elsewhere)) for path in chosen]
         found = environment.run("-c", "import dpodiff; print(dpodiff.__file__)", cwd=elsewhere)
         if not found.stdout.startswith(str(environment.folder)):
             sys.exit(f"dpodiff is not imported from the wheel.\n{found.stdout}{found.stderr}")
