@@ -44,7 +44,7 @@ class Environment:
         subprocess.run(command, check=True)
 
     def run(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run its Python in ``cwd``: offline, with no variable that leads to another environment."""
+        """Run its Python in ``cwd``, offline; no variable leads to another environment."""
         leads = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
         settings = {name: value for name, value in os.environ.items() if name not in leads}
         settings |= {"HF_HUB_OFFLINE": "1"}
