@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 from IPython.core.displayhook import CapturingDisplayHook
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib_inline.backend_inline import configure_inline_support
 
 
 class Shell(InteractiveShell):
@@ -27,6 +28,7 @@ def opened(home: Path) -> Iterator[Shell]:
     shell.history_manager.enabled = False
     shell.run_line_magic("matplotlib", "inline")
     yield shell
+    configure_inline_support(shell, backend)  # or the next shell would show no figures
     Shell.clear_instance()
     plt.switch_backend(backend)
     matplotlib.interactive(interactive)

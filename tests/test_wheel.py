@@ -29,17 +29,24 @@ NEEDED = [
     "*.dist-info/licenses/LICENSE",
     "*.dist-info/licenses/dpodiff/spaces/lexicons/LICENSE-WordNet.txt",
 ]
-# Run away from the project: models, words and records come out of the wheel.
+# Run away from the project: models, words and records come out of the wheel. Printed are the places
+# of the package, of its records and of all files of WordNet that are opened.
 USE = """
+import sys
+opened = set()
+sys.addaudithook(lambda event, what: event == "open" and opened.add(str(what[0])))
 import dpodiff
 from dpodiff.results import records
-print(dpodiff.__file__, records.RESULTS)
+print(dpodiff.__file__, records.RESULTS, sep="\\n")
 sd = dpodiff.load("toy")
 sd.steps = 2
 result = dpodiff.improve("a red ball in the sky", model=sd, budget=2, seeds=1, progress=False)
 assert result.trace.records
 dpodiff.Recorded.load("landscape")
 assert dpodiff.synonym_space("a quick dog", dpodiff.WordNet()).slots
+data = [name for name in opened if "wordnet" in name.lower() and ".py" not in name]
+assert data
+print(*data, sep="\\n")
 """
 
 
@@ -76,4 +83,4 @@ def test_package_of_the_wheel_works_away_from_the_project(wheel, tmp_path):
     command = [sys.executable, "-c", USE]
     done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(path.startswith(str(tmp_path)) for path in done.stdout.split())
+    assert all(path.startswith(str(tmp_path)) for path in done.stdout.splitlines())
