@@ -98,6 +98,13 @@ def align(
     Raises:
         ValueError: if an argument is not among these, or has a range it lies outside of, saying
             what would be right; before any image is made.
+
+    Examples:
+        >>> result = dpodiff.align("a red ball on the sea", budget=6, seeds=1, progress=False)
+        >>> result.losses < result.baseline_losses
+        True
+        >>> tuple(result.noise.shape)  # of one seed, one vector
+        (1, 1, 4, 16, 16)
     """
     limit = Budget(budget)
     check_eta(eta)

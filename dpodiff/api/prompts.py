@@ -84,6 +84,15 @@ def improve(
         ValueError: if an argument is not among these, saying what would be right; `PromptError`,
             which is one, if the model cannot take the prompt.
         RuntimeError: if a single image runs out of memory, saying what would help.
+
+    Examples:
+        >>> result = dpodiff.improve(
+        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, progress=False
+        ... )
+        >>> result.prompts.negative
+        'blue, moon, sky, grainy, blocky, bad, poor'
+        >>> result.losses < result.baseline_losses, result.cost.images
+        (True, 3)
     """
     from dpodiff.models import load
     from dpodiff.objective import Objective
@@ -128,6 +137,13 @@ def attack(
     Raises:
         ValueError: as in `improve`, or if `similarity` is no cosine.
         ImportError, OSError: if the encoder cannot be had, saying what else will do.
+
+    Examples:
+        >>> result = dpodiff.attack("a blue car", similarity=0.8, budget=3, seeds=1, progress=False)
+        >>> result.prompts.positive
+        'a sapphire vehicle'
+        >>> result.losses > result.baseline_losses
+        True
     """
     from dpodiff.spaces.constraints import SENTENCE_T5, Similarity, load_encoder
 

@@ -33,6 +33,12 @@ class Hybrid:
 
     Raises:
         ValueError: if there is no sample, or mu is not above 0.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(1, 1, 4, 16, 16)
+        >>> solver = dpodiff.solvers.DNO(space, noise, estimator=dpodiff.Hybrid(samples=8))
+        >>> solver.follows_gradients  # so a loss without a gradient will do
+        False
     """
 
     samples: int = 16

@@ -77,6 +77,12 @@ def load(
     Raises:
         ValueError: if there is no such loss, or its weights are of another kind.
         FileNotFoundError: if its weights cannot be had, saying what would be right.
+
+    Examples:
+        >>> dpodiff.losses.load("toy")
+        SphericalCLIP('toy')
+        >>> dpodiff.losses.load("jpeg")
+        JPEG(95)
     """
     kind, _, source = name.partition(":")
     if name in PIXELS:

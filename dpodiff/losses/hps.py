@@ -23,6 +23,10 @@ class HPS(Reward):
     Raises:
         ValueError: if the file is a pickle, or holds other weights.
         FileNotFoundError: if it cannot be had.
+
+    Examples:
+        >>> loss = dpodiff.losses.HPS()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(

@@ -43,6 +43,10 @@ class ImageReward(Reward):
     Raises:
         ValueError: if the file is a pickle, or holds other weights.
         FileNotFoundError: if it or the tokenizer cannot be had.
+
+    Examples:
+        >>> loss = dpodiff.losses.ImageReward()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(

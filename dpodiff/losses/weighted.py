@@ -25,6 +25,13 @@ class Weighted:
 
     Raises:
         ValueError: if there is none, or a weight is not finite.
+
+    Examples:
+        >>> loss = dpodiff.Weighted({dpodiff.losses.white: 1.0, dpodiff.losses.contrast: 0.5})
+        >>> loss
+        Weighted(1 * white, 0.5 * contrast)
+        >>> loss(torch.ones(1, 3, 8, 8), ["a white wall"])
+        tensor([-1.])
     """
 
     def __init__(

@@ -62,6 +62,11 @@ def load(
     Raises:
         ValueError: if there is no such model, or it is of a family not supported.
         FileNotFoundError: if the weights of the toy model have not been trained.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> model.steps, model.guidance, model.image_size
+        (10, 5.0, 64)
     """
     settings = {"name": name, "device": device, "dtype": dtype}
     if name == names.TOY:

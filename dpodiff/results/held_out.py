@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 
 class Judge(Protocol):
-    """An independent evaluation of images, such as `dpodiff.toy.judge.Judge`."""
+    """An independent evaluation of images, such as `dpodiff.toy.judge.Judge`.
+
+    Examples:
+        >>> class Brightness:
+        ...     def measures(self, images, prompt):
+        ...         return {"brightness": images.mean().item()}
+        >>> Brightness().measures(torch.ones(2, 3, 8, 8), "a white wall")
+        {'brightness': 1.0}
+    """
 
     def measures(self, images: "torch.Tensor", prompt: str) -> dict[str, float]:
         """Measures of images (batch, 3, height, width) of one prompt, by name."""
@@ -56,6 +64,13 @@ def held_out(
 
     Raises:
         ValueError: if the search has used one of the seeds.
+
+    Examples:
+        >>> result = dpodiff.improve("a red ball on the sea", budget=2, seeds=1, progress=False)
+        >>> clip = dpodiff.SphericalCLIP("toy-heldout")
+        >>> table = dpodiff.held_out(result, seeds=[10, 11], losses={"held-out CLIP": clip})
+        >>> table.index.tolist(), table.columns.tolist()
+        (['held-out CLIP'], ['before', 'after', 'difference'])
     """
     objective, seeds = result.objective, list(seeds)
     if seen := sorted(set(seeds) & set(objective.seeds)):
@@ -87,6 +102,12 @@ def on_search_seeds(
 
     Returns:
         One row a measure, with columns "before", "after" and "difference".
+
+    Examples:
+        >>> result = dpodiff.improve("a red ball on the sea", budget=2, seeds=1, progress=False)
+        >>> losses = {"whiteness": dpodiff.losses.white}
+        >>> dpodiff.on_search_seeds(result, losses).loc["whiteness"].index.tolist()
+        ['before', 'after', 'difference']
     """
     images = {"before": result.before, "after": result.images}
     prompt = result.objective.space.prompt
@@ -107,6 +128,14 @@ def visual_distance(
 
     Returns:
         distances (batch,).
+
+    Examples:
+        >>> clip = dpodiff.SphericalCLIP("toy-heldout")
+        >>> white, black = torch.ones(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
+        >>> dpodiff.visual_distance(white, white, clip)
+        tensor([0.])
+        >>> bool(dpodiff.visual_distance(white, black, clip) > 0)
+        True
     """
     apart = clip.features(before) - clip.features(after)
     return apart.square().sum(dim=-1) / 2  # 1 - cosine of unit vectors, and 0 for equal ones

@@ -31,6 +31,15 @@ def search_noise(objective: Objective, budget: Budget, **settings: Any) -> Resul
 
     Returns:
         The result; its pictures and losses are those of the best noises.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), seed / 8)
+        >>> model, space = dpodiff.BlackBox(paint), dpodiff.Space("a white wall")
+        >>> objective = dpodiff.Objective(model, dpodiff.losses.white, space, seeds=[1, 2])
+        >>> result = dpodiff.solvers.search_noise(objective, dpodiff.Budget(3), progress=False)
+        >>> result.baseline_losses, result.losses
+        ((-0.25, -0.125), (-0.75, -0.625))
     """
     noises = Noises(objective, groups=budget.evaluations)
     return search(InOrder(noises.space), noises, budget, **settings)

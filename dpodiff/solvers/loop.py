@@ -83,6 +83,15 @@ def search(
 
     Warns:
         UserWarning: once, if losses were not finite; they count as infinitely bad.
+
+    Examples:
+        >>> gray = dpodiff.BlackBox(lambda prompt, negative_prompt, seed: np.full((8, 8, 3), 0.5))
+        >>> space = dpodiff.nplib_space("a white wall", ["dark", "ugly"], slots=1)
+        >>> objective = dpodiff.Objective(gray, dpodiff.losses.white, space, seeds=[0, 1])
+        >>> solver, budget = dpodiff.EPO(space), dpodiff.Budget(10)
+        >>> result = dpodiff.search(solver, objective, budget, progress=False)
+        >>> result.status, result.cost.evaluations
+        ('exhausted', 3)
     """
     if solver.space != objective.space:
         raise ValueError("solver and objective must have the same space")

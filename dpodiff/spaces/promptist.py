@@ -33,6 +33,11 @@ class Promptist:
     Raises:
         ValueError: if there is no beam, or the weights are only a pickle.
         FileNotFoundError: if weights or tokenizer cannot be had, saying what would be right.
+
+    Examples:
+        >>> promptist = dpodiff.Promptist()  # downloads its weights  # doctest: +SKIP
+        >>> space = promptist.space("a red ball")  # doctest: +SKIP
+        >>> result = dpodiff.improve("a red ball", space=space, solver="random")  # doctest: +SKIP
     """
 
     def __init__(
