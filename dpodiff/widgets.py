@@ -15,7 +15,10 @@ from collections import deque
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
+try:
+    import ipywidgets as widgets
+except ModuleNotFoundError as error:
+    raise ImportError("the panel needs ipywidgets: pip install 'dpodiff[panel]'") from error
 from PIL import Image
 
 from dpodiff.api import default_loss, improve

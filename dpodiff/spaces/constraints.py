@@ -21,6 +21,7 @@ import torch
 
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text_cache import TextCache
+from dpodiff.names import LoadError, name_of
 from dpodiff.spaces.space import Prompts
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Similarity:
         self._encode([prompt])
 
     def __repr__(self) -> str:
-        return f"Similarity({self.prompt!r}, {self.encoder!r}, threshold={self.threshold})"
+        encoder = name_of(self.encoder)
+        return f"Similarity({self.prompt!r}, {encoder}, threshold={self.threshold})"
 
     def __call__(self, prompts: Prompts) -> bool:
         """Whether the positive prompt is allowed; the negative one is not looked at."""
@@ -74,7 +76,7 @@ class Similarity:
         vectors = torch.as_tensor(self.encoder(texts)).cpu().double()
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.isfinite().all():
             raise ValueError(
-                f"the encoder {self.encoder!r} must give one finite vector a text, "
+                f"the encoder {name_of(self.encoder)} must give one finite vector a text, "
                 f"({len(texts)}, dim); it gave {tuple(vectors.shape)} for {texts!r}"
             )
         return vectors
@@ -101,7 +103,7 @@ def load_encoder(name: str, device: str | torch.device | None = None) -> Encoder
         device: None is a GPU if there is one, else the CPU.
 
     Raises:
-        ImportError, OSError: as `sentence_transformer` and `minilm`.
+        ImportError, LoadError: as `sentence_transformer` and `minilm`.
     """
     if name == "toy":
         from dpodiff.losses import SphericalCLIP
@@ -121,7 +123,7 @@ def sentence_transformer(
 
     Raises:
         ImportError: if the package is missing, saying how to get it.
-        OSError: if the weights are, saying what can be done without a network.
+        LoadError: if the weights are, saying what can be done without a network.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -134,7 +136,7 @@ def sentence_transformer(
         with hidden_bars(Path(name).is_dir()):
             model = SentenceTransformer(name, device=None if device is None else str(device))
     except Exception as error:  # of the operating system, the hub, or its network library
-        raise OSError(
+        raise LoadError(
             f"the sentence encoder {name!r} cannot be loaded ({_first_line(error)}); {OFFLINE}"
         ) from error
     return SentenceEncoder(name, model.eval().requires_grad_(False))
