@@ -38,9 +38,13 @@ def name_of(part: Any) -> str:
     """What a loss or a constraint is called in traces and errors.
 
     A partial is named by its function and the names of its arguments. Their values are left out,
-    since one of them may be an API key.
+    since one of them may be an API key. A method of one of the package's own objects is named with
+    its object.
     """
     if isinstance(part, partial):
         arguments = ["..."] * len(part.args) + [f"{name}=..." for name in part.keywords]
         return f"partial({', '.join([name_of(part.func), *arguments])})"
+    owner = getattr(part, "__self__", None)
+    if type(owner).__module__.startswith("dpodiff."):
+        return f"{owner!r}.{part.__name__}"
     return getattr(part, "__qualname__", repr(part))

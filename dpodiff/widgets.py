@@ -222,7 +222,7 @@ def _control(name: str, value: Any) -> widgets.Widget:
 
 def _summary(result: Result) -> str:
     before, after = mean(result.baseline_losses), mean(result.losses)
-    return f"mean loss {before:.4f} -> {after:.4f}; ended by: {result.status}"
+    return f"mean loss {before:.4f} -> {after:.4f}; ended by: {result.ended_by}"
 
 
 def _cost(record: Record) -> str:

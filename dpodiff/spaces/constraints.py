@@ -14,6 +14,7 @@ things of the same kind come close too.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,7 @@ class Similarity:
     """
 
     def __init__(self, prompt: str, encoder: Encoder, threshold: float = 0.9) -> None:
-        if not -1 <= threshold <= 1:
-            raise ValueError(f"the threshold is a cosine, from -1 to 1, not {threshold}")
+        check_cosine(threshold)
         self.prompt, self.encoder, self.threshold = prompt, encoder, threshold
         self._encode = TextCache(self._vectors)
         self._encode([prompt])
@@ -80,6 +80,16 @@ class Similarity:
                 f"({len(texts)}, dim); it gave {tuple(vectors.shape)} for {texts!r}"
             )
         return vectors
+
+
+def check_cosine(value: float) -> None:
+    """Refuse a threshold of similarity that is no cosine.
+
+    Raises:
+        ValueError: if it is no number from -1 to 1.
+    """
+    if not isinstance(value, Real) or not -1 <= value <= 1:
+        raise ValueError(f"similarity is a cosine, from -1 to 1, not {value!r}")
 
 
 @dataclass(frozen=True)
