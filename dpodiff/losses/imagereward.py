@@ -41,12 +41,7 @@ class ImageReward(Reward):
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        ValueError: if the file is a pickle, or holds other weights.
-        FileNotFoundError: if it or the tokenizer cannot be had.
-
-    Examples:
-        >>> loss = dpodiff.losses.ImageReward()  # downloads its weights  # doctest: +SKIP
-        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
+        LoadError: if it or the tokenizer cannot be had, is a pickle, or holds other weights.
     """
 
     def __init__(

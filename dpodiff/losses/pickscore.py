@@ -23,11 +23,7 @@ class PickScore(Reward):
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        FileNotFoundError, ValueError: if weights, tokenizer or processor cannot be had.
-
-    Examples:
-        >>> loss = dpodiff.losses.PickScore()  # downloads its weights  # doctest: +SKIP
-        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
+        LoadError: if weights, tokenizer or processor cannot be had.
     """
 
     def __init__(

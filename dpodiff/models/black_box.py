@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from dpodiff.models.base import PromptError
+from dpodiff.names import name_of
 
 if TYPE_CHECKING:
     from dpodiff.models.mixture import Piece
@@ -63,7 +64,8 @@ class BlackBox:
         self._generate, self.name, self.workers = generate, name, workers
 
     def __repr__(self) -> str:
-        return f"BlackBox({self._generate!r}, name={self.name!r}, workers={self.workers})"
+        made_by = name_of(self._generate)  # no repr, which may show an API key
+        return f"BlackBox({made_by}, name={self.name!r}, workers={self.workers})"
 
     @property
     def steps(self) -> int:

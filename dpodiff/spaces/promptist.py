@@ -31,13 +31,9 @@ class Promptist:
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        ValueError: if there is no beam, or the weights are only a pickle.
-        FileNotFoundError: if weights or tokenizer cannot be had, saying what would be right.
-
-    Examples:
-        >>> promptist = dpodiff.Promptist()  # downloads its weights  # doctest: +SKIP
-        >>> space = promptist.space("a red ball")  # doctest: +SKIP
-        >>> result = dpodiff.improve("a red ball", space=space, solver="random")  # doctest: +SKIP
+        ValueError: if there is no beam.
+        LoadError: if weights or tokenizer cannot be had, or are only a pickle, saying what would be
+            right.
     """
 
     def __init__(

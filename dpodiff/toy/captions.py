@@ -97,14 +97,8 @@ def parse(text: str) -> Scene:
     """The scene that a caption states; the inverse of `caption`, None for what is unsaid.
 
     Words that name no concept are passed over, so the caption of any style can be read, and so can
-    a prompt that a person wrote with the words of this world. A third thing is ignored.
-
-    Examples:
-        >>> from dpodiff.toy.captions import parse
-        >>> parse("a crimson ball left of a cup").things
-        (Thing(object='ball', color='red', size=None), Thing(object='cup', color=None, size=None))
-        >>> parse("a crimson ball left of a cup").relation
-        'left of'
+    a prompt that a person wrote with the words of this world. A third thing is ignored, and so is
+    a relation without a second thing, as in "a ball under the sky".
     """
     things: list[Thing] = []
     pending: dict[str, str] = {}  # color and size wait for their object
@@ -121,6 +115,8 @@ def parse(text: str) -> Scene:
         else:
             found.setdefault(kind, concept)
     _attach(things, pending)
+    if len(things) < 2:
+        found.pop("relation", None)
     return Scene(tuple(things[:2]), **found)
 
 

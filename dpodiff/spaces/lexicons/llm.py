@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from dpodiff.names import LoadError
 from dpodiff.spaces.json_file import read_json, write_json
 from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind
 
@@ -70,16 +71,8 @@ STRUCTURED = {
 }
 
 
-class ServerError(RuntimeError):
-    """The server of the language model could not be asked, or did not answer as one.
-
-    Examples:
-        >>> llm = dpodiff.LLM("gpt-4o")
-        >>> try:  # without a key or a server  # doctest: +SKIP
-        ...     llm.lexicon("a red ball")
-        ... except dpodiff.lexicons.ServerError as error:
-        ...     print(error)
-    """
+class ServerError(LoadError, RuntimeError):
+    """The server of the language model could not be asked, or did not answer as one."""
 
 
 class AnswerError(ValueError):
