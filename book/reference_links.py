@@ -10,9 +10,12 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
+# Types that are shown with their package: `device` alone says little.
+ELSEWHERE = ("torch.", "numpy.", "PIL.")
 # What napoleon makes of "low, high: ..." in a docstring.
 SEVERAL = re.compile(r":(param|ivar) (\w+(?:, \w+)+): (.*)")
 
@@ -37,6 +40,8 @@ def resolve(
     """A link for a name that Sphinx did not find; what is no name in backticks is plain code."""
     if node.get("refdomain") != "py":
         return None
+    if node["reftarget"].startswith(ELSEWHERE):
+        return nodes.Text(node["reftarget"])
     entries = env.get_domain("py").objects
     target = node["reftarget"]
     # A bare word is never meant for a method: those are called as `Class.method`.
@@ -44,8 +49,10 @@ def resolve(
     documented = (name for name, entry in entries.items() if entry.objtype not in members)
     name = entry_of(target, documented)
     if name is None:
+        if node["reftype"] != "obj":
+            return None
         text = content.astext()
-        return nodes.literal(text, text) if node["reftype"] == "obj" else None
+        return nodes.literal(text, text) if isinstance(content, nodes.literal) else content
     entry = entries[name]
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, name)
 
@@ -79,6 +86,9 @@ def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx when it loads the extension."""
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"  # as the docstrings call them
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", process, priority=600)  # napoleon has 500
     app.connect("autodoc-skip-member", skip)

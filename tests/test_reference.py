@@ -48,7 +48,8 @@ def examples(name: str) -> list[doctest.DocTest]:
 
 def run(test: doctest.DocTest) -> None:
     report: list[str] = []
-    failed = doctest.DocTestRunner(verbose=False).run(test, out=report.append).failed
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    failed = runner.run(test, out=report.append).failed
     assert not failed, "".join(report)
 
 

@@ -113,7 +113,8 @@ class Checkpointed(_FinalEstimator):
         >>> model = dpodiff.load("toy")
         >>> noise = model.latents([0]).requires_grad_()
         >>> texts = model.encode(["a red ball"]), model.encode([""])
-        >>> images = dpodiff.gradients.Checkpointed()(model, noise, *texts, steps=2, guidance=5.0)
+        >>> estimator = dpodiff.gradients.Checkpointed()
+        >>> images = estimator(model, noise, *texts, steps=2, guidance=5.0)
         >>> images.mean().backward()
         >>> model.forwards, model.backwards  # each step is computed twice
         (8, 4)
@@ -130,7 +131,8 @@ class Truncated(_FinalEstimator):
     """The graph of the last `k` steps only (Clark et al., 2024, DRaFT-K).
 
     Examples:
-        >>> dpodiff.gradients.Truncated(k=2).is_final(steps=10)  # its images are the sampler's own
+        >>> truncated = dpodiff.gradients.Truncated(k=2)
+        >>> truncated.is_final(steps=10)  # its images are the sampler's own
         True
     """
 
@@ -187,7 +189,7 @@ class SDO(_FinalEstimator):
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
         >>> schedule = lambda steps: [dpodiff.gradients.SDO(step) for step in range(steps)]
-        >>> dpodiff.solvers.GPO(space, steps=10, schedule=schedule).ask().estimator
+        >>> dpodiff.GPO(space, steps=10, schedule=schedule).ask().estimator
         SDO(step=0)
     """
 
@@ -204,7 +206,8 @@ class DRTune(_FinalEstimator):
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(1, 1, 4, 16, 16)
-        >>> solver = dpodiff.solvers.DNO(space, noise, estimator=dpodiff.gradients.DRTune(k=2))
+        >>> estimator = dpodiff.gradients.DRTune(k=2)
+        >>> solver = dpodiff.DNO(space, noise, estimator=estimator)
         >>> solver.ask().estimator
         DRTune(k=2)
     """
@@ -224,8 +227,10 @@ def loss_scale(dtype: torch.dtype) -> float:
     2018, mixed precision training).
 
     Examples:
-        >>> dpodiff.gradients.loss_scale(torch.float16), dpodiff.gradients.loss_scale(torch.float32)
-        (1024.0, 1.0)
+        >>> dpodiff.gradients.loss_scale(torch.float16)
+        1024.0
+        >>> dpodiff.gradients.loss_scale(torch.float32)
+        1.0
     """
     return 1024.0 if dtype == torch.float16 else 1.0
 

@@ -52,6 +52,13 @@ class SphericalCLIP:
     Raises:
         LoadError: if architecture or weights are not known or not said, are only a pickle, or
             cannot be had.
+
+    Examples:
+        >>> images = dpodiff.load("toy").generate(["a red ball"], [""], [0])
+        >>> loss = dpodiff.SphericalCLIP("toy")
+        >>> fit, misfit = loss(images, ["a red ball"]), loss(images, ["a blue boat"])
+        >>> (fit < misfit).item()
+        True
     """
 
     differentiable = True

@@ -32,6 +32,10 @@ class Budget:
     Raises:
         ValueError: if there is not at least one evaluation and some time, or they are no finite
             numbers.
+
+    Examples:
+        >>> dpodiff.Budget(evaluations=100, seconds=60)
+        Budget(evaluations=100, seconds=60)
     """
 
     evaluations: int = 40

@@ -32,8 +32,9 @@ class ValueAndGradient(NamedTuple):
     Examples:
         >>> from dpodiff.objective.queries import ValueAndGradient
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
-        >>> solver = dpodiff.solvers.GPO(space, steps=10)
-        >>> answer = ValueAndGradient(0.5, (torch.tensor([0.0, 0.0, -1.0, 0.0]),))  # "ugly" helps
+        >>> solver = dpodiff.GPO(space, steps=10)
+        >>> gradient = torch.tensor([0.0, 0.0, -1.0, 0.0])  # "ugly" helps
+        >>> answer = ValueAndGradient(0.5, (gradient,))
         >>> solver.learn(solver.ask(), answer)
         >>> solver.relaxed.probabilities()[0].round(2)
         array([0.17, 0.17, 0.48, 0.17])
@@ -54,7 +55,7 @@ class GradientQuery:
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
-        >>> query = dpodiff.solvers.GPO(space, steps=10).ask()
+        >>> query = dpodiff.GPO(space, steps=10).ask()
         >>> query.estimator, [tuple(row.shape) for row in query.weights]
         (Shortcut(step=3, k=1), [(4,)])
     """
@@ -77,7 +78,7 @@ class PreviewQuery:
         >>> from dpodiff.toy.words import NPLIB
         >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
         >>> look = dpodiff.solvers.Rung(step=3, best_of=2)
-        >>> solver = dpodiff.solvers.Screening(dpodiff.RandomSearch(space, batch=1), [look])
+        >>> solver = dpodiff.Screening(dpodiff.RandomSearch(space, batch=1), [look])
         >>> solver.ask()
         PreviewQuery(candidates=((10, 7), (6, 3)), step=3, seeds=None)
     """
@@ -133,7 +134,7 @@ class NoiseQuery:
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
-        >>> query = dpodiff.solvers.DNO(space, noise, gamma=0.1).ask()
+        >>> query = dpodiff.DNO(space, noise, gamma=0.1).ask()
         >>> query.candidate, query.estimator, len(query.penalties)
         ((), Checkpointed(), 2)
     """

@@ -37,7 +37,8 @@ def lines(
         bands: lower and upper end of a band about some of the curves, by the same names.
 
     Examples:
-        >>> curves = {"EPO": ([1, 2, 3], [0.9, 0.7, 0.6]), "random": ([1, 2, 3], [0.9, 0.8, 0.8])}
+        >>> curves = {"EPO": ([1, 2, 3], [0.9, 0.7, 0.6])}
+        >>> curves["random"] = ([1, 2, 3], [0.9, 0.8, 0.8])
         >>> figure = dpodiff.plots.lines(curves, xlabel="evaluations", ylabel="best loss")
         >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
         ('evaluations', 2)
@@ -70,7 +71,7 @@ def scatter(
 
     Examples:
         >>> points = {"prompts": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.2])}
-        >>> figure = dpodiff.plots.scatter(points, xlabel="before", ylabel="after", diagonal=True)
+        >>> figure = dpodiff.plots.scatter(points, xlabel="before", ylabel="after")
         >>> figure.axes[0].get_ylabel()
         'after'
     """
@@ -110,7 +111,8 @@ def convergence(
 
     Examples:
         >>> curves = dpodiff.Recorded.load("claims").of("random", "epo").curves
-        >>> figure = dpodiff.plots.convergence(curves[curves["search_seed"] == 0], relative=True)
+        >>> curves = curves[curves["search_seed"] == 0]
+        >>> figure = dpodiff.plots.convergence(curves, relative=True)
         >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
         ('cost in evaluations', 2)
     """

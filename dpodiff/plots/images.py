@@ -44,7 +44,8 @@ def strip(
 
     Examples:
         >>> before, after = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
-        >>> figure = dpodiff.plots.strip(before, after, texts=("a dark wall", "a white wall"))
+        >>> texts = "a dark wall", "a white wall"
+        >>> figure = dpodiff.plots.strip(before, after, texts=texts)
         >>> figure.savefig("strip.png")
         >>> len(figure.axes)
         4
@@ -84,7 +85,8 @@ def contact_sheet(
         ValueError: if the images are not of that shape, or the titles not as many.
 
     Examples:
-        >>> figure = dpodiff.plots.contact_sheet(torch.ones(3, 3, 8, 8), ["a", "b", "c"], columns=3)
+        >>> images = torch.ones(3, 3, 8, 8)
+        >>> figure = dpodiff.plots.contact_sheet(images, ["a", "b", "c"], columns=3)
         >>> [axes.get_title() for axes in figure.axes]
         ['a', 'b', 'c']
     """

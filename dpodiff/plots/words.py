@@ -163,7 +163,8 @@ def triangle(
 
     Examples:
         >>> points = np.random.default_rng(0).dirichlet([1, 1, 1], size=50)
-        >>> figure = dpodiff.plots.triangle({"even": points}, corners=("red", "green", "blue"))
+        >>> corners = "red", "green", "blue"
+        >>> figure = dpodiff.plots.triangle({"even": points}, corners)
         >>> figure.axes[0].get_title()
         'even'
     """

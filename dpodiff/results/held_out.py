@@ -66,11 +66,16 @@ def held_out(
         ValueError: if the search has used one of the seeds.
 
     Examples:
-        >>> result = dpodiff.improve("a red ball on the sea", budget=2, seeds=1, progress=False)
-        >>> clip = dpodiff.SphericalCLIP("toy-heldout")
-        >>> table = dpodiff.held_out(result, seeds=[10, 11], losses={"held-out CLIP": clip})
-        >>> table.index.tolist(), table.columns.tolist()
-        (['held-out CLIP'], ['before', 'after', 'difference'])
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), 0.75 if negative_prompt else 0.25)
+        >>> settings = {"loss": "white", "space": "nplib", "budget": 3, "progress": False}
+        >>> model = dpodiff.BlackBox(paint)
+        >>> result = dpodiff.improve("a wall", model=model, **settings)
+        >>> losses = {"white": dpodiff.losses.white}
+        >>> print(dpodiff.held_out(result, seeds=[10, 11], losses=losses))
+                 before  after  difference
+        measure
+        white     -0.25  -0.75        -0.5
     """
     objective, seeds = result.objective, list(seeds)
     if seen := sorted(set(seeds) & set(objective.seeds)):
@@ -104,10 +109,16 @@ def on_search_seeds(
         One row a measure, with columns "before", "after" and "difference".
 
     Examples:
-        >>> result = dpodiff.improve("a red ball on the sea", budget=2, seeds=1, progress=False)
-        >>> losses = {"whiteness": dpodiff.losses.white}
-        >>> dpodiff.on_search_seeds(result, losses).loc["whiteness"].index.tolist()
-        ['before', 'after', 'difference']
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), 0.75 if negative_prompt else 0.25)
+        >>> settings = {"loss": "white", "space": "nplib", "budget": 3, "progress": False}
+        >>> model = dpodiff.BlackBox(paint)
+        >>> result = dpodiff.improve("a wall", model=model, **settings)
+        >>> losses = {"white": dpodiff.losses.white}
+        >>> print(dpodiff.on_search_seeds(result, losses))
+                 before  after  difference
+        measure
+        white     -0.25  -0.75        -0.5
     """
     images = {"before": result.before, "after": result.images}
     prompt = result.objective.space.prompt

@@ -50,7 +50,7 @@ class Record:
         seconds: since the search began.
 
     Examples:
-        >>> gray = dpodiff.BlackBox(lambda prompt, negative_prompt, seed: np.full((8, 8, 3), 0.5))
+        >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
         >>> settings = {"model": gray, "loss": "white", "space": "nplib", "progress": False}
         >>> result = dpodiff.improve("a red ball", budget=1, seeds=2, **settings)
         >>> record = result.trace.records[0]
@@ -97,7 +97,7 @@ class Trace:
         cost: the ledger at the end, by name.
 
     Examples:
-        >>> gray = dpodiff.BlackBox(lambda prompt, negative_prompt, seed: np.full((8, 8, 3), 0.5))
+        >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
         >>> settings = {"model": gray, "loss": "white", "space": "nplib", "progress": False}
         >>> result = dpodiff.improve("a red ball", budget=3, trace="run.jsonl", **settings)
         >>> trace = dpodiff.Trace.load("run.jsonl")

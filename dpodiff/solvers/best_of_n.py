@@ -37,7 +37,8 @@ def search_noise(objective: Objective, budget: Budget, **settings: Any) -> Resul
         ...     return np.full((8, 8, 3), seed / 8)
         >>> model, space = dpodiff.BlackBox(paint), dpodiff.Space("a white wall")
         >>> objective = dpodiff.Objective(model, dpodiff.losses.white, space, seeds=[1, 2])
-        >>> result = dpodiff.solvers.search_noise(objective, dpodiff.Budget(3), progress=False)
+        >>> budget = dpodiff.Budget(3)
+        >>> result = dpodiff.search_noise(objective, budget, progress=False)
         >>> result.baseline_losses, result.losses
         ((-0.25, -0.125), (-0.75, -0.625))
     """

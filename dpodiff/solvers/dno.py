@@ -50,7 +50,7 @@ class DNO(Solver):
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
-        >>> solver = dpodiff.solvers.DNO(space, noise, lr=0.02)
+        >>> solver = dpodiff.DNO(space, noise, lr=0.02)
         >>> query = solver.ask()
         >>> tuple(query.noise.shape), query.estimator
         ((2, 1, 4, 16, 16), Checkpointed())
@@ -158,7 +158,7 @@ class ReNO(DNO):
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
-        >>> query = dpodiff.solvers.ReNO(space, noise, steps=2).ask()
+        >>> query = dpodiff.ReNO(space, noise, steps=2).ask()
         >>> query.steps, query.estimator
         (2, Full())
     """

@@ -40,7 +40,7 @@ class HPO(EPO):
     Examples:
         >>> from dpodiff.toy.words import NPLIB
         >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
-        >>> solver = dpodiff.solvers.HPO(space, steps=50, population=8, parents=4)
+        >>> solver = dpodiff.HPO(space, steps=50, population=8, parents=4)
         >>> solver.ask().estimator  # the gradient phase comes first
         Shortcut(step=15, k=1)
     """

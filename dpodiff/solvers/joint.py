@@ -52,8 +52,8 @@ class Joint(Solver):
     Examples:
         >>> from dpodiff.toy.words import NPLIB
         >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
-        >>> noise = dpodiff.solvers.DNO(space, torch.randn(1, 1, 4, 16, 16))
-        >>> solver = dpodiff.solvers.Joint(dpodiff.EPO(space), noise, prompts=8, steps=4)
+        >>> noise = dpodiff.DNO(space, torch.randn(1, 1, 4, 16, 16))
+        >>> solver = dpodiff.Joint(dpodiff.EPO(space), noise, prompts=8, steps=4)
         >>> solver.name, solver.state()["turn"]
         ('epo + dno', 'words')
     """

@@ -53,7 +53,7 @@ class PEZ(Solver):
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
-        >>> solver = dpodiff.solvers.PEZ(space, steps=50)
+        >>> solver = dpodiff.PEZ(space, steps=50)
         >>> solver.ask()
         [(0,)]
         >>> solver.tell([(0,)], [0.5])

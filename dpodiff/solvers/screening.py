@@ -70,7 +70,7 @@ class Screening(Solver):
         >>> from dpodiff.toy.words import NPLIB
         >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
         >>> look = dpodiff.solvers.Rung(step=3, seeds=1, best_of=4)
-        >>> solver = dpodiff.solvers.Screening(dpodiff.RandomSearch(space, batch=2), [look])
+        >>> solver = dpodiff.Screening(dpodiff.RandomSearch(space, batch=2), [look])
         >>> query = solver.ask()
         >>> len(query.candidates), query.step
         (8, 3)

@@ -34,7 +34,7 @@ class ZeroOrder(Solver):
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
-        >>> solver = dpodiff.solvers.ZeroOrder(space, noise, radius=0.3)
+        >>> solver = dpodiff.ZeroOrder(space, noise, radius=0.3)
         >>> torch.equal(solver.ask().noise, noise), solver.ask().estimator
         (True, None)
     """

@@ -111,7 +111,8 @@ def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
 
     Examples:
         >>> words = dpodiff.Dictionary(synonyms={"ball": ["sphere", "orb"]})
-        >>> dpodiff.write_spaces("spaces.json", [dpodiff.synonym_space("a red ball", words)])
+        >>> space = dpodiff.synonym_space("a red ball", words)
+        >>> dpodiff.write_spaces("spaces.json", [space])
         >>> dpodiff.read_spaces("spaces.json")["a red ball"].slots[0].choices
         ('ball', 'sphere', 'orb')
     """

@@ -99,6 +99,14 @@ def parse(text: str) -> Scene:
     Words that name no concept are passed over, so the caption of any style can be read, and so can
     a prompt that a person wrote with the words of this world. A third thing is ignored, and so is
     a relation without a second thing, as in "a ball under the sky".
+
+    Examples:
+        >>> from dpodiff.toy.captions import parse
+        >>> scene = parse("a crimson ball left of a cup")
+        >>> scene.things[0]
+        Thing(object='ball', color='red', size=None)
+        >>> scene.relation
+        'left of'
     """
     things: list[Thing] = []
     pending: dict[str, str] = {}  # color and size wait for their object

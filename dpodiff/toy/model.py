@@ -28,6 +28,11 @@ def load_toy(
 
     Raises:
         LoadError: if the weights have not been trained.
+
+    Examples:
+        >>> from dpodiff.toy.model import load_toy
+        >>> load_toy().name
+        'toy'
     """
     if not (FOLDER / "model_index.json").is_file():
         raise LoadError(f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`")

@@ -50,7 +50,7 @@ def synonym_space(
         ValueError: if a locked word or a key word does not stand in the prompt.
 
     Examples:
-        >>> words = dpodiff.Dictionary(synonyms={"red": ["crimson", "ruby"], "ball": ["sphere"]})
+        >>> words = dpodiff.Dictionary({"red": ["crimson", "ruby"], "ball": ["sphere"]})
         >>> space = dpodiff.synonym_space("a red ball", words, droppable=True)
         >>> print(dpodiff.describe(space))
         'a red ball': 2 slots, 4 x 3 = 12 candidates

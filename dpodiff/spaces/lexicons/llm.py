@@ -72,7 +72,15 @@ STRUCTURED = {
 
 
 class ServerError(LoadError, RuntimeError):
-    """The server of the language model could not be asked, or did not answer as one."""
+    """The server of the language model could not be asked, or did not answer as one.
+
+    Examples:
+        >>> llm = dpodiff.LLM("gpt-4o")
+        >>> try:  # without a key or a server  # doctest: +SKIP
+        ...     llm.lexicon("a red ball")
+        ... except dpodiff.lexicons.ServerError as error:
+        ...     print(error)
+    """
 
 
 class AnswerError(ValueError):
