@@ -25,7 +25,7 @@ class Piece:
     """A piece of a prompt: fixed text, or texts to choose from.
 
     Attributes:
-        choices: the one text, or the alternatives; "" leaves the piece out.
+        choices: the one text, or the alternatives; `""` leaves the piece out.
         weights: (choices,), at least 0, their sum 1; None for fixed text.
 
     Examples:

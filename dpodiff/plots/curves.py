@@ -31,7 +31,7 @@ def lines(
     """Curves in one plot.
 
     Args:
-        curves: x and y of each, by the name that the legend shows; "" is left out of it.
+        curves: x and y of each, by the name that the legend shows; `""` is left out of it.
         xlabel, ylabel: of the axes.
         markers: whether to mark the points.
         bands: lower and upper end of a band about some of the curves, by the same names.

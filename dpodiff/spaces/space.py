@@ -43,9 +43,9 @@ class Slot:
 
     Args:
         text: the piece of the prompt the slot stands for. In a negative slot, the word that the
-            choices oppose, or "" where they oppose none.
+            choices oppose, or `""` where they oppose none.
         choices: the alternatives, all different. The first leaves the slot as it is: `text` itself
-            in a positive slot, "" in a negative one. A later "" in a positive slot drops the piece.
+            in a positive slot, `""` in a negative one. A later `""` in a positive slot drops it.
         side: "positive" or "negative".
         start: where `text` begins in the prompt, in characters. A space finds it, as whole words
             from left to right, where it is not given; a negative slot has none.

@@ -42,7 +42,7 @@ def synonym_space(
         locked: words or phrases of the prompt to be left alone.
         keywords: keyword mode: only these words or phrases of the prompt, with function words about
             them, get slots; e.g. what `extract_keywords` finds. If not given, all words may.
-        most: alternatives a slot.
+        most: alternatives a slot; if not given 5, as in DPO-Diff.
         droppable: whether a slot may also drop its word, as DPO-Diff allows to improve a prompt. An
             attack has to keep the meaning, so there it stays False.
 
