@@ -63,9 +63,8 @@ def load(
         ValueError: if there is no such model, or it is of a family not supported.
         FileNotFoundError: if the weights of the toy model have not been trained.
     """
-    settings = {"name": name, "device": device, "dtype": dtype}
     if name == names.TOY:
-        return names.toy("model")(**settings)
+        return names.toy("model")(name, device, dtype)
     folder = NAMES.get(name, name)
     pipeline = _pipeline_class(folder)
     if pipeline not in FAMILIES:
@@ -74,7 +73,7 @@ def load(
         )
     module, family = FAMILIES[pipeline]
     kind = getattr(importlib.import_module(f"dpodiff.models.{module}"), family)
-    return kind.from_pretrained(folder, **settings)
+    return kind.from_pretrained(folder, name=name, device=device, dtype=dtype)
 
 
 def _pipeline_class(name: str) -> str | None:
