@@ -7,7 +7,7 @@ candidates judged beforehand the mean over the draws is exact, and no picture is
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,7 +100,8 @@ def word_effects(
     from dpodiff.results.statistics import paired_bootstrap
 
     keys = ["prompt", "candidate"]
-    value = table.groupby(keys, sort=False)[measure].mean()
+    # Any: pandas says that a mean of groups may be any scalar too.
+    value: Any = table.groupby(keys, sort=False)[measure].mean()
     named = words.assign(word=words["negative"].str.split(", ")).explode("word").set_index(keys)
     effects: dict[str, list[float]] = {}
     for prompt, values in value.groupby(level="prompt", sort=False):
