@@ -97,7 +97,7 @@ class Recorded:
         Raises:
             ValueError: if the record kept no curves.
         """
-        curves = self.curves
+        curves: Any = self.curves  # pandas types the results of its methods by all they may be
         if curves is None:
             raise ValueError(f"{self.name} has no curves, so nothing is known between the ends")
         import pandas as pd
@@ -105,7 +105,7 @@ class Recorded:
         keys = ["prompt", "solver", "search_seed"]
         first = curves.groupby(keys, sort=False)["best"].first()
 
-        def reached(cost: float) -> "pd.Series":
+        def reached(cost: float) -> Any:  # a series
             paid = curves[curves["spent"] <= cost]
             return paid.groupby(keys)["best"].last().reindex(first.index).fillna(first)
 
@@ -187,7 +187,7 @@ class Recorded:
             pairs = self._pairs(first, second)
             if len(pairs) and len(gaps := pairs.loc[measure]) > 1:
                 rows[text] = _interval(gaps)
-        columns = ["mean", "low", "high", "prompts"]
+        columns = pd.Index(["mean", "low", "high", "prompts"])
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def tested(self, claims: "Sequence[Claim]", measure: str, better: str = "lower") -> list[str]:
