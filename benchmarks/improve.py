@@ -114,6 +114,8 @@ def report(timings: dict[Way, Timing], theirs: Way, own: Way) -> Report:
     rows = []
     for way, timing in timings.items():
         name, steps, batch = way
+        if timing.result.error is not None:  # half a search has no time to compare
+            raise timing.result.error
         cost = timing.result.cost
         rows.append(
             {

@@ -29,6 +29,9 @@ from .models import (
 from .models.black_box import (
     BlackBox as BlackBox,
 )
+from .names import (
+    LoadError as LoadError,
+)
 from .objective import (
     Budget as Budget,
     Cost as Cost,
@@ -58,10 +61,19 @@ from .results.trace import (
     Trace as Trace,
 )
 from .solvers import (
+    DNO as DNO,
     EPO as EPO,
+    GPO as GPO,
+    HPO as HPO,
+    PEZ as PEZ,
+    Joint as Joint,
     RandomSearch as RandomSearch,
+    ReNO as ReNO,
+    Screening as Screening,
     Solver as Solver,
+    ZeroOrder as ZeroOrder,
     search as search,
+    search_noise as search_noise,
 )
 from .spaces import (
     lexicons as lexicons,

@@ -5,6 +5,7 @@ This is the one place that knows where the parts of the toy world are. The core 
 """
 
 import importlib
+from functools import partial
 from typing import Any
 
 TOY = "toy"  # the name of its model, its loss, its lexicon and its text encoder
@@ -17,6 +18,16 @@ _PARTS = {
 }
 
 
+class LoadError(OSError, ValueError):
+    """A model, a loss, an encoder or a language model that cannot be loaded.
+
+    The message says what is wrong and what would be right: the name is not known, the files are
+    not there and cannot be downloaded, or they are of another kind. It is an `OSError`, as
+    libraries raise for missing files, and a `ValueError`, since the name is an argument. A
+    missing package is an `ImportError` instead, which names the extra to install.
+    """
+
+
 def toy(part: str) -> Any:
     """A part of the toy world: "model", "weights", "lexicon" or "negative library"."""
     module, _, name = _PARTS[part].partition(":")
@@ -24,5 +35,16 @@ def toy(part: str) -> Any:
 
 
 def name_of(part: Any) -> str:
-    """What a loss or a constraint is called in traces and errors."""
+    """What a loss or a constraint is called in traces and errors.
+
+    A partial is named by its function and the names of its arguments. Their values are left out,
+    since one of them may be an API key. A method of one of the package's own objects is named with
+    its object.
+    """
+    if isinstance(part, partial):
+        arguments = ["..."] * len(part.args) + [f"{name}=..." for name in part.keywords]
+        return f"partial({', '.join([name_of(part.func), *arguments])})"
+    owner = getattr(part, "__self__", None)
+    if type(owner).__module__.startswith("dpodiff."):
+        return f"{owner!r}.{part.__name__}"
     return getattr(part, "__qualname__", repr(part))

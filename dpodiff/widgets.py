@@ -16,7 +16,10 @@ from collections import deque
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
+try:
+    import ipywidgets as widgets
+except ModuleNotFoundError as error:
+    raise ImportError("the panel needs ipywidgets: pip install 'dpodiff[panel]'") from error
 from PIL import Image
 
 from dpodiff.api import default_loss, improve
@@ -231,7 +234,7 @@ def _control(name: str, value: Any) -> widgets.Dropdown | widgets.IntText | widg
 
 def _summary(result: Result) -> str:
     before, after = mean(result.baseline_losses), mean(result.losses)
-    return f"mean loss {before:.4f} -> {after:.4f}; ended by: {result.status}"
+    return f"mean loss {before:.4f} -> {after:.4f}; ended by: {result.ended_by}"
 
 
 def _cost(record: Record) -> str:

@@ -22,7 +22,7 @@ class FakeModel:
 
     name = "fake"
     device = torch.device("cpu")
-    steps, guidance = STEPS, 7.5
+    steps, guidance, image_size = STEPS, 7.5, 2
     takes_negative = True
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from gaussian import Gaussian
 
+from dpodiff.api import advice
 from dpodiff.api.alignment import METHODS, align
 from dpodiff.gradients import Full, Hybrid
 from dpodiff.models.black_box import BlackBox
@@ -84,8 +85,6 @@ def test_the_hybrid_takes_losses_without_a_gradient(loss):
         ({"method": "adam"}, "unknown method 'adam'; choose from dno, reno"),
         ({"estimator": "finite"}, "unknown estimator 'finite'; choose from"),
         ({"method": "reno", "eta": 0.5}, "set eta to 0"),
-        ({"method": "zero-order", "gamma": 1.0}, "zero-order: .*gamma"),
-        ({"method": "best-of-n", "gamma": 1.0}, "'best-of-n' has no setting gamma"),
         ({"budget": 0}, "budget"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
@@ -101,6 +100,45 @@ def test_bad_arguments_give_one_error_before_any_picture(settings, message):
     with pytest.raises(ValueError, match=message):
         run(model, **settings)
     assert model.forwards == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"gama": 1.0}, r"align\(method='dno'\) takes no 'gama'; did you mean 'gamma'"),
+        ({"bugdet": 1}, "takes no 'bugdet'; did you mean 'budget'"),
+        ({"method": "zero-order", "gamma": 1.0}, "'gamma'; its settings are radius, neighbors"),
+        ({"method": "zero-order", "estimator": "full"}, "takes no 'estimator'"),
+        ({"method": "best-of-n", "gamma": 1.0}, "takes no 'gamma'; it has no settings"),
+        ({"method": "joint", "prompt_count": 1}, "'prompt_count'; did you mean 'prompts?'"),
+        ({"solver": "epo"}, r"takes no 'solver'; .*method='dno'.*improve\(solver=...\)"),
+        ({"locked": ["far"]}, "takes no 'locked'; the words are searched by dpodiff.improve"),
+    ],
+)
+def test_unknown_arguments_are_answered_with_what_is_meant(settings, message):
+    model = Gaussian()
+    with pytest.raises(TypeError, match=message):
+        run(model, **settings)
+    assert model.forwards == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "epo"}, r"dpodiff.improve\(prompt, solver='epo'\)"),
+        ({"method": "gpo", "task": "attack"}, r"dpodiff.attack\(prompt, solver='gpo'\)"),
+        ({"method": "DNO"}, "unknown method 'DNO'; .*did you mean 'dno'"),
+        ({"method": 5}, "unknown method 5"),
+        ({"viewer": 5}, "viewer must be a callable .* not 5"),
+    ],
+)
+def test_a_method_that_is_none_is_answered_with_what_is_meant(settings, message):
+    with pytest.raises(ValueError, match=message):
+        run(**settings)
+
+
+def test_the_table_of_methods_is_complete():
+    assert (*METHODS, "best-of-n") == advice.METHODS
 
 
 def test_a_black_box_shows_no_noise():

@@ -1,3 +1,4 @@
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -8,8 +9,23 @@ from helpers import FakeModel, fake_shade, shade
 from PIL import Image
 
 import dpodiff
-from dpodiff import EPO, Dictionary, RandomSearch, Slot, Space, Trace, improve
-from dpodiff.api import attack
+from dpodiff import (
+    EPO,
+    GPO,
+    Budget,
+    Dictionary,
+    LoadError,
+    Objective,
+    PromptError,
+    RandomSearch,
+    Slot,
+    Space,
+    Trace,
+    align,
+    attack,
+    improve,
+    search,
+)
 from dpodiff.models.black_box import BlackBox
 from dpodiff.solvers.recipes import BLIND, RECIPES
 
@@ -30,6 +46,10 @@ def assault(prompt=PROMPT, **settings):
 def sees_boats(texts):
     """An encoder that tells apart only whether a prompt is about a boat."""
     return torch.tensor([[1.0, float("boat" in text)] for text in texts])
+
+
+def without_gradient(images, prompts):
+    return shade(images.detach(), prompts)
 
 
 def told(name):
@@ -212,11 +232,115 @@ def test_a_trace_is_written(tmp_path):
         ({"space": Space("a ball", ())}, "of another prompt: 'a ball'"),
         ({"locked": ["dog"]}, "locked word 'dog'"),
         ({"model": "no-such-model"}, "no-such-model"),
+        ({"prompt": 5}, "prompt must be a string, not 5"),
+        ({"negative_prompt": None}, "negative_prompt must be a string, not None"),
+        ({"model": 5}, "model must be a name, a Model or a BlackBox, not 5"),
+        ({"space": 5}, "space must be a string, not 5"),
+        ({"solver": 5}, "unknown solver 5"),
+        ({"budget": math.nan}, "evaluations of a budget must be a whole number, not nan"),
+        ({"budget": math.inf}, "budget must be a whole number, not inf"),
+        ({"budget": 1.5}, "budget must be a whole number, not 1.5"),
+        ({"budget": True}, "budget must be a whole number, not True"),
+        ({"budget": "40"}, "budget must be a whole number, not '40'"),
+        ({"seeds": 1.5}, "seeds must be a whole number, not 1.5"),
+        ({"seeds": [0, 1]}, r"seeds must be a whole number, not \[0, 1\]"),
+        ({"seed": None}, "seed must be a whole number, not None"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number, not 1.5"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"loss": 5}, "loss must be a name, or a callable .*, not 5"),
+        ({"constraint": 5}, "constraint must be a callable .*, not 5"),
+        ({"callback": 5}, "callback must be a callable .*, not 5"),
+        ({"task": ["attack"]}, "unknown task"),
+        ({"solver": "dno"}, r"'dno' searches the noise, .*dpodiff.align\(prompt, method='dno'\)"),
+        ({"solver": "reno"}, "method='reno'"),
+        ({"solver": "zero-order", "task": "attack"}, "method='zero-order', task='attack'"),
+        ({"solver": "joint"}, "method='joint'"),
+        ({"solver": "best-of-n"}, "method='best-of-n'"),
+        ({"solver": "EPO"}, "unknown solver 'EPO'; .*did you mean 'epo'"),
+        ({"solver": partial(GPO, steps=5), "loss": without_gradient}, "no gradient in the images"),
     ],
 )
-def test_bad_input_is_refused_with_what_would_be_right(settings, message):
+def test_bad_input_is_refused_with_what_would_be_right(settings, message, tmp_path):
+    """All of it before the trace is touched: what an older search left there stays."""
+    path, model = tmp_path / "old.jsonl", FakeModel()
+    path.write_text("old")
     with pytest.raises(ValueError, match=message):
-        attempt(**settings)
+        attempt(**{"model": model} | settings, trace=path)
+    assert path.read_text() == "old"
+    assert not model.batches
+
+
+def test_a_trace_that_cannot_be_written_is_refused_before_any_image(tmp_path):
+    (tmp_path / "file").touch()
+    model = FakeModel()
+    for path, message in (
+        (tmp_path, "is a folder; give the path of a file"),
+        (tmp_path / "file" / "trace.jsonl", "cannot be written: .*file is a file"),
+        (5, "trace must be a path or None, not 5"),
+    ):
+        with pytest.raises((OSError, ValueError), match=message):
+            attempt(model=model, trace=path)
+    assert not model.batches
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": 4}, "budget must be a dpodiff.Budget, not 4"),
+        ({"trace": "trace.jsonl"}, "trace must be a dpodiff.Trace or None, not 'trace.jsonl'"),
+        ({"callback": 5}, "callback must be a callable"),
+        ({"viewer": 5}, "viewer must be a callable"),
+    ],
+)
+def test_a_search_refuses_what_it_cannot_use(settings, message):
+    space = Space(PROMPT, (Slot("red", ("red", "ruby")),))
+    objective = Objective(FakeModel(), shade, space, (0,))
+    with pytest.raises(ValueError, match=message):
+        search(RandomSearch(space), objective, **{"budget": Budget(2)} | settings)
+    assert not objective.model.batches
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, 0, -1, "1"])
+def test_the_seconds_of_a_budget_are_finite(seconds):
+    with pytest.raises(ValueError, match="seconds"):
+        Budget(4, seconds=seconds)
+
+
+@pytest.mark.parametrize("call", [improve, attack, align])
+def test_a_model_that_cannot_be_loaded_is_what_the_error_is_about(call, monkeypatch):
+    """Before words are looked up, for which WordNet may be missing, or an encoder is loaded."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("dpodiff.api.parts._lexicon", None)
+    monkeypatch.setattr("dpodiff.spaces.constraints.load_encoder", None)
+    with pytest.raises(LoadError, match="'no/such' is no folder here"):
+        call(PROMPT, model="no/such", loss=shade)
+
+
+@pytest.mark.parametrize("call", [improve, attack])
+def test_a_prompt_that_the_model_cannot_take_is_too(call, monkeypatch):
+    monkeypatch.setattr("dpodiff.api.parts._lexicon", None)
+    monkeypatch.setattr("dpodiff.spaces.constraints.load_encoder", None)
+    with pytest.raises(PromptError, match="unspeakable"):
+        call("an unspeakable ball", model=FakeModel(), space="synonym", loss=shade)
+
+
+@pytest.mark.parametrize(
+    ("call", "settings", "message"),
+    [
+        (improve, {"bugdet": 4}, "improve takes no 'bugdet'; did you mean 'budget'"),
+        (improve, {"xyz": 4}, "improve takes no 'xyz'; it has prompt, negative_prompt, model"),
+        (improve, {"method": "dno"}, r"takes no 'method'; .*dpodiff.align\(method=...\)"),
+        (improve, {"similarity": 0.9}, r"dpodiff.attack\(similarity=..."),
+        (attack, {"task": "attack"}, r"attack takes no 'task'; .*dpodiff.improve\(task=...\)"),
+        (attack, {"constraint": None}, "attack takes no 'constraint'; its constraint is `simil"),
+        (attack, {"encodr": "toy"}, "attack takes no 'encodr'; did you mean 'encoder'"),
+    ],
+)
+def test_an_unknown_argument_is_answered_with_what_is_meant(call, settings, message):
+    with pytest.raises(TypeError, match=message):
+        call(PROMPT, model=FakeModel(), **settings)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +348,8 @@ def test_bad_input_is_refused_with_what_would_be_right(settings, message):
     [
         ({"prompt": " "}, "prompt is empty"),
         ({"similarity": 1.5}, "from -1 to 1, not 1.5"),
+        ({"similarity": math.nan}, "from -1 to 1, not nan"),
+        ({"encoder": 5}, "encoder must be a name, or a callable .* not 5"),
         ({"encoder": lambda texts: torch.zeros(2)}, "one finite vector a text"),
         ({"solver": "sgd"}, "unknown solver 'sgd'"),
     ],

@@ -6,6 +6,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from helpers import fake_shade, negative_space, shade
 from PIL import Image
 
-from dpodiff import Budget, Objective, RandomSearch, Trace, improve, search
+from dpodiff import Budget, Objective, RandomSearch, Similarity, Trace, Weighted, improve, search
 from dpodiff.models.black_box import BlackBox, as_image
 
 PROMPT = "a red ball"
@@ -272,3 +273,33 @@ def test_the_trace_names_the_box(tmp_path):
     search(RandomSearch(space), objective, Budget(2), trace=Trace(path), progress=False)
     stamp = json.loads(path.read_text().splitlines()[0])["stamp"]
     assert stamp["parameters"]["model"] == "painter"
+
+
+def drawn_by(key, prompt, negative_prompt, seed):
+    return drawn(prompt, negative_prompt, seed)
+
+
+def shade_by(images, prompts, api_key):
+    return shade(images, prompts)
+
+
+def test_api_keys_bound_to_a_function_are_not_written_down(tmp_path):
+    key, path, space = "sk-0123456789", tmp_path / "trace.jsonl", negative_space(3)
+    box, loss = BlackBox(partial(drawn_by, key), "painter"), partial(shade_by, api_key=key)
+    objective = Objective(box, loss, space, (0,))
+    search(RandomSearch(space), objective, Budget(2), trace=Trace(path), progress=False)
+    assert json.loads(path.read_text().splitlines()[0])["stamp"]["parameters"]["loss"] == (
+        "partial(shade_by, api_key=...)"
+    )
+    assert repr(box) == "BlackBox(partial(drawn_by, ...), name='painter', workers=1)"
+    assert repr(Weighted({loss: 1.0})) == "Weighted(1 * partial(shade_by, api_key=...))"
+    assert key not in path.read_text()
+
+
+def test_an_encoder_is_named_without_its_key():
+    def encoder(texts, api_key):
+        return torch.ones(len(texts), 2)
+
+    similar = Similarity("a", partial(encoder, api_key="sk-0123456789"))
+    assert "sk-" not in repr(similar)
+    assert "encoder, api_key=..." in repr(similar)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import FakeModel, shade
 
-from dpodiff import EPO, Budget, Objective, Prompts, Slot, Space, search
+from dpodiff import EPO, Budget, LoadError, Objective, Prompts, Slot, Space, search
 from dpodiff.spaces.constraints import Similarity, load_encoder, minilm, sentence_transformer
 
 PROMPT = "a red ball"
@@ -131,5 +131,5 @@ def test_a_missing_package_is_named(monkeypatch):
 
 def test_missing_weights_are_answered_with_the_offline_ways(tmp_path):
     pytest.importorskip("sentence_transformers", reason="needs dpodiff[similarity]")
-    with pytest.raises(OSError, match="cannot be loaded .*without a network.*'minilm'.*'toy'"):
+    with pytest.raises(LoadError, match="cannot be loaded .*without a network.*'minilm'.*'toy'"):
         load_encoder(str(tmp_path / "none"), "cpu")

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "dpodiff"
 # Each imports from those before it only.
 ORDER = (
     "names",
+    "checks",
     "models",
     "losses",
     "spaces",

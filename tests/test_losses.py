@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
-from dpodiff import losses
+from dpodiff import LoadError, losses
 from dpodiff.losses import JPEG, SphericalCLIP, Weighted, black, contrast, spherical_distance, white
 
 PROMPTS = ["a red ball", "a blue box on the sea"]
@@ -118,13 +118,13 @@ def test_a_prompt_an_image_is_needed(loss):
 
 
 def test_an_architecture_without_weights_is_refused():
-    with pytest.raises(ValueError, match="'ViT-B-32' is an architecture without weights"):
+    with pytest.raises(LoadError, match="'ViT-B-32' is an architecture without weights"):
         SphericalCLIP("ViT-B-32")
 
 
 def test_a_missing_toy_clip_says_how_to_train_it(monkeypatch, tmp_path):
     monkeypatch.setattr("dpodiff.toy.WEIGHTS", tmp_path)
-    with pytest.raises(FileNotFoundError, match="--stage clip"):
+    with pytest.raises(LoadError, match="--stage clip"):
         SphericalCLIP("toy-heldout")
 
 
@@ -141,7 +141,7 @@ def test_a_missing_toy_clip_says_how_to_train_it(monkeypatch, tmp_path):
     ],
 )
 def test_an_unknown_name_says_what_would_be_right(name, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LoadError, match=message):
         losses.load(name)
 
 
@@ -175,14 +175,14 @@ def downloads(monkeypatch):
     ],
 )
 def test_missing_clip_weights_say_what_else_will_do(name, repository, downloads):
-    with pytest.raises(FileNotFoundError, match="cannot be had .*'local-dir:FOLDER'"):
+    with pytest.raises(LoadError, match="cannot be had .*'local-dir:FOLDER'"):
         losses.load(name)
     assert set(downloads) == {repository}
 
 
 def test_downloaded_pickles_are_refused(monkeypatch):
     monkeypatch.setattr("open_clip.pretrained.download_pretrained", lambda config: "clip.bin")
-    with pytest.raises(ValueError, match="clip.bin is a pickle"):
+    with pytest.raises(LoadError, match="clip.bin is a pickle"):
         losses.load("clip")
 
 

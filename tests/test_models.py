@@ -9,6 +9,7 @@ import tiny
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 
+from dpodiff import LoadError
 from dpodiff.models import PromptError, load
 from dpodiff.models.text_cache import TextCache
 from dpodiff.toy.model import FOLDER, Toy
@@ -232,20 +233,20 @@ def test_the_toy_folder_makes_the_same_images_in_stock_diffusers():
 
 def test_a_missing_toy_says_how_to_train_it(monkeypatch, tmp_path):
     monkeypatch.setattr("dpodiff.toy.model.FOLDER", tmp_path / "none")
-    with pytest.raises(FileNotFoundError, match="python -m dpodiff.toy.train"):
+    with pytest.raises(LoadError, match="python -m dpodiff.toy.train"):
         load("toy")
 
 
 def test_an_unknown_model_lists_what_would_be_right(tmp_path):
-    with pytest.raises(ValueError, match="no model or folder 'tyo'; give 'toy', one of 'sd-v1-4'"):
+    with pytest.raises(LoadError, match="no model or folder 'tyo'; give 'toy', one of 'sd-v1-4'"):
         load("tyo")
-    with pytest.raises(ValueError, match=rf"{tmp_path} holds no model_index\.json"):
+    with pytest.raises(LoadError, match=rf"{tmp_path} holds no model_index\.json"):
         load(str(tmp_path))
 
 
 def test_an_unsupported_pipeline_is_named(tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "KandinskyPipeline"}))
-    with pytest.raises(ValueError, match=f"{tmp_path} is a KandinskyPipeline"):
+    with pytest.raises(LoadError, match=f"{tmp_path} is a KandinskyPipeline"):
         load(str(tmp_path))
 
 
@@ -257,7 +258,7 @@ def test_a_hub_id_that_cannot_be_had_is_explained(monkeypatch):
         raise LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
-    with pytest.raises(ValueError, match="'someone/something' is no folder here"):
+    with pytest.raises(LoadError, match="'someone/something' is no folder here"):
         load("someone/something")
 
 

@@ -98,5 +98,5 @@ def test_the_package_is_installed_where_it_is_missing_only(shell, monkeypatch, m
 def test_papermill_passes_the_answer_to_a_bad_parameter_on(tmp_path):
     with pytest.raises(papermill.PapermillExecutionError) as caught:
         run(tmp_path, **SMALL | {"model": "tyo"})
-    assert caught.value.ename == "ValueError"
+    assert caught.value.ename == "LoadError"
     assert "there is no model or folder 'tyo'" in caught.value.evalue

@@ -5,7 +5,7 @@ import tiny_rewards
 from helpers import FakeModel, shade
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
-from dpodiff import Objective, RandomSearch, search
+from dpodiff import LoadError, Objective, RandomSearch, search
 from dpodiff.objective.cost import Budget
 from dpodiff.spaces.promptist import Promptist
 
@@ -87,12 +87,12 @@ def test_a_beam_is_needed(folder):
 def test_missing_weights_say_what_would_be_right(tmp_path, monkeypatch):
     (tmp_path / "pytorch_model.bin").touch()
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(ValueError, match=r"pytorch_model.bin but no .*save_file"):
+    with pytest.raises(LoadError, match=r"pytorch_model.bin but no .*save_file"):
         Promptist(str(tmp_path))
 
     def offline(*args, **settings):
         raise OSError("no network")
 
     monkeypatch.setattr(GPT2LMHeadModel, "from_pretrained", offline)
-    with pytest.raises(FileNotFoundError, match="'microsoft/Promptist' .* local copy"):
+    with pytest.raises(LoadError, match="'microsoft/Promptist' .* local copy"):
         Promptist()

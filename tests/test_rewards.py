@@ -12,7 +12,7 @@ from torchvision import transforms
 from torchvision.transforms.functional import to_tensor
 from transformers import AutoTokenizer, BertTokenizer, CLIPImageProcessor, CLIPModel
 
-from dpodiff import losses
+from dpodiff import LoadError, losses
 from dpodiff.losses.preprocessing import CLIP_MEAN, CLIP_STD
 from dpodiff.models.pretrained import find, read
 
@@ -164,7 +164,7 @@ def test_other_weights_are_refused(load, folders, name):
     good = load_file(folder / "model.safetensors")
     try:
         save_file({"other.weight": torch.zeros(2)}, folder / "model.safetensors")
-        with pytest.raises(ValueError, match=f"{folder} holds (other weights|no CLIP)"):
+        with pytest.raises(LoadError, match=f"{folder} holds (other weights|no CLIP)"):
             load(name)
     finally:
         save_file(good, folder / "model.safetensors")
@@ -174,26 +174,26 @@ def test_other_weights_are_refused(load, folders, name):
 def test_a_folder_of_pickles_says_how_to_convert_them(tmp_path, name):
     (tmp_path / "config.json").write_text('{"model_type": "clip"}')
     (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(ValueError, match=r"pytorch_model.bin but no .*save_file"):
+    with pytest.raises(LoadError, match=r"pytorch_model.bin but no .*save_file"):
         losses.load(f"{name}:{tmp_path}")
 
 
 def test_a_pickle_is_not_opened(tmp_path):
     (tmp_path / "HPS_v2.1_compressed.pt").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
-    with pytest.raises(ValueError, match="HPS_v2.1_compressed.pt is a pickle: only safetensors"):
+    with pytest.raises(LoadError, match="HPS_v2.1_compressed.pt is a pickle: only safetensors"):
         losses.load(f"hpsv2.1:{tmp_path / 'HPS_v2.1_compressed.pt'}")
 
 
 def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not one")
-    with pytest.raises(ValueError, match="is no safetensors file"):
+    with pytest.raises(LoadError, match="is no safetensors file"):
         read(str(tmp_path))
 
 
 @pytest.mark.parametrize("source", ["nowhere", "./no/such", "gone/model.safetensors", "a/b/c"])
 def test_what_is_not_there_is_not_looked_for_elsewhere(source, monkeypatch):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *a: pytest.fail("asked the hub"))
-    with pytest.raises(FileNotFoundError, match="there is no file or folder"):
+    with pytest.raises(LoadError, match="there is no file or folder"):
         find(source)
 
 
@@ -202,8 +202,8 @@ def test_without_a_network_a_local_copy_is_asked_for(monkeypatch):
         raise OSError("no network\nand more")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
-    with pytest.raises(FileNotFoundError, match=r"'RE-N-Y/hpsv21' .*\(no network\).* local copy"):
+    with pytest.raises(LoadError, match=r"'RE-N-Y/hpsv21' .*\(no network\).* local copy"):
         losses.load("hpsv2.1")
     monkeypatch.setattr(CLIPModel, "from_pretrained", offline)
-    with pytest.raises(FileNotFoundError, match=r"'yuvalkirstain/PickScore_v1' .*\(no network\)"):
+    with pytest.raises(LoadError, match=r"'yuvalkirstain/PickScore_v1' .*\(no network\)"):
         losses.load("pickscore")

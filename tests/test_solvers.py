@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers import PROBLEMS, FakeModel, negative_space, shade
 
-from dpodiff import EPO, Budget, Objective, RandomSearch, Slot, Space, Trace, search
+from dpodiff import EPO, Budget, Objective, RandomSearch, Slot, Space, search
 
 SOLVERS = [EPO, RandomSearch]
 every_solver = pytest.mark.parametrize("solver_class", SOLVERS)
@@ -209,15 +209,6 @@ def test_an_interrupt_keeps_what_there_is():
 def test_an_interrupt_before_the_baseline_passes_through():
     with pytest.raises(KeyboardInterrupt):
         run(RandomSearch, 9, loss=failing(KeyboardInterrupt, 0))
-
-
-def test_a_failure_passes_through_and_leaves_a_trace(tmp_path):
-    path = tmp_path / "trace.jsonl"
-    with pytest.raises(RuntimeError, match="broken"):
-        run(EPO, 9, 9, 9, budget=40, loss=failing(RuntimeError("broken"), 2), trace=Trace(path))
-    trace = Trace.load(path)
-    assert len(trace.records) == 9
-    assert trace.status is None
 
 
 def test_losses_that_are_not_finite_are_survived_with_one_warning():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dpodiff.toy.captions import known_words, parse
 from dpodiff.toy.judge import WEIGHTS, Judge, Reading, relation_between
 from dpodiff.toy.render import render_batch
 from dpodiff.toy.scenes import (
@@ -18,6 +19,7 @@ from dpodiff.toy.scenes import (
     random_scene,
 )
 from dpodiff.toy.train.judge import judge_loss
+from dpodiff.toy.words import concept_of
 
 SURE = 5.0
 SCENE = Scene(
@@ -202,3 +204,34 @@ def test_the_shipped_judge_reads_clean_renders():
     scenes, images = batch(50, seed=2, defect_share=0.0)
     right = [verdict["all"] for verdict in Judge.load().check(images, scenes)]
     assert np.mean(right) >= 0.9
+
+
+@pytest.fixture
+def sees_all(told):
+    """A judge that finds every object, so that every statement is looked at."""
+    present = torch.full((1, len(OBJECTS)), SURE)
+    return told(dataclasses.replace(reading_of(SCENE), present=present))
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a red ball under the sky", "above", "a ball, over", "left of a small cup", "under"]
+)
+def test_a_relation_without_a_second_thing_states_nothing(sees_all, prompt):
+    assert parse(prompt).relation is None
+    (verdict,) = sees_all.check(torch.zeros(1, 3, 64, 64), [parse(prompt)])
+    assert verdict["relation"]
+
+
+def test_so_it_does_in_a_scene_of_ones_own(sees_all):
+    scene = Scene((Thing("ball"),), relation="above")
+    (verdict,) = sees_all.check(torch.zeros(1, 3, 64, 64), [scene])
+    assert verdict["relation"]
+
+
+def test_every_prompt_of_known_words_gets_a_verdict(sees_all):
+    rng = np.random.default_rng(0)
+    words = [*sorted(known_words()), *concept_of(), ","]
+    for _ in range(500):
+        scene = parse(" ".join(rng.choice(words, rng.integers(0, 9))))
+        (verdict,) = sees_all.check(torch.zeros(1, 3, 64, 64), [scene])
+        assert all(type(value) is bool for value in verdict.values())

@@ -195,6 +195,19 @@ def test_an_unexpected_error_is_shown_with_its_type(kernel, error):
     assert kernel.ask("panel.run_button.disabled") is False
 
 
+def test_an_error_in_the_middle_of_a_search_is_shown_beside_what_was_found(kernel):
+    kernel.do(
+        "calls = []\n"
+        "def breaks(images, prompts):\n"
+        "    calls.append(0)\n"
+        "    if len(calls) > 2: raise ConnectionError('lost')\n"
+        "    return shade(images, prompts)"
+    )
+    kernel.do("panel = make(loss=breaks, budget=40); panel.run_button.click(); panel.wait()")
+    assert kernel.ask("panel.result.status") == "failed"
+    assert "ended by: failed, ConnectionError: lost" in kernel.ask("status(panel)")
+
+
 def test_prompts_are_shown_as_text_and_not_as_markup(kernel):
     kernel.do("""panel = make('a "red" <i>ball</i> & $x$'); panel.run_button.click()""")
     kernel.do("panel.wait()")

@@ -1,4 +1,4 @@
-"""The front door of noise optimization: one prompt, and pictures that please a loss.
+"""The front door of noise optimization: one prompt, and images that please a loss.
 
     result = dpodiff.align("a red ball on the sea", budget=100, gamma=0.1)
     dpodiff.plots.strip(result)
@@ -8,20 +8,29 @@ noise of a few seeds; its method "joint" changes both in turns. It only checks i
 the parts together, all of them before any picture is made.
 """
 
+import inspect
 from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dpodiff.api.parts import check_space, chosen_loss, chosen_space
+from dpodiff.api.advice import check_known, check_method, keyword_advice
+from dpodiff.api.parts import (
+    check_arguments,
+    check_space,
+    check_space_names,
+    chosen_loss,
+    chosen_model,
+    chosen_space,
+    has_gradient,
+)
 from dpodiff.gradients import Checkpointed, Estimator, Full, Hybrid
 from dpodiff.losses.base import Loss
-from dpodiff.models import Model, load
+from dpodiff.models import Model
 from dpodiff.models.black_box import BlackBox
 from dpodiff.models.noise import check_eta
-from dpodiff.objective import Objective, Task
-from dpodiff.objective.cost import Budget
+from dpodiff.objective import Budget, Objective, Task
 from dpodiff.objective.noise import check_gradient
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
@@ -34,10 +43,11 @@ from dpodiff.solvers.zero_order import ZeroOrder
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
-    from dpodiff.solvers.loop import Callback, Viewer
+    from dpodiff.solvers.run import Callback, Viewer
     from dpodiff.spaces.lexicons import Lexicon
 
-# Name -> solver, called with space, noise, seed= and the settings that are its own.
+# Name -> solver, called with space, noise, seed= and the settings that are its own; "best-of-n" is
+# no solver of a given noise. The names are those of `dpodiff.api.advice.METHODS`.
 METHODS: dict[str, Callable[..., Solver]] = {
     "dno": DNO,
     "reno": ReNO,
@@ -95,52 +105,66 @@ def align(
         viewer: called with each record and its images, for a film of the search.
         settings: of the method, such as `gamma` and `lr` of "dno"; see its class.
 
+    Returns:
+        the result. An error in the middle of the search ends it with what was found so far; see
+        `dpodiff.search`.
+
     Raises:
+        TypeError: if neither `align` nor the method has an argument of that name, saying which one
+            is meant.
+        LoadError: if model or loss cannot be loaded.
         ValueError: if an argument is not among these, or has a range it lies outside of, saying
-            what would be right; before any image is made.
+            what would be right; before any image is made and before the trace file is touched.
     """
+    check_arguments(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        model=model,
+        loss=loss,
+        seeds=seeds,
+        seed=seed,
+        task=task,
+        batch_size=batch_size,
+        trace=trace,
+        callback=callback,
+        viewer=viewer,
+    )
     limit = Budget(budget)
     check_eta(eta)
+    check_method(method, task)
+    estimator = _estimator(estimator)
+    if estimator is not None:
+        settings["estimator"] = estimator
+    _check_settings(method, settings)
     space = _words_asked_for(space, method)
+    if space is not None:
+        check_space_names(space, lexicon)
+    model = chosen_model(model, prompt, negative_prompt)
+    if method != "best-of-n":
+        _check_open(model)
     words = Space(prompt, (), negative_prompt)
     if space is not None:
         words = chosen_space(space, prompt, negative_prompt, model, lexicon=lexicon, task=task)
-    model = load(model) if isinstance(model, str) else model
-    if method != "best-of-n":
-        _check_open(model)
-    model.check(prompt, negative_prompt)
-    if space is not None:
         check_space(words, prompt, negative_prompt, model)
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, not {seeds}")
     loss = chosen_loss(loss, model)
-    kept = {"task": task, "batch_size": batch_size, "eta": eta}
-    objective = Objective(model, loss, words, range(seeds), **kept)
-    watch = {"trace": Trace(trace), "progress": progress, "callback": callback}
+    objective = Objective(
+        model, loss, words, range(seeds), task=task, batch_size=batch_size, eta=eta
+    )
+    record = Trace(trace)
     if method == "best-of-n":
-        _check_no_settings(method, settings | ({} if estimator is None else {"estimator": 0}))
-        return search_noise(objective, limit, **watch)
-    solver = _solver(method, objective, _estimator(estimator), seed, settings)
-    if solver.follows_gradients:
-        probe_gradient(loss, prompt, model)
-    return search(solver, objective, limit, **watch, viewer=viewer)
-
-
-def probe_gradient(loss: "Loss", prompt: str, model: "Model") -> None:
-    """Refuse a loss that has no gradient, by asking it about one gray image.
-
-    Raises:
-        ValueError: naming what needs none.
-    """
-    shape = (1, 3, model.image_size, model.image_size)
-    gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
-    try:
-        losses = loss(gray, [prompt])
-    except RuntimeError as error:  # torch's word for numpy() of a tensor with a graph
-        if "requires grad" not in str(error):
-            raise
-        losses = torch.zeros(1)
-    check_gradient(losses, loss)
+        return search_noise(objective, limit, trace=record, progress=progress, callback=callback)
+    solver = _solver(method, objective, seed, settings)
+    if solver.follows_gradients and not has_gradient(loss, prompt, model):
+        check_gradient(torch.zeros(1), loss)  # raises, naming what needs none
+    return search(
+        solver,
+        objective,
+        limit,
+        trace=record,
+        progress=progress,
+        callback=callback,
+        viewer=viewer,
+    )
 
 
 def _words_asked_for(
@@ -155,29 +179,47 @@ def _words_asked_for(
 
 
 def _solver(
-    method: str | Callable[..., Solver],
-    objective: Objective,
-    estimator: "Estimator | Hybrid | None",
-    seed: int,
-    settings: dict[str, Any],
+    method: str | Callable[..., Solver], objective: Objective, seed: int, settings: dict[str, Any]
 ) -> Solver:
-    if isinstance(method, str) and method not in METHODS:
-        known = ", ".join([*METHODS, "best-of-n"])
-        raise ValueError(f"unknown method {method!r}; choose from {known}")
     make = METHODS[method] if isinstance(method, str) else method
-    if estimator is not None:
-        settings = settings | {"estimator": estimator}
     try:
         return make(objective.space, objective.noise(), seed=seed, **settings)
     except TypeError as error:
         raise ValueError(f"{method}: {error}") from None
 
 
+def _check_settings(method: str | Callable[..., Solver], settings: dict[str, Any]) -> None:
+    """Refuse settings that a method given by its name does not have.
+
+    Raises:
+        TypeError: naming the nearest setting, or all that it has.
+    """
+    if not isinstance(method, str):
+        return  # it says itself what it takes
+    own = _settings_of(method)
+    arguments = [name for name in inspect.signature(align).parameters if name != "settings"]
+    for name in settings:
+        if name not in own:
+            advice = keyword_advice("align", name, [*own, *arguments])
+            has = f"its settings are {', '.join(own)}" if own else "it has no settings"
+            raise TypeError(f"align(method={method!r}) takes no {name!r}; {advice or has}")
+
+
+def _settings_of(method: str) -> list[str]:
+    """The settings of a method, by name."""
+    if method == "best-of-n":
+        return []
+    # A joint search hands what it does not know to DNO.
+    makers = (epo_and_dno, DNO) if method == "joint" else (METHODS[method],)
+    named = [p for make in makers for p in inspect.signature(make).parameters.values()]
+    given = ("space", "noise", "seed")
+    return [p.name for p in named if p.kind is not p.VAR_KEYWORD and p.name not in given]
+
+
 def _estimator(estimator: "str | Estimator | Hybrid | None") -> "Estimator | Hybrid | None":
     if not isinstance(estimator, str):
         return estimator
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"unknown estimator {estimator!r}; choose from {', '.join(ESTIMATORS)}")
+    check_known("estimator", estimator, ESTIMATORS)
     return ESTIMATORS[estimator]
 
 
@@ -186,8 +228,3 @@ def _check_open(model: "Model | BlackBox") -> None:
         raise ValueError(
             f"{model.name} shows no noise to search; method='best-of-n' draws new seeds instead"
         )
-
-
-def _check_no_settings(method: str, settings: dict[str, Any]) -> None:
-    if settings:
-        raise ValueError(f"{method!r} has no setting {', '.join(settings)}")

@@ -1,9 +1,11 @@
-"""What the front door makes of names: spaces, lexicons, losses; and checks of what it was given."""
+"""What the front door makes of names: models, spaces, losses; and checks of what it was given."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
 from dpodiff import names
+from dpodiff.api.advice import check_known
+from dpodiff.checks import check_callable, check_path, check_text, check_whole
 from dpodiff.spaces.lexicons import Lexicon, antonym_space, nplib_space, synonym_space
 from dpodiff.spaces.space import Space
 
@@ -12,9 +14,82 @@ if TYPE_CHECKING:
     from dpodiff.models.base import Model
     from dpodiff.models.black_box import BlackBox
     from dpodiff.objective.objective import Task
+    from dpodiff.solvers.run import Callback, Viewer
 
 LEXICONS = ("toy", "wordnet")
 SPACES = ("antonym", "nplib", "synonym")
+
+
+def check_arguments(
+    *,
+    prompt: str,
+    negative_prompt: str,
+    model: Any,
+    loss: "str | Loss | None",
+    seeds: int,
+    seed: int,
+    task: str,
+    batch_size: int | None,
+    trace: Any,
+    callback: "Callback | None",
+    viewer: "Viewer | None" = None,
+) -> None:
+    """Refuse wrong arguments that all functions of the front door have, before a model is loaded.
+
+    Raises:
+        ValueError: naming the argument, and what it must be.
+    """
+    from dpodiff.objective import Task
+
+    check_text("prompt", prompt)
+    check_text("negative_prompt", negative_prompt)
+    if not prompt.strip():
+        raise ValueError("the prompt is empty: say what the image should show")
+    if not isinstance(model, str) and not hasattr(model, "generate"):
+        raise ValueError(f"model must be a name, a Model or a BlackBox, not {model!r}")
+    if not isinstance(loss, str):
+        meant = "a name, or a callable from images and prompts to losses"
+        check_callable("loss", loss, meant, optional=True)
+    check_whole("seeds", seeds)
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, not {seeds}: a candidate needs an image")
+    check_whole("seed", seed, 0)
+    check_known("task", task, get_args(Task))
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, 1)
+    check_path("trace", trace)
+    check_callable("callback", callback, "a callable from a record, or None", optional=True)
+    check_callable("viewer", viewer, "a callable from a record and images, or None", optional=True)
+
+
+def chosen_model(
+    model: "str | Model | BlackBox", prompt: str, negative_prompt: str
+) -> "Model | BlackBox":
+    """The model that was given, by itself or by its name, which can take the prompts.
+
+    Raises:
+        LoadError: if it cannot be loaded.
+        PromptError: if it cannot take the prompts.
+    """
+    from dpodiff.models import load
+
+    model = load(model) if isinstance(model, str) else model
+    model.check(prompt, negative_prompt)
+    return model
+
+
+def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
+    """Whether a loss can be followed: it is asked about one gray image."""
+    import torch
+
+    shape = (1, 3, model.image_size, model.image_size)
+    gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
+    try:
+        return loss(gray, [prompt]).requires_grad
+    except RuntimeError as error:  # torch's word for numpy() of a tensor with a graph
+        if "requires grad" not in str(error):
+            raise
+        return False
 
 
 def chosen_loss(loss: "str | Loss | None", model: "Model | BlackBox") -> "Loss":
@@ -42,11 +117,30 @@ def _default_lexicon(model: "str | Model | BlackBox") -> str:
     return names.TOY if is_toy(model) else "wordnet"
 
 
+def check_space_names(space: str | Space, lexicon: str | Lexicon | None) -> None:
+    """Refuse unknown names of spaces and lexicons, before a model is loaded.
+
+    Raises:
+        ValueError: naming those that are known.
+    """
+    if isinstance(lexicon, str):
+        check_known("lexicon", lexicon, LEXICONS)
+    if isinstance(space, Space):
+        return
+    check_text("space", space)
+    for name in _space_names(space):
+        check_known("space", name, SPACES)
+
+
+def _space_names(space: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in space.split("+")))
+
+
 def chosen_space(
     space: str | Space,
     prompt: str,
     negative_prompt: str,
-    model: "str | Model | BlackBox",
+    model: "Model | BlackBox",
     *,
     lexicon: str | Lexicon | None,
     locked: Sequence[str] = (),
@@ -55,26 +149,28 @@ def chosen_space(
     """The space that was given, or the sum of those it names; only an improvement may drop words.
 
     Raises:
-        ValueError: if a name is not known.
+        ValueError: if the words of a space cannot be had.
     """
     lexicon = _default_lexicon(model) if lexicon is None else lexicon
-    if isinstance(lexicon, str):
-        check_known("lexicon", lexicon, LEXICONS)
     if isinstance(space, Space):
         return space
     found = Space(prompt, (), negative_prompt)
-    for name in dict.fromkeys(name.strip() for name in space.split("+")):
-        check_known("space", name, SPACES)
+    for name in _space_names(space):
         if name == "nplib":
             words = names.toy("negative library")
             found += nplib_space(prompt, words, negative_prompt=negative_prompt)
             continue
         lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
-        settings = {"negative_prompt": negative_prompt, "locked": locked}
         if name == "antonym":
-            found += antonym_space(prompt, lexicon, **settings)
+            found += antonym_space(prompt, lexicon, negative_prompt=negative_prompt, locked=locked)
         else:
-            found += synonym_space(prompt, lexicon, droppable=task == "improve", **settings)
+            found += synonym_space(
+                prompt,
+                lexicon,
+                droppable=task == "improve",
+                negative_prompt=negative_prompt,
+                locked=locked,
+            )
     return found
 
 
@@ -105,8 +201,3 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model |
             f"with guidance {model.guidance:g}, {model.name} does not look at negative prompts, "
             "which this space changes: use space='synonym', or set the model's guidance above 1"
         )
-
-
-def check_known(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in known:
-        raise ValueError(f"unknown {what} {name!r}; choose from {', '.join(known)}")

@@ -11,9 +11,21 @@ It only checks its input and puts the parts together; each part can be had, and 
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
-from dpodiff.api.parts import check_known, check_space, chosen_loss, chosen_space, is_toy
+from dpodiff.api.advice import check_solver, known_keywords_only
+from dpodiff.api.parts import (
+    check_arguments,
+    check_space,
+    check_space_names,
+    chosen_loss,
+    chosen_model,
+    chosen_space,
+    has_gradient,
+    is_toy,
+)
+from dpodiff.checks import check_callable
+from dpodiff.names import name_of
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
@@ -26,10 +38,11 @@ if TYPE_CHECKING:
     from dpodiff.models.base import Model
     from dpodiff.models.black_box import BlackBox
     from dpodiff.objective import Task
-    from dpodiff.solvers.loop import Callback
+    from dpodiff.solvers.run import Callback
     from dpodiff.spaces.constraints import Constraint, Encoder
 
 
+@known_keywords_only
 def improve(
     prompt: str,
     *,
@@ -80,63 +93,177 @@ def improve(
         progress: whether to show a progress bar on stderr.
         callback: called with each record; the search stops once it returns True.
 
+    Returns:
+        the result. An error in the middle of the search ends it with what was found so far; see
+        `dpodiff.search`.
+
     Raises:
+        TypeError: if there is no argument of that name, saying which one is meant.
+        LoadError: if model or loss cannot be loaded.
         ValueError: if an argument is not among these, saying what would be right; `PromptError`,
-            which is one, if the model cannot take the prompt.
-        RuntimeError: if a single image runs out of memory, saying what would help.
+            which is one, if the model cannot take the prompt. All arguments are checked before any
+            image is made and before the trace file is touched, the model before the words.
+        RuntimeError: if the first image alone runs out of memory, saying what would help.
     """
-    from dpodiff.models import load
-    from dpodiff.objective import Objective
-    from dpodiff.objective.cost import Budget
+    meant = "a callable from a candidate's prompts to whether they are allowed, or None"
+    check_callable("constraint", constraint, meant, optional=True)
+    return _search_words(
+        prompt,
+        negative_prompt=negative_prompt,
+        model=model,
+        loss=loss,
+        space=space,
+        lexicon=lexicon,
+        solver=solver,
+        budget=budget,
+        seeds=seeds,
+        seed=seed,
+        task=task,
+        locked=locked,
+        make_constraint=lambda _: constraint,
+        batch_size=batch_size,
+        trace=trace,
+        progress=progress,
+        callback=callback,
+    )
 
-    _check_settings(prompt, seeds, task, solver)
-    limit = Budget(budget)
-    words = {"lexicon": lexicon, "locked": locked, "task": task}
-    space = chosen_space(space, prompt, negative_prompt, model, **words)
-    model = load(model) if isinstance(model, str) else model
-    model.check(prompt, negative_prompt)
-    check_space(space, prompt, negative_prompt, model)
-    settings = {"task": task, "constraint": constraint, "batch_size": batch_size}
-    loss = chosen_loss(loss, model)
-    objective = Objective(model, loss, space, range(seeds), **settings)
-    watch = {"trace": Trace(trace), "progress": progress, "callback": callback}
-    return search(_solver(solver, space, model, seed), objective, limit, **watch)
 
-
+@known_keywords_only
 def attack(
     prompt: str,
     *,
+    negative_prompt: str = "",
     model: "str | Model | BlackBox" = "toy",
+    loss: "str | Loss | None" = None,
     space: str | Space = "synonym",
     similarity: float = 0.9,
     encoder: "str | Encoder | None" = None,
-    **settings: Any,
+    lexicon: str | Lexicon | None = None,
+    solver: str | Callable[..., Solver] = "epo",
+    budget: int = 40,
+    seeds: int = 4,
+    seed: int = 0,
+    locked: Sequence[str] = (),
+    batch_size: int | None = None,
+    trace: str | PathLike | None = None,
+    progress: bool = True,
+    callback: "Callback | None" = None,
 ) -> Result:
     """Search the wordings that still mean the prompt for the one whose images fit it worst.
 
     Args:
         prompt: what the images should show.
-        model: as in `improve`.
-        space: as in `improve`.
+        negative_prompt, model, loss, space, lexicon, solver, budget, seeds, seed, locked: as in
+            `improve`.
         similarity: the lowest cosine of a candidate's positive prompt with the user's own.
         encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
             from texts to vectors (n, dim). If not given, the toy CLIP's text encoder for the toy
             model, and the paper's sentence-T5-base for any other. A threshold goes with its
             encoder.
-        settings: any other argument of `improve` but `task` and `constraint`.
+        batch_size, trace, progress, callback: as in `improve`.
 
     Raises:
-        ValueError: as in `improve`, or if `similarity` is no cosine.
-        ImportError, OSError: if the encoder cannot be had, saying what else will do.
+        TypeError, LoadError, ValueError, RuntimeError: as in `improve`; ValueError
+            also if `similarity` is no cosine, LoadError if the encoder cannot be loaded.
+        ImportError: if a package for the encoder is missing, saying how to get it.
     """
+    from dpodiff.spaces.constraints import check_cosine
+
+    check_cosine(similarity)
+    if not isinstance(encoder, str):
+        meant = "a name, or a callable from texts to vectors (n, dim)"
+        check_callable("encoder", encoder, meant, optional=True)
+    return _search_words(
+        prompt,
+        negative_prompt=negative_prompt,
+        model=model,
+        loss=loss,
+        space=space,
+        lexicon=lexicon,
+        solver=solver,
+        budget=budget,
+        seeds=seeds,
+        seed=seed,
+        task="attack",
+        locked=locked,
+        make_constraint=lambda loaded: _similar(prompt, loaded, encoder, similarity),
+        batch_size=batch_size,
+        trace=trace,
+        progress=progress,
+        callback=callback,
+    )
+
+
+def _search_words(
+    prompt: str,
+    *,
+    negative_prompt: str,
+    model: "str | Model | BlackBox",
+    loss: "str | Loss | None",
+    space: str | Space,
+    lexicon: str | Lexicon | None,
+    solver: str | Callable[..., Solver],
+    budget: int,
+    seeds: int,
+    seed: int,
+    task: "Task",
+    locked: Sequence[str],
+    make_constraint: "Callable[[Model | BlackBox], Constraint | None]",
+    batch_size: int | None,
+    trace: str | PathLike | None,
+    progress: bool,
+    callback: "Callback | None",
+) -> Result:
+    """What `improve` and `attack` share; the constraint is made once the model is loaded."""
+    from dpodiff.objective import Budget, Objective
+
+    check_arguments(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        model=model,
+        loss=loss,
+        seeds=seeds,
+        seed=seed,
+        task=task,
+        batch_size=batch_size,
+        trace=trace,
+        callback=callback,
+    )
+    limit = Budget(budget)
+    check_solver(solver, task)
+    check_space_names(space, lexicon)
+    model = chosen_model(model, prompt, negative_prompt)
+    space = chosen_space(
+        space, prompt, negative_prompt, model, lexicon=lexicon, locked=locked, task=task
+    )
+    check_space(space, prompt, negative_prompt, model)
+    loss = chosen_loss(loss, model)
+    objective = Objective(
+        model,
+        loss,
+        space,
+        range(seeds),
+        task=task,
+        constraint=make_constraint(model),
+        batch_size=batch_size,
+    )
+    made = _solver(solver, space, model, seed)
+    _check_gradient(made, loss, prompt, model)
+    return search(made, objective, limit, trace=Trace(trace), progress=progress, callback=callback)
+
+
+def _similar(
+    prompt: str,
+    model: "Model | BlackBox",
+    encoder: "str | Encoder | None",
+    similarity: float,
+) -> "Constraint":
     from dpodiff.spaces.constraints import SENTENCE_T5, Similarity, load_encoder
 
     if encoder is None:
         encoder = "toy" if is_toy(model) else SENTENCE_T5
     encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
-    constraint = Similarity(prompt, encoder, similarity)
-    kept = {"model": model, "space": space, "task": "attack", "constraint": constraint}
-    return improve(prompt, **settings, **kept)
+    return Similarity(prompt, encoder, similarity)
 
 
 def _solver(
@@ -149,18 +276,18 @@ def _solver(
     return RECIPES[solver](space, steps=steps, seed=seed)
 
 
-def _check_settings(
-    prompt: str,
-    seeds: int,
-    task: str,
-    solver: str | Callable[..., Solver],
-) -> None:
-    from dpodiff.objective import Task
+def _check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "Model | BlackBox") -> None:
+    """Refuse a loss without a gradient, or a black box, for a solver that follows gradients."""
+    from dpodiff.losses import check_differentiable
+    from dpodiff.models.black_box import BlackBox
 
-    if not prompt.strip():
-        raise ValueError("the prompt is empty: say what the image should show")
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, not {seeds}: a candidate needs an image")
-    check_known("task", task, get_args(Task))
-    if not callable(solver):
-        check_known("solver", solver, RECIPES)
+    if not solver.follows_gradients:
+        return
+    if isinstance(model, BlackBox):
+        model.encode_mixture(())  # raises, naming the solvers that need no gradient
+    check_differentiable(loss)
+    if not has_gradient(loss, prompt, model):
+        raise ValueError(
+            f"the loss {name_of(loss)} has no gradient in the images; "
+            "the solvers 'epo' and 'random' need none"
+        )

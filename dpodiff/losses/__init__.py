@@ -33,6 +33,7 @@ from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.pickscore import PickScore
 from dpodiff.losses.pixels import JPEG, black, contrast, white
 from dpodiff.losses.weighted import Weighted
+from dpodiff.names import LoadError
 
 __all__ = [
     "HPS",
@@ -75,8 +76,8 @@ def load(
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        ValueError: if there is no such loss, or its weights are of another kind.
-        FileNotFoundError: if its weights cannot be had, saying what would be right.
+        LoadError: if there is no such loss, or its weights are of another kind or cannot be had,
+            saying what would be right.
     """
     kind, _, source = name.partition(":")
     if name in PIXELS:
@@ -95,4 +96,4 @@ def load(
     known = [*PACKAGED, "clip", *REWARDS, *PIXELS]
     near = difflib.get_close_matches(kind, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "or any callable in its place"
-    raise ValueError(f"unknown loss {name!r}; choose from {', '.join(known)}; {hint}")
+    raise LoadError(f"unknown loss {name!r}; choose from {', '.join(known)}; {hint}")

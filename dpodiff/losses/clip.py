@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from dpodiff import names
 from dpodiff.losses.base import check_images, check_pairs
@@ -13,6 +14,7 @@ from dpodiff.losses.preprocessing import Preprocessing
 from dpodiff.models.base import choose_device
 from dpodiff.models.pretrained import CONVERT, find, refuse_pickle
 from dpodiff.models.text_cache import TextCache
+from dpodiff.names import LoadError
 
 PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of the toy weights
 
@@ -43,8 +45,8 @@ class SphericalCLIP:
         differentiable: True.
 
     Raises:
-        ValueError: if architecture or weights are not known or not said, or are only a pickle.
-        FileNotFoundError: if a folder is missing, or the weights cannot be had.
+        LoadError: if architecture or weights are not known or not said, are only a pickle, or
+            cannot be had.
     """
 
     differentiable = True
@@ -60,13 +62,13 @@ class SphericalCLIP:
         source = _source(model)
         self.name, self.pretrained = model, pretrained
         self.device = choose_device(device)
-        self.clip: Any = open_clip.create_model(
-            source,
-            pretrained,
-            device=self.device,
-            require_pretrained=True,
-            **_checked_weights(source, pretrained),
-        )
+        checked = _checked_weights(source, pretrained)
+        try:
+            self.clip: Any = open_clip.create_model(
+                source, pretrained, device=self.device, require_pretrained=True, **checked
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise LoadError(f"the CLIP {source!r} cannot be loaded: {error}") from error
         self.clip.eval().requires_grad_(False)
         self._tokenize = open_clip.get_tokenizer(source)
         config = open_clip.get_model_preprocess_cfg(self.clip)
@@ -113,7 +115,7 @@ def _source(model: str) -> str:
         return model
     folder = names.toy("weights") / PACKAGED[model]
     if not folder.is_dir():
-        raise FileNotFoundError(
+        raise LoadError(
             f"no CLIP in {folder}; train it with `python -m dpodiff.toy.train --stage clip`"
         )
     return f"local-dir:{folder}"
@@ -126,7 +128,7 @@ def _checked_weights(source: str, pretrained: str | None) -> dict[str, Any]:
     kind, _, place = source.rpartition(":")
     if kind == "local-dir":
         if Path(place).is_dir() and not list(Path(place).glob("*.safetensors")):
-            raise ValueError(f"the folder {place} holds no safetensors; {CONVERT}")
+            raise LoadError(f"the folder {place} holds no safetensors; {CONVERT}")
     elif kind == "hf-hub":
         _download({"hf_hub": f"{place}/"}, source)
     else:
@@ -147,18 +149,18 @@ def _checked_tag(source: str, pretrained: str | None) -> str:
     known = open_clip.list_models()
     if source not in known:
         near = difflib.get_close_matches(source, known, n=3, cutoff=0.4) or known[:3]
-        raise ValueError(
+        raise LoadError(
             f"unknown CLIP {source!r}; open_clip has {', '.join(map(repr, near))} and others. "
             f"Known here are {', '.join(map(repr, PACKAGED))} and 'local-dir:FOLDER'"
         )
     tags = open_clip.list_pretrained_tags_by_model(source)
     if pretrained is None:
-        raise ValueError(
+        raise LoadError(
             f"{source!r} is an architecture without weights: name them in `pretrained`, one of "
             f"{', '.join(map(repr, tags))}, or a safetensors file"
         )
     if not open_clip.get_pretrained_cfg(source, pretrained) and not Path(pretrained).suffix:
-        raise ValueError(
+        raise LoadError(
             f"unknown weights {pretrained!r} of {source!r}; choose from {', '.join(tags)}, "
             "or give a safetensors file"
         )
@@ -172,7 +174,7 @@ def _download(config: dict[str, Any], name: str) -> None:
     try:
         path = download_pretrained(config)
     except Exception as error:  # of the hub, or of its network library
-        raise FileNotFoundError(
+        raise LoadError(
             f"the weights {name!r} cannot be had ({error}). They are downloaded on first use; "
             "without a network take 'toy' for pictures of the toy world, or 'local-dir:FOLDER'"
         ) from error

@@ -23,8 +23,7 @@ class HPS(Reward):
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        ValueError: if the file is a pickle, or holds other weights.
-        FileNotFoundError: if it cannot be had.
+        LoadError: if it cannot be had, is a pickle, or holds other weights.
     """
 
     def __init__(

@@ -50,8 +50,7 @@ class ImageReward(Reward):
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        ValueError: if the file is a pickle, or holds other weights.
-        FileNotFoundError: if it or the tokenizer cannot be had.
+        LoadError: if it or the tokenizer cannot be had, is a pickle, or holds other weights.
     """
 
     def __init__(

@@ -8,17 +8,19 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from dpodiff.names import LoadError
+
 
 def linear_head(tensors: Mapping[str, torch.Tensor], source: str) -> nn.Sequential:
     """The chain whose tensors are named "N.weight" and "N.bias", in the order of N.
 
     Raises:
-        ValueError: if there is none, or the layers do not end in one number.
+        LoadError: if there is none, or the layers do not end in one number.
     """
     order = sorted(int(name.removesuffix(".weight")) for name in tensors if name.endswith("weight"))
     layers = [_linear(tensors[f"{n}.weight"], tensors[f"{n}.bias"]) for n in order]
     if not layers or layers[-1].out_features != 1:
-        raise ValueError(f"{source} holds no linear layers 'layers.N.weight' that end in one score")
+        raise LoadError(f"{source} holds no linear layers 'layers.N.weight' that end in one score")
     return nn.Sequential(*layers)
 
 

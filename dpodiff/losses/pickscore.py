@@ -25,7 +25,7 @@ class PickScore(Reward):
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        FileNotFoundError, ValueError: if weights, tokenizer or processor cannot be had.
+        LoadError: if weights, tokenizer or processor cannot be had.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dpodiff import names
 from dpodiff.models.base import Model, PromptError
+from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
     import torch
@@ -60,15 +61,15 @@ def load(
             overflow; where memory is short, `model.vae.to(torch.bfloat16)` is safe.
 
     Raises:
-        ValueError: if there is no such model, or it is of a family not supported.
-        FileNotFoundError: if the weights of the toy model have not been trained.
+        LoadError: if there is no such model, it is of a family not supported, or its files are
+            missing or broken.
     """
     if name == names.TOY:
         return names.toy("model")(name, device, dtype)
     folder = NAMES.get(name, name)
     pipeline = _pipeline_class(folder)
     if pipeline not in FAMILIES:
-        raise ValueError(
+        raise LoadError(
             f"{name} is a {pipeline}, which is not supported; these are: {', '.join(FAMILIES)}"
         )
     module, family = FAMILIES[pipeline]
@@ -81,12 +82,15 @@ def _pipeline_class(name: str) -> str | None:
     index = Path(name) / "model_index.json"
     if Path(name).is_dir():
         if not index.is_file():
-            raise ValueError(f"the folder {name} holds no model_index.json; give {CHOICES}")
+            raise LoadError(f"the folder {name} holds no model_index.json; give {CHOICES}")
     elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         index = _fetch_index(name)
     else:
-        raise ValueError(f"there is no model or folder {name!r}; give {CHOICES}")
-    return json.loads(index.read_text()).get("_class_name")
+        raise LoadError(f"there is no model or folder {name!r}; give {CHOICES}")
+    try:
+        return json.loads(index.read_text()).get("_class_name")
+    except (ValueError, AttributeError) as error:
+        raise LoadError(f"{index} is no index of a pipeline ({error}); give {CHOICES}") from None
 
 
 def _fetch_index(name: str) -> Path:
@@ -97,7 +101,7 @@ def _fetch_index(name: str) -> Path:
     try:
         return Path(huggingface_hub.hf_hub_download(name, "model_index.json"))
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise ValueError(
+        raise LoadError(
             f"{name!r} is no folder here, and the hub did not give its model_index.json "
             f"({type(error).__name__}); give {CHOICES}"
         ) from error

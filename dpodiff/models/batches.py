@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dpodiff.checks import check_whole
+
 if TYPE_CHECKING:
     import torch
 
@@ -44,12 +46,12 @@ class Batches:
         size: the most that the next batch may have.
 
     Raises:
-        ValueError: if the batches would be empty.
+        ValueError: if the size is no whole number from 1 on.
     """
 
     def __init__(self, model: "TextToImage", size: int | None = None) -> None:
-        if size is not None and size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {size}")
+        if size is not None:
+            check_whole("batch_size", size, 1)
         self._model, self._asked = model, size
         found = (ON_CPU, ON_CPU) if model.device.type == "cpu" else (FIRST, MOST)
         self.size, self._most = found if size is None else (size, size)

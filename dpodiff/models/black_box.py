@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from dpodiff.models.base import PromptError, refusal
+from dpodiff.names import name_of
 
 Picture = Image.Image | np.ndarray | torch.Tensor
 # (prompt, negative prompt, seed) -> picture
@@ -51,7 +52,8 @@ class BlackBox:
         self._generate, self.name, self.workers = generate, name, workers
 
     def __repr__(self) -> str:
-        return f"BlackBox({self._generate!r}, name={self.name!r}, workers={self.workers})"
+        made_by = name_of(self._generate)  # no repr, which may show an API key
+        return f"BlackBox({made_by}, name={self.name!r}, workers={self.workers})"
 
     @property
     def steps(self) -> int:

@@ -7,12 +7,14 @@ compute together is the same, as the tests hold against the pipelines.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, ModelMixin
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -22,6 +24,7 @@ from dpodiff.models.mixture import Piece, shown_text
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text import Encoded, TextEncoder
 from dpodiff.models.text_cache import TextCache
+from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -89,11 +92,11 @@ class LatentDiffusion(Model):
                 family's `half` on a GPU and float32 on a CPU. The decoder is float32 in any case.
 
         Raises:
-            OSError: if a part is missing, or is not stored as safetensors.
+            LoadError: if a part is missing, broken, or not stored as safetensors.
         """
         device = choose_device(device)
         dtype = dtype or (cls.half if device.type == "cuda" else torch.float32)
-        with hidden_bars(Path(folder).is_dir()):
+        with hidden_bars(Path(folder).is_dir()), _one_error(folder):
             index = _read_config(DiffusionPipeline, folder)
             kinds = {k: kind for k, kind in cls.parts.items() if index.get(k) != [None, None]}
             parts = {k: _load(kind, folder, k, dtype) for k, kind in kinds.items()}
@@ -196,6 +199,16 @@ def check_steps(steps: int, trained: int) -> None:
     """
     if not 1 <= steps <= trained:
         raise ValueError(f"steps must be 1 to {trained}, not {steps}")
+
+
+@contextmanager
+def _one_error(folder: str | Path) -> Iterator[None]:
+    """Turns errors of diffusers and transformers about missing or broken parts into one."""
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise LoadError(f"the model {folder} cannot be loaded: {reason}") from error
 
 
 def config_of(part: Any) -> Any:

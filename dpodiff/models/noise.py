@@ -13,6 +13,7 @@ works with it unchanged, and gradients reach the vectors.
 """
 
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,10 +29,10 @@ def check_eta(eta: float) -> None:
     """Refuse what is no share of DDPM's noise.
 
     Raises:
-        ValueError: if eta lies outside [0, 1].
+        ValueError: if eta is no number in [0, 1].
     """
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must lie from 0 (ODE) to 1 (as much noise as DDPM), not {eta}")
+    if isinstance(eta, bool) or not isinstance(eta, Real) or not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie from 0 (ODE) to 1 (as much noise as DDPM), not {eta!r}")
 
 
 def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dpodiff.models.progress import hidden_bars
+from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +35,8 @@ def find(source: str) -> Path:
             which may be downloaded.
 
     Raises:
-        ValueError: if it is a pickle, saying how to convert it.
-        FileNotFoundError: if there is no such file, or the hub did not give it.
+        LoadError: if there is no such file, the hub did not give it, or it is a pickle, saying how
+            to convert it.
     """
     path = Path(source)
     refuse_pickle(path)
@@ -46,7 +47,7 @@ def find(source: str) -> Path:
             return path / FILE
         raise _missing_in(path)
     if path.suffix == ".safetensors" or not is_hub_id(source):
-        raise FileNotFoundError(f"there is no file or folder {source!r}")
+        raise LoadError(f"there is no file or folder {source!r}")
     import huggingface_hub
 
     try:
@@ -59,7 +60,7 @@ def read(source: str) -> "dict[str, torch.Tensor]":
     """The tensors of `find(source)`, by name.
 
     Raises:
-        ValueError, FileNotFoundError: as `find`; ValueError too if the file is no safetensors.
+        LoadError: as `find`, or if the file is no safetensors.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -68,20 +69,20 @@ def read(source: str) -> "dict[str, torch.Tensor]":
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file ({error})") from error
+        raise LoadError(f"{path} is no safetensors file ({error})") from error
 
 
 def fill(module: "nn.Module", tensors: "Mapping[str, torch.Tensor]", source: str) -> None:
     """Gives a module its weights, all of them.
 
     Raises:
-        ValueError: naming a tensor that is missing, left over or of another shape.
+        LoadError: naming a tensor that is missing, left over or of another shape.
     """
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         problem = " ".join(str(error).split("\n\t")[1:])[:300]
-        raise ValueError(
+        raise LoadError(
             f"{source} holds no {type(module).__name__} of this kind: {problem}"
         ) from None
 
@@ -106,12 +107,12 @@ def naming_missing(source: str) -> Iterator[None]:
     """Turns the look-up of a tensor that is not there into an error that names the file.
 
     Raises:
-        ValueError: instead of the KeyError.
+        LoadError: instead of the KeyError.
     """
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"{source} holds other weights: there is no tensor {error}") from None
+        raise LoadError(f"{source} holds other weights: there is no tensor {error}") from None
 
 
 def count_layers(tensors: "Mapping[str, torch.Tensor]", prefix: str) -> int:
@@ -130,8 +131,8 @@ def load(kind: type[T], source: str, **settings: Any) -> T:
         settings: passed on.
 
     Raises:
-        ValueError: if weights are there, but only as a pickle, saying how to convert it.
-        FileNotFoundError: if it cannot be had, saying what would be right.
+        LoadError: if it cannot be had, saying what would be right; or if the weights are only a
+            pickle, saying how to convert it.
     """
     folder = Path(source)
     try:
@@ -160,24 +161,24 @@ def refuse_pickle(path: Path) -> None:
     """Refuses what by its name is a pickle.
 
     Raises:
-        ValueError: saying how to convert it.
+        LoadError: saying how to convert it.
     """
     if path.suffix in PICKLES:
-        raise ValueError(f"{path} is a pickle: {CONVERT}")
+        raise LoadError(f"{path} is a pickle: {CONVERT}")
 
 
-def _missing_in(folder: Path) -> Exception:
+def _missing_in(folder: Path) -> LoadError:
     if pickles := sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES):
-        return ValueError(f"{folder} holds {pickles[0]} but no {FILE}: {CONVERT}")
-    return FileNotFoundError(f"the folder {folder} holds no {FILE}")
+        return LoadError(f"{folder} holds {pickles[0]} but no {FILE}: {CONVERT}")
+    return LoadError(f"the folder {folder} holds no {FILE}")
 
 
-def _not_given(source: str, error: Exception) -> FileNotFoundError:
+def _not_given(source: str, error: Exception) -> LoadError:
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     problem = f"{source!r} cannot be loaded ({reason})"
     if Path(source).is_dir():
-        return FileNotFoundError(f"the folder {problem}")
-    return FileNotFoundError(
+        return LoadError(f"the folder {problem}")
+    return LoadError(
         f"{problem}. It is downloaded on first use; without a network give the path of a "
         "local copy instead of the hub id"
     )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dpodiff.checks import check_finite, check_whole
+
 if TYPE_CHECKING:
     from dpodiff.models.base import Model, TextToImage
 
@@ -22,20 +24,26 @@ class Budget:
     """How far a search may go; whatever is used up first ends it.
 
     Args:
-        evaluations: candidates, each on all seeds; other work counts as in `Cost.spent`.
+        evaluations: candidates, each on all seeds; other work counts as in `Cost.spent`. A whole
+            number.
         seconds: wall-clock time, or None for any.
 
     Raises:
-        ValueError: if there is not at least one evaluation and some time.
+        ValueError: if there is not at least one evaluation and some time, or they are no finite
+            numbers.
     """
 
     evaluations: int = 40
     seconds: float | None = None
 
     def __post_init__(self) -> None:
+        check_whole("the evaluations of a budget", self.evaluations)
         if self.evaluations < 1:
             raise ValueError(f"a budget needs at least 1 evaluation, not {self.evaluations}")
-        if self.seconds is not None and not self.seconds > 0:
+        if self.seconds is None:
+            return
+        check_finite("the seconds of a budget", self.seconds)
+        if self.seconds <= 0:
             raise ValueError(f"a budget needs more than 0 seconds, not {self.seconds}")
 
 

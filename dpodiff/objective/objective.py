@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from dpodiff.checks import check_callable, check_whole
 from dpodiff.gradients import Hybrid
 from dpodiff.models.base import PromptError, TextToImage, require_model
 from dpodiff.models.batches import Batches
@@ -60,8 +61,8 @@ class Objective:
             all of its noise.
 
     Raises:
-        ValueError: if there is no seed, the task is unknown, the batch is empty, or eta is not in
-            its range.
+        ValueError: if loss or constraint cannot be called, there is no seed, one is no whole
+            number, the task is unknown, the batch is empty, or eta is not in its range.
         RuntimeError: by any method that makes images, if one alone runs out of memory.
     """
 
@@ -77,8 +78,13 @@ class Objective:
         batch_size: int | None = None,
         eta: float = 0.0,
     ) -> None:
+        check_callable("loss", loss, "a callable from images and prompts to losses")
+        meant = "a callable from a candidate's prompts to whether they are allowed, or None"
+        check_callable("constraint", constraint, meant, optional=True)
         self.model, self.loss, self.space = model, loss, space
         self.seeds = tuple(seeds)
+        for seed in self.seeds:
+            check_whole("a seed", seed)
         self.task: Task = task
         self.constraint, self.batch_size, self.eta = constraint, batch_size, eta
         self.batches = Batches(model, batch_size)

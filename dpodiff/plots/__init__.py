@@ -5,6 +5,11 @@ None touches pyplot or any other global state. Prompts are printed as they are: 
 formula.
 """
 
+try:
+    import matplotlib  # noqa: F401  (an extra; said here once for all figures)
+except ModuleNotFoundError as error:
+    raise ImportError("figures need matplotlib: pip install 'dpodiff[plots]'") from error
+
 from dpodiff.plots.base import LINES, PALETTE
 from dpodiff.plots.curves import convergence, intervals, lines, scatter
 from dpodiff.plots.images import Slider, contact_sheet, slider, strip

@@ -21,9 +21,11 @@ class Result:
 
     Attributes:
         losses, baseline_losses: of the best candidate and of the user's own prompt, one a seed.
-        status: "budget" or "seconds" used up, space "exhausted", or "stopped" by the user.
+        status: "budget" or "seconds" used up, space "exhausted", "stopped" by the user, or "failed"
+            by an error after the baseline was evaluated; then all else is of the search so far.
         cost: of this search alone.
         noise: (seeds, vectors, channel, h, w), the best of each seed; None if none was searched.
+        error: the exception that ended a search that failed, with its traceback; else None.
     """
 
     candidate: Candidate
@@ -35,6 +37,7 @@ class Result:
     trace: Trace
     objective: "Objective" = field(repr=False)
     noise: "torch.Tensor | None" = field(default=None, repr=False)
+    error: Exception | None = None
 
     @cached_property
     def images(self) -> "torch.Tensor":
@@ -48,6 +51,11 @@ class Result:
         """Images (seeds, 3, height, width) in [0, 1] of the user's own prompt, on the CPU."""
         return self.objective.images(self.objective.space.identity)
 
+    @property
+    def ended_by(self) -> str:
+        """The status, and if the search failed the type and the text of its error."""
+        return self.status if self.error is None else f"{self.status}, {describe(self.error)}"
+
     def __str__(self) -> str:
         before, after, cost = mean(self.baseline_losses), mean(self.losses), self.cost
         rejected = sum(not record.losses for record in self.trace.records)
@@ -57,8 +65,13 @@ class Result:
             f"mean loss:        {before:.4f} -> {after:.4f} on {len(self.losses)} seeds\n"
             f"cost:             {_price(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
             f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
-            f"ended by:         {self.status}"
+            f"ended by:         {self.ended_by}"
         )
+
+
+def describe(error: Exception) -> str:
+    """Type and text of an error."""
+    return f"{type(error).__name__}: {error}"
 
 
 def _price(cost: "Cost") -> str:

@@ -8,6 +8,9 @@ A trace file is JSON Lines, written as the search runs, so a run that dies keeps
     {"step": {"kind": "gradient", "value": ..., "probabilities": [...], "spent": ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
 
+The end of a search that failed has its "error" too. The file is begun when the baseline is
+evaluated, so a search that is refused, or fails before that, leaves an older file as it is.
+
 JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
 """
 
@@ -16,6 +19,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
     from dpodiff.objective.cost import Cost
 
-Status = Literal["budget", "exhausted", "stopped", "seconds"]
+Status = Literal["budget", "exhausted", "stopped", "seconds", "failed"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Trace:
     """The records of one search, in memory and, given a path, in a file as they come.
 
     Args:
-        path: of the trace file. An existing one is replaced when the search starts.
+        path: of the trace file. An existing one is replaced once the baseline is evaluated.
 
     Attributes:
         records: one a candidate, in order.
@@ -81,6 +85,7 @@ class Trace:
             solver believed after it, "spent" and "seconds" so far.
         stamp: of the search, once it started.
         status: why the search ended; None while it runs, and for ever if it was killed.
+        error: type and text of the error, if the search failed.
         cost: the ledger at the end, by name.
     """
 
@@ -90,24 +95,44 @@ class Trace:
         self.steps: list[dict[str, Any]] = []
         self.stamp: Stamp | None = None
         self.status: Status | None = None
+        self.error: str | None = None
         self.cost: dict[str, float] = {}
 
     def __repr__(self) -> str:
         return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
 
+    def check(self) -> None:
+        """See that a search can be written to it; changes nothing.
+
+        Raises:
+            ValueError: if it holds a search already, or the path is a folder.
+            OSError: if the file cannot be written.
+        """
+        if self.stamp is not None:
+            raise ValueError(f"{self!r} already holds a search: give each search its own trace")
+        if self.path is None:
+            return
+        if self.path.is_dir():
+            raise ValueError(f"the trace {self.path} is a folder; give the path of a file")
+        existing = (p for p in (self.path, *self.path.absolute().parents) if p.exists())
+        place = next(existing)
+        if place != self.path and not place.is_dir():
+            raise NotADirectoryError(f"the trace {self.path} cannot be written: {place} is a file")
+        if not os.access(place, os.W_OK):
+            raise PermissionError(f"the trace {self.path} cannot be written")
+
     def start(self, stamp: Stamp) -> None:
         """Open the trace with its stamp.
 
         Raises:
-            ValueError: if it was started before.
+            ValueError, OSError: as `check`.
         """
-        if self.stamp is not None:
-            raise ValueError(f"{self!r} already holds a search: give each search its own trace")
-        self.stamp = stamp
+        self.check()
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text("")
         self._write({"stamp": asdict(stamp)})
+        self.stamp = stamp
 
     def append(self, record: Record) -> None:
         """Add a record, and write it at once."""
@@ -119,10 +144,23 @@ class Trace:
         self.steps.append(step)
         self._write({"step": step})
 
-    def finish(self, status: Status, seconds: float, cost: "Cost") -> None:
-        """Close the trace with the reason the search ended and what it cost."""
-        self.status, self.cost, self.stamp.seconds = status, asdict(cost), seconds
-        self._write({"end": {"status": status, "seconds": seconds, "cost": self.cost}})
+    def finish(
+        self, status: Status, seconds: float, cost: "Cost", error: str | None = None
+    ) -> None:
+        """Close the trace with the reason the search ended and what it cost.
+
+        Args:
+            status: why the search ended.
+            seconds: since it began.
+            cost: of this search.
+            error: type and text of the error, if it failed.
+        """
+        self.status, self.cost, self.error = status, asdict(cost), error
+        if self.stamp is None:
+            return  # it could not even be opened
+        self.stamp.seconds = seconds
+        end = {"status": status, "seconds": seconds, "cost": self.cost}
+        self._write({"end": end if error is None else end | {"error": error}})
 
     def frame(self) -> "pd.DataFrame":
         """One row a record, with the mean loss over the seeds as `loss`."""
@@ -159,14 +197,27 @@ class Trace:
         elif "end" in data:
             end = data["end"]
             self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
+            self.error = end.get("error")
         else:
             self.records.append(Record.from_json(data))
 
     def _write(self, data: Mapping[str, Any]) -> None:
         if self.path is not None:
             line = json.dumps(_finite(data), allow_nan=False)  # ASCII: no odd line break inside
-            with self.path.open("a", encoding="ascii") as file:  # closed, so flushed, every line
-                file.write(line + "\n")
+            _append(self.path, f"{line}\n".encode("ascii"))
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line to a file, all of it or, where the disk is full, none of it."""
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[file.write(line) :]
+        except OSError:
+            with suppress(OSError):  # a device has no length
+                file.truncate(before)
+            raise
 
 
 def _finite(data: Any) -> Any:

@@ -1,7 +1,8 @@
 """Solvers: one a file, all run by the one loop `search`.
 
 `base`            the interface: `ask`, `tell`, `learn`, `recommend`
-`loop`            `search`, which owns budget, incumbent, failures and trace
+`loop`            `search`, which runs any solver
+`run`             one run of it: budget, incumbent, failures and trace
 `random_search`, `epo`, `gpo`, `hpo`, `pez`, `screening`           of words
 `dno`, `zero_order`, `best_of_n`                                   of noise
 `joint`           of both, in turns

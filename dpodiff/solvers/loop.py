@@ -5,41 +5,22 @@ bar; solvers only propose. It begins with the user's own prompt, which is the ba
 evaluation like any other candidate, and is told to the solver.
 """
 
-import math
-import time
-import warnings
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from dpodiff.names import name_of
-from dpodiff.objective.evaluation import mean
-from dpodiff.objective.queries import GradientQuery, NoiseQuery, PreviewQuery
+from dpodiff.checks import check_callable
 from dpodiff.results.result import Result
-from dpodiff.results.stamp import Stamp
-from dpodiff.results.trace import Record, Status, Trace
+from dpodiff.results.trace import Trace
 from dpodiff.solvers.base import Solver
-from dpodiff.spaces.space import Candidate
+from dpodiff.solvers.run import Callback, Run, Viewer
 
 if TYPE_CHECKING:
-    import torch
-
-    from dpodiff.objective import Evaluation, Objective
-    from dpodiff.objective.cost import Budget, Cost
-
-Callback = Callable[[Record], bool | None]
-# Called with each record of a given noise and its images (seeds, 3, height, width) on the CPU.
-Viewer = Callable[[Record, "torch.Tensor"], None]
+    from dpodiff.objective import Objective
+    from dpodiff.objective.cost import Budget
 
 # Gradients and previews cost fractions, so the counts of the bar are not whole.
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-CENT = 1e-9  # prices are sums of fractions
-
-# Proposals in a row that cost nothing (rejected by the constraint, or known from an earlier search)
-# after which the space counts as exhausted: otherwise a constraint that allows nothing never ends.
-MOST_FREE = 1000
 
 
 def search(
@@ -61,8 +42,13 @@ def search(
     search of noise: each keeps its best.
 
     Candidates that the constraint rejects are recorded and free, and so are those that the
-    objective knows already: compare solvers on a fresh objective each. An exception ends the search
-    and passes through; the trace file then holds all that came before it.
+    objective knows already: compare solvers on a fresh objective each.
+
+    What was found is never lost. Once the baseline is evaluated, an exception ends the search as
+    Ctrl-C does, with the result so far: a model, a loss or a callback that raises, memory that runs
+    out with a single image, a full disk under the trace. Its `status` is "failed" and its `error`
+    the exception, which the trace names too. Before that, any exception passes through, and a
+    trace file that was there is left as it is.
 
     Args:
         solver: proposes candidates of the objective's space.
@@ -74,228 +60,44 @@ def search(
         viewer: called with the record and the images of each step of a search of noise.
 
     Returns:
-        The result, with status "budget", "seconds", "exhausted" (no new candidate left) or
-        "stopped" (by the callback, or by an interrupt after the baseline).
+        The result, with status "budget", "seconds", "exhausted" (no new candidate left), "stopped"
+        (by the callback, or by an interrupt after the baseline) or "failed" (by an error after the
+        baseline).
 
     Raises:
-        ValueError: if solver and objective have different spaces, the solver follows gradients and
-            the loss has none, or the trace was used before.
+        ValueError: if an argument is of a wrong kind, solver and objective have different spaces,
+            the solver follows gradients and the loss has none, or the trace was used before.
+        OSError: if the trace cannot be written.
+        Exception: whatever the evaluation of the baseline raises.
 
     Warns:
-        UserWarning: once, if losses were not finite; they count as infinitely bad.
+        UserWarning: if losses were not finite, once; they count as infinitely bad. If the search
+            failed, with the error.
     """
+    _check_arguments(budget, trace, callback, viewer)
     if solver.space != objective.space:
         raise ValueError("solver and objective must have the same space")
     if solver.follows_gradients:
         from dpodiff.losses import check_differentiable
 
         check_differentiable(objective.loss)
-    run = _Run(solver, objective, budget, Trace() if trace is None else trace, callback, viewer)
-    run.trace.start(Stamp.collect(run.parameters(), objective.model.device))
+    trace = Trace() if trace is None else trace
+    trace.check()
+    run = Run(solver, objective, budget, trace, callback, viewer)
     bar = {"desc": solver.name, "disable": not progress, "bar_format": BAR}
     with tqdm(total=budget.evaluations, **bar) as run.bar:
         status = run.until_over()
     return run.finish(status)
 
 
-class _Run:
-    """The state of one search."""
+def _check_arguments(
+    budget: "Budget", trace: Trace | None, callback: Callback | None, viewer: Viewer | None
+) -> None:
+    from dpodiff.objective.cost import Budget
 
-    bar: tqdm
-
-    def __init__(
-        self,
-        solver: Solver,
-        objective: "Objective",
-        budget: "Budget",
-        trace: Trace,
-        callback: Callback | None,
-        viewer: Viewer | None,
-    ) -> None:
-        self.solver, self.objective, self.budget = solver, objective, budget
-        self.trace, self.callback, self.viewer = trace, callback, viewer
-        self.began, self.ledger = time.monotonic(), replace(objective.cost)  # as it stands now
-        self.baseline: Evaluation | None = None
-        self.best: Evaluation | None = None
-        self.paid = 0.0  # in evaluations
-        self.price = 1.0  # of the last gradient of noise
-        self.free = 0  # proposals since the last one that was paid for
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def cost(self) -> "Cost":
-        return self.objective.cost.since(self.ledger)
-
-    @property
-    def left(self) -> float:
-        """Evaluations that can still be paid for."""
-        return self.budget.evaluations - self.paid
-
-    def parameters(self) -> dict[str, Any]:
-        """All that is needed to run the search again."""
-        objective = self.objective
-        return {
-            "model": objective.model.name,
-            "loss": _described(objective.loss),
-            "task": objective.task,
-            "constraint": _described(objective.constraint),
-            "seeds": list(objective.seeds),
-            "batch_size": objective.batch_size,
-            "eta": objective.eta,
-            "budget": asdict(self.budget),
-            "solver": self.solver.parameters,
-            "space": objective.space.to_json(),
-        }
-
-    def until_over(self) -> Status:
-        """Evaluate what the solver asks for until something ends the search; say what."""
-        try:
-            status = self.step([self.objective.space.identity])
-            while status is None:
-                request = self.solver.ask()
-                if isinstance(request, NoiseQuery):
-                    status = self.evaluate_noise(request)
-                elif isinstance(request, GradientQuery | PreviewQuery):
-                    status = self.answer(request)
-                else:
-                    status = self.step(request) if request else "exhausted"
-        except KeyboardInterrupt:
-            if self.baseline is None:
-                raise
-            status = "stopped"
-        return status
-
-    def step(self, candidates: list[Candidate]) -> Status | None:
-        """Evaluate the candidates as far as the search may go, and tell the solver."""
-        evaluations: list[Evaluation] = []
-        status = None
-        while status is None and len(evaluations) < len(candidates):
-            affordable = candidates[len(evaluations) :][: int(self.left + CENT)]
-            for evaluation in self.objective.stream(affordable):
-                evaluations.append(evaluation)
-                status = self.take(evaluation)
-                if status is not None:
-                    break
-        self.solver.tell([e.candidate for e in evaluations], [e.value for e in evaluations])
-        return status
-
-    def answer(self, query: GradientQuery | PreviewQuery) -> Status | None:
-        """Answer a cheaper question, tell the solver, and keep a note of it."""
-        if isinstance(query, GradientQuery):
-            answer = self.objective.gradient(query.weights, query.estimator, query.noise)
-            value = answer.value
-        else:
-            answer = self.previews(query)
-            value = min(answer, default=math.inf)
-        self.solver.learn(query, answer)
-        self.pay()
-        self.note(query, value)
-        return self.over()
-
-    def evaluate_noise(self, query: NoiseQuery) -> Status | None:
-        """Answer a question about noise; if its images are the sampler's own, they count."""
-        last = query.estimator is not None and self.left < self.price - CENT
-        if last:  # what is left pays for a look at where the noise stands, so take it
-            query = replace(query, estimator=None, steps=None)
-        before, answer = self.cost.spent, self.objective.evaluate_noise(query)
-        if not last:
-            self.solver.learn(query, answer)
-        if query.estimator is not None:
-            self.price = self.cost.spent - before
-            self.note(query, answer.evaluation.value)
-        if not answer.final:
-            self.pay()
-            return self.over()
-        status = self.take(answer.evaluation)
-        if self.viewer is not None and answer.images is not None:
-            self.viewer(self.trace.records[-1], answer.images)
-        return status or ("budget" if last else None)
-
-    def note(self, query: GradientQuery | PreviewQuery | NoiseQuery, value: float) -> None:
-        step = {
-            "kind": type(query).__name__.removesuffix("Query").lower(),
-            "value": value,
-            **self.solver.state(),
-        }
-        self.trace.note(step | {"spent": self.cost.spent, "seconds": self.seconds})
-
-    def previews(self, query: PreviewQuery) -> tuple[float, ...]:
-        """As many as leave one evaluation to be paid for; the others count as infinitely bad."""
-        price = self.objective.price(query.step, query.seeds)
-        count = max(0, min(len(query.candidates), int((self.left - 1 + CENT) / price)))
-        known = self.objective.preview(query.candidates[:count], query.step, query.seeds)
-        return (*known, *[math.inf] * (len(query.candidates) - count))
-
-    def pay(self) -> float:
-        """Bring the bar up to date with the ledger; what was added."""
-        new = self.cost.spent - self.paid
-        self.paid += new
-        self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
-        self.bar.update(min(new, self.bar.total - self.bar.n))
-        return new
-
-    def take(self, evaluation: "Evaluation") -> Status | None:
-        """Keep an evaluation; say whether and why the search is over with it."""
-        if self.best is None:
-            self.baseline = self.best = evaluation
-        else:
-            self.best = self.objective.better(self.best, evaluation)
-        self.free = 0 if self.pay() else self.free + 1
-        record = self.record(evaluation)
-        self.trace.append(record)
-        if self.callback is not None and self.callback(record):
-            return "stopped"
-        return self.over()
-
-    def record(self, evaluation: "Evaluation") -> Record:
-        return Record(
-            index=len(self.trace.records),
-            candidate=evaluation.candidate,
-            positive=evaluation.prompts.positive,
-            negative=evaluation.prompts.negative,
-            losses=evaluation.losses,
-            value=evaluation.value,
-            best=self.best.value,
-            evaluations=self.cost.evaluations,
-            images=self.cost.images,
-            denoiser_forwards=self.cost.denoiser_forwards,
-            spent=self.paid,
-            seconds=self.seconds,
-            solver=self.solver.name,
-        )
-
-    def over(self) -> Status | None:
-        """Which limit is reached, if any."""
-        if self.left < 1 - CENT:
-            return "budget"
-        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
-            return "seconds"
-        return "exhausted" if self.free >= MOST_FREE else None
-
-    def finish(self, status: Status) -> Result:
-        self.trace.finish(status, self.seconds, self.cost)
-        records = self.trace.records
-        if bad := sum(bool(r.losses) and math.isinf(r.value) for r in records):
-            warnings.warn(
-                f"{bad} of {len(records)} candidates had losses that are not finite; "
-                "they count as infinitely bad",
-                stacklevel=3,
-            )
-        return Result(
-            candidate=self.best.candidate,
-            prompts=self.best.prompts,
-            losses=self.best.losses,
-            baseline_losses=self.baseline.losses,
-            status=status,
-            cost=self.cost,
-            trace=self.trace,
-            objective=self.objective,
-            noise=self.best.noise,
-        )
-
-
-def _described(part: Any) -> str | None:
-    return None if part is None else name_of(part)
+    if not isinstance(budget, Budget):
+        raise ValueError(f"budget must be a dpodiff.Budget, not {budget!r}")
+    if trace is not None and not isinstance(trace, Trace):
+        raise ValueError(f"trace must be a dpodiff.Trace or None, not {trace!r}")
+    check_callable("callback", callback, "a callable from a record, or None", optional=True)
+    check_callable("viewer", viewer, "a callable from a record and images, or None", optional=True)

@@ -14,6 +14,7 @@ things of the same kind come close too.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ import torch
 
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text_cache import TextCache
+from dpodiff.names import LoadError, name_of
 from dpodiff.spaces.space import Prompts
 
 if TYPE_CHECKING:
@@ -52,14 +54,14 @@ class Similarity:
     """
 
     def __init__(self, prompt: str, encoder: Encoder, threshold: float = 0.9) -> None:
-        if not -1 <= threshold <= 1:
-            raise ValueError(f"the threshold is a cosine, from -1 to 1, not {threshold}")
+        check_cosine(threshold)
         self.prompt, self.encoder, self.threshold = prompt, encoder, threshold
         self._encode = TextCache(self._vectors)
         self._encode([prompt])
 
     def __repr__(self) -> str:
-        return f"Similarity({self.prompt!r}, {self.encoder!r}, threshold={self.threshold})"
+        encoder = name_of(self.encoder)
+        return f"Similarity({self.prompt!r}, {encoder}, threshold={self.threshold})"
 
     def __call__(self, prompts: Prompts) -> bool:
         """Whether the positive prompt is allowed; the negative one is not looked at."""
@@ -74,10 +76,20 @@ class Similarity:
         vectors = torch.as_tensor(self.encoder(texts)).cpu().double()
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.isfinite().all():
             raise ValueError(
-                f"the encoder {self.encoder!r} must give one finite vector a text, "
+                f"the encoder {name_of(self.encoder)} must give one finite vector a text, "
                 f"({len(texts)}, dim); it gave {tuple(vectors.shape)} for {texts!r}"
             )
         return vectors
+
+
+def check_cosine(value: float) -> None:
+    """Refuse a threshold of similarity that is no cosine.
+
+    Raises:
+        ValueError: if it is no number from -1 to 1.
+    """
+    if not isinstance(value, Real) or not -1 <= value <= 1:
+        raise ValueError(f"similarity is a cosine, from -1 to 1, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ def load_encoder(name: str, device: str | torch.device | None = None) -> Encoder
         device: None is a GPU if there is one, else the CPU.
 
     Raises:
-        ImportError, OSError: as `sentence_transformer` and `minilm`.
+        ImportError, LoadError: as `sentence_transformer` and `minilm`.
     """
     if name == "toy":
         from dpodiff.losses import SphericalCLIP
@@ -121,7 +133,7 @@ def sentence_transformer(
 
     Raises:
         ImportError: if the package is missing, saying how to get it.
-        OSError: if the weights are, saying what can be done without a network.
+        LoadError: if the weights are, saying what can be done without a network.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -134,7 +146,7 @@ def sentence_transformer(
         with hidden_bars(Path(name).is_dir()):
             model = SentenceTransformer(name, device=None if device is None else str(device))
     except Exception as error:  # of the operating system, the hub, or its network library
-        raise OSError(
+        raise LoadError(
             f"the sentence encoder {name!r} cannot be loaded ({_first_line(error)}); {OFFLINE}"
         ) from error
     return SentenceEncoder(name, model.eval().requires_grad_(False))

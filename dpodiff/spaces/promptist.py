@@ -31,8 +31,9 @@ class Promptist:
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        ValueError: if there is no beam, or the weights are only a pickle.
-        FileNotFoundError: if weights or tokenizer cannot be had, saying what would be right.
+        ValueError: if there is no beam.
+        LoadError: if weights or tokenizer cannot be had, or are only a pickle, saying what would be
+            right.
     """
 
     def __init__(

@@ -88,7 +88,8 @@ def parse(text: str) -> Scene:
     """The scene that a caption states; the inverse of `caption`, None for what is unsaid.
 
     Words that name no concept are passed over, so the caption of any style can be read, and so can
-    a prompt that a person wrote with the words of this world. A third thing is ignored.
+    a prompt that a person wrote with the words of this world. A third thing is ignored, and so is
+    a relation without a second thing, as in "a ball under the sky".
     """
     things: list[Thing] = []
     pending: dict[str, str] = {}  # color and size wait for their object
@@ -107,7 +108,7 @@ def parse(text: str) -> Scene:
     _attach(things, pending)
     return Scene(
         tuple(things[:2]),
-        relation=found.get("relation"),
+        relation=found.get("relation") if len(things) > 1 else None,
         background=found.get("background"),
         defect=found.get("defect"),
     )

@@ -154,6 +154,8 @@ def _scene(reading: Reading, i: int) -> Scene:
 def _verdict(reading: Reading, i: int, scene: Scene) -> dict[str, bool]:
     index = [OBJECTS.index(thing.object) for thing in scene.things]
     objects = all(reading.present[i, k] > 0 for k in index)
+    # Without a second thing a relation states nothing.
+    relation = scene.relation if len(index) == 2 else None
 
     def agree(kind: str, options: tuple[str, ...]) -> bool:
         logits = getattr(reading, kind)[i]
@@ -168,9 +170,7 @@ def _verdict(reading: Reading, i: int, scene: Scene) -> dict[str, bool]:
         "colors": objects and agree("color", COLORS),
         "sizes": objects and agree("size", SIZES),
         "relation": objects
-        and (
-            scene.relation is None or relation_between(*reading.place[i, index]) == scene.relation
-        ),
+        and (relation is None or relation_between(*reading.place[i, index]) == relation),
         "background": scene.background is None
         or BACKGROUNDS[reading.background[i].argmax()] == scene.background,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dpodiff.models.base import PromptError
 from dpodiff.models.stable_diffusion import StableDiffusion
+from dpodiff.names import LoadError
 from dpodiff.toy import WEIGHTS
 
 if TYPE_CHECKING:
@@ -26,12 +27,10 @@ def load_toy(
     """What `dpodiff.load("toy")` returns; see there for the arguments.
 
     Raises:
-        FileNotFoundError: if the weights have not been trained.
+        LoadError: if the weights have not been trained.
     """
     if not (FOLDER / "model_index.json").is_file():
-        raise FileNotFoundError(
-            f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`"
-        )
+        raise LoadError(f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`")
     return Toy.from_pretrained(FOLDER, name=name, device=device, dtype=dtype)
 
 

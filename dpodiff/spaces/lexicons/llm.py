@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from dpodiff.names import LoadError
 from dpodiff.spaces.json_file import read_json, write_json
 from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind
 
@@ -72,7 +73,7 @@ STRUCTURED: "ResponseFormatJSONSchema" = {
 }
 
 
-class ServerError(RuntimeError):
+class ServerError(LoadError, RuntimeError):
     """The server of the language model could not be asked, or did not answer as one."""
 
 

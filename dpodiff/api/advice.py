@@ -1,0 +1,128 @@
+"""Names that a function does not know: the nearest known one, or the function that knows it."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from dpodiff.solvers.recipes import RECIPES
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Words are searched by the solvers of `RECIPES`, the noise by these methods.
+METHODS = ("dno", "reno", "zero-order", "joint", "best-of-n")
+
+_WORDS = "the words are searched by dpodiff.improve and dpodiff.attack"
+_NOISE = "the noise is searched by dpodiff.align"
+_SOLVER = "words are searched by a solver, such as 'epo', the noise by dpodiff.align(method=...)"
+_MEANING = "dpodiff.attack(similarity=..., encoder=...) keeps to the meaning"
+# Function -> arguments that belong to another one -> where.
+ELSEWHERE = {
+    "improve": {
+        "method": _SOLVER,
+        "estimator": _NOISE,
+        "eta": _NOISE,
+        "viewer": _NOISE,
+        "similarity": _MEANING,
+        "encoder": _MEANING,
+    },
+    "attack": {
+        "task": "its task is always 'attack'; dpodiff.improve(task=...) takes either",
+        "constraint": "its constraint is `similarity`; dpodiff.improve(task='attack', "
+        "constraint=...) takes any other",
+        "method": _SOLVER,
+        "estimator": _NOISE,
+        "eta": _NOISE,
+        "viewer": _NOISE,
+    },
+    "align": {
+        "solver": "the noise is searched with method='dno' and its like, words by "
+        "dpodiff.improve(solver=...)",
+        "locked": _WORDS,
+        "constraint": _WORDS,
+        "similarity": _WORDS,
+        "encoder": _WORDS,
+    },
+}
+
+
+def check_solver(solver: "str | Callable[..., Any]", task: str) -> None:
+    """Refuse a name that is no solver of words.
+
+    Raises:
+        ValueError: naming `align` for a method of noise, else the nearest solver.
+    """
+    if isinstance(solver, str) and solver in METHODS:
+        attack = ", task='attack'" if task == "attack" else ""
+        raise ValueError(
+            f"{solver!r} searches the noise, not the words: "
+            f"dpodiff.align(prompt, method={solver!r}{attack})"
+        )
+    if not callable(solver):
+        check_known("solver", solver, RECIPES)
+
+
+def check_method(method: "str | Callable[..., Any]", task: str) -> None:
+    """Refuse a name that is no method of noise.
+
+    Raises:
+        ValueError: naming `improve` or `attack` for a solver of words, else the nearest method.
+    """
+    if isinstance(method, str) and method in RECIPES:
+        function = "attack" if task == "attack" else "improve"
+        raise ValueError(
+            f"{method!r} searches the words, not the noise: "
+            f"dpodiff.{function}(prompt, solver={method!r})"
+        )
+    if not callable(method):
+        check_known("method", method, METHODS)
+
+
+def check_known(what: str, name: Any, known: Iterable[str]) -> None:
+    """Refuse a name that is not known.
+
+    Raises:
+        ValueError: naming the known ones, and the nearest.
+    """
+    known = list(known)
+    if name not in known:
+        choices = f"choose from {', '.join(known)}"
+        near = _near(name, known)
+        raise ValueError(f"unknown {what} {name!r}; {choices}{near and '; '}{near}")
+
+
+def keyword_advice(function: str, name: str, known: Iterable[str]) -> str:
+    """What to say to a keyword argument that a function does not have; empty if nothing helps.
+
+    Args:
+        function: "improve", "attack" or "align".
+        name: of the argument.
+        known: arguments that it has.
+
+    Returns:
+        where the argument belongs, or the nearest one that the function has.
+    """
+    return ELSEWHERE[function].get(name) or _near(name, known)
+
+
+def known_keywords_only(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, with a `TypeError` for unknown keyword arguments that says what is right."""
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in known:
+                advice = keyword_advice(function.__name__, name, known)
+                has = f"it has {', '.join(known)}"
+                raise TypeError(f"{function.__name__} takes no {name!r}; {advice or has}")
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _near(name: Any, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name).lower(), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,286 @@
+"""One run of the loop: where a search stands, and each of its steps."""
+
+import math
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from dpodiff.names import name_of
+from dpodiff.objective.evaluation import mean
+from dpodiff.objective.queries import GradientQuery, NoiseQuery, PreviewQuery
+from dpodiff.results.result import Result, describe
+from dpodiff.results.stamp import Stamp
+from dpodiff.results.trace import Record, Status, Trace
+from dpodiff.solvers.base import Solver
+from dpodiff.spaces.space import Candidate
+
+if TYPE_CHECKING:
+    import torch
+
+    from dpodiff.objective import Evaluation, Objective
+    from dpodiff.objective.cost import Budget, Cost
+
+Callback = Callable[[Record], bool | None]
+# Called with each record of a given noise and its images (seeds, 3, height, width) on the CPU.
+Viewer = Callable[[Record, "torch.Tensor"], None]
+
+CENT = 1e-9  # prices are sums of fractions
+
+# Proposals in a row that cost nothing (rejected by the constraint, or known from an earlier search)
+# after which the space counts as exhausted: otherwise a constraint that allows nothing never ends.
+MOST_FREE = 1000
+
+
+class Run:
+    """The state of one search."""
+
+    bar: tqdm
+
+    def __init__(
+        self,
+        solver: Solver,
+        objective: "Objective",
+        budget: "Budget",
+        trace: Trace,
+        callback: Callback | None,
+        viewer: Viewer | None,
+    ) -> None:
+        self.solver, self.objective, self.budget = solver, objective, budget
+        self.trace, self.callback, self.viewer = trace, callback, viewer
+        self.began, self.ledger = time.monotonic(), replace(objective.cost)  # as it stands now
+        self.stamp = Stamp.collect(self.parameters(), objective.model.device)
+        self.baseline: Evaluation | None = None
+        self.best: Evaluation | None = None
+        self.error: Exception | None = None
+        self.paid = 0.0  # in evaluations
+        self.price = 1.0  # of the last gradient of noise
+        self.free = 0  # proposals since the last one that was paid for
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def cost(self) -> "Cost":
+        return self.objective.cost.since(self.ledger)
+
+    @property
+    def left(self) -> float:
+        """Evaluations that can still be paid for."""
+        return self.budget.evaluations - self.paid
+
+    def parameters(self) -> dict[str, Any]:
+        """All that is needed to run the search again."""
+        objective = self.objective
+        return {
+            "model": objective.model.name,
+            "loss": _described(objective.loss),
+            "task": objective.task,
+            "constraint": _described(objective.constraint),
+            "seeds": list(objective.seeds),
+            "batch_size": objective.batch_size,
+            "eta": objective.eta,
+            "budget": asdict(self.budget),
+            "solver": self.solver.parameters,
+            "space": objective.space.to_json(),
+        }
+
+    def until_over(self) -> Status:
+        """Evaluate what the solver asks for until something ends the search; say what."""
+        try:
+            return self.loop()
+        except KeyboardInterrupt:
+            if self.baseline is None:
+                raise
+            return "stopped"
+        except Exception as error:
+            if self.baseline is None:
+                raise
+            self.error = error
+            return "failed"
+
+    def loop(self) -> Status:
+        status = self.step([self.objective.space.identity])
+        while status is None:
+            request = self.solver.ask()
+            if isinstance(request, NoiseQuery):
+                status = self.evaluate_noise(request)
+            elif isinstance(request, GradientQuery | PreviewQuery):
+                status = self.answer(request)
+            else:
+                status = self.step(request) if request else "exhausted"
+        return status
+
+    def step(self, candidates: list[Candidate]) -> Status | None:
+        """Evaluate the candidates as far as the search may go, and tell the solver."""
+        evaluations: list[Evaluation] = []
+        status = None
+        while status is None and len(evaluations) < len(candidates):
+            affordable = candidates[len(evaluations) :][: int(self.left + CENT)]
+            for evaluation in self.objective.stream(affordable):
+                evaluations.append(evaluation)
+                status = self.take(evaluation)
+                if status is not None:
+                    break
+        self.solver.tell([e.candidate for e in evaluations], [e.value for e in evaluations])
+        return status
+
+    def answer(self, query: GradientQuery | PreviewQuery) -> Status | None:
+        """Answer a cheaper question, tell the solver, and keep a note of it."""
+        if isinstance(query, GradientQuery):
+            answer = self.objective.gradient(query.weights, query.estimator, query.noise)
+            value = answer.value
+        else:
+            answer = self.previews(query)
+            value = min(answer, default=math.inf)
+        self.solver.learn(query, answer)
+        self.pay()
+        self.note(query, value)
+        return self.over()
+
+    def evaluate_noise(self, query: NoiseQuery) -> Status | None:
+        """Answer a question about noise; if its images are the sampler's own, they count."""
+        last = query.estimator is not None and self.left < self.price - CENT
+        if last:  # what is left pays for a look at where the noise stands, so take it
+            query = replace(query, estimator=None, steps=None)
+        before, answer = self.cost.spent, self.objective.evaluate_noise(query)
+        if not last:
+            self.solver.learn(query, answer)
+        if query.estimator is not None:
+            self.price = self.cost.spent - before
+            self.note(query, answer.evaluation.value)
+        if not answer.final:
+            self.pay()
+            return self.over()
+        status = self.take(answer.evaluation)
+        if self.viewer is not None and answer.images is not None:
+            self.viewer(self.trace.records[-1], answer.images)
+        return status or ("budget" if last else None)
+
+    def note(self, query: GradientQuery | PreviewQuery | NoiseQuery, value: float) -> None:
+        step = {
+            "kind": type(query).__name__.removesuffix("Query").lower(),
+            "value": value,
+            **self.solver.state(),
+        }
+        self.trace.note(step | {"spent": self.cost.spent, "seconds": self.seconds})
+
+    def previews(self, query: PreviewQuery) -> tuple[float, ...]:
+        """As many as leave one evaluation to be paid for; the others count as infinitely bad."""
+        price = self.objective.price(query.step, query.seeds)
+        count = max(0, min(len(query.candidates), int((self.left - 1 + CENT) / price)))
+        known = self.objective.preview(query.candidates[:count], query.step, query.seeds)
+        return (*known, *[math.inf] * (len(query.candidates) - count))
+
+    def pay(self) -> float:
+        """Bring the bar up to date with the ledger; what was added."""
+        new = self.cost.spent - self.paid
+        self.paid += new
+        self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
+        self.bar.update(min(new, self.bar.total - self.bar.n))
+        return new
+
+    def take(self, evaluation: "Evaluation") -> Status | None:
+        """Keep an evaluation; say whether and why the search is over with it."""
+        if self.best is None:
+            self.baseline = self.best = evaluation
+            # Not before: a search that is refused, or has no baseline, leaves an older file alone.
+            self.trace.start(self.stamp)
+        else:
+            self.best = self.objective.better(self.best, evaluation)
+        self.free = 0 if self.pay() else self.free + 1
+        record = self.record(evaluation)
+        self.trace.append(record)
+        if self.callback is not None and self.callback(record):
+            return "stopped"
+        return self.over()
+
+    def record(self, evaluation: "Evaluation") -> Record:
+        return Record(
+            index=len(self.trace.records),
+            candidate=evaluation.candidate,
+            positive=evaluation.prompts.positive,
+            negative=evaluation.prompts.negative,
+            losses=evaluation.losses,
+            value=evaluation.value,
+            best=self.best.value,
+            evaluations=self.cost.evaluations,
+            images=self.cost.images,
+            denoiser_forwards=self.cost.denoiser_forwards,
+            spent=self.paid,
+            seconds=self.seconds,
+            solver=self.solver.name,
+        )
+
+    def over(self) -> Status | None:
+        """Which limit is reached, if any."""
+        if self.left < 1 - CENT:
+            return "budget"
+        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
+            return "seconds"
+        return "exhausted" if self.free >= MOST_FREE else None
+
+    def finish(self, status: Status) -> Result:
+        status = self.close(status)
+        records = self.trace.records
+        if bad := sum(bool(r.losses) and math.isinf(r.value) for r in records):
+            warnings.warn(
+                f"{bad} of {len(records)} candidates had losses that are not finite; "
+                "they count as infinitely bad",
+                stacklevel=3,
+            )
+        return Result(
+            candidate=self.best.candidate,
+            prompts=self.best.prompts,
+            losses=self.best.losses,
+            baseline_losses=self.baseline.losses,
+            status=status,
+            cost=self.cost,
+            trace=self.trace,
+            objective=self.objective,
+            noise=self.best.noise,
+            error=self.error,
+        )
+
+    def close(self, status: Status) -> Status:
+        """Write the end of the trace; the status, which is "failed" if that cannot be written."""
+        reason = None if self.error is None else describe(self.error)
+        try:
+            self.trace.finish(status, self.seconds, self.cost, reason)
+        except OSError as error:
+            self.error = self.error or error
+            status = self.trace.status = "failed"
+            self.trace.error = describe(self.error)
+        if self.error is not None:
+            _release(self.error)
+            share = f"{self.paid:.1f} of {self.budget.evaluations} evaluations"
+            warnings.warn(
+                f"the search failed after {share} and returns the best so far: "
+                f"{describe(self.error)}",
+                stacklevel=4,
+            )
+        return status
+
+
+def _release(error: BaseException) -> None:
+    """Let go of what an error's frames hold, such as the tensors that filled the memory.
+
+    The lines of the traceback stay.
+    """
+    links: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while links:
+        link = links.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            traceback.clear_frames(link.__traceback__)
+            links += [link.__cause__, link.__context__]
+
+
+def _described(part: Any) -> str | None:
+    return None if part is None else name_of(part)
