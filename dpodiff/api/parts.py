@@ -11,8 +11,7 @@ from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import Model, TextToImage
     from dpodiff.objective.objective import Task
     from dpodiff.solvers.run import Callback, Viewer
 
@@ -62,9 +61,7 @@ def check_arguments(
     check_callable("viewer", viewer, "a callable from a record and images, or None", optional=True)
 
 
-def chosen_model(
-    model: "str | Model | BlackBox", prompt: str, negative_prompt: str
-) -> "Model | BlackBox":
+def chosen_model(model: "str | TextToImage", prompt: str, negative_prompt: str) -> "TextToImage":
     """The model that was given, by itself or by its name, which can take the prompts.
 
     Raises:
@@ -92,7 +89,7 @@ def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
         return False
 
 
-def chosen_loss(loss: "str | Loss | None", model: "Model | BlackBox") -> "Loss":
+def chosen_loss(loss: "str | Loss | None", model: "TextToImage") -> "Loss":
     """The loss that was given, by itself or by its name, or the model's default."""
     if isinstance(loss, str):
         from dpodiff import losses
@@ -101,7 +98,7 @@ def chosen_loss(loss: "str | Loss | None", model: "Model | BlackBox") -> "Loss":
     return default_loss(model) if loss is None else loss
 
 
-def default_loss(model: "Model | BlackBox") -> "Loss":
+def default_loss(model: "TextToImage") -> "Loss":
     from dpodiff.losses import SphericalCLIP
 
     if is_toy(model):
@@ -109,11 +106,11 @@ def default_loss(model: "Model | BlackBox") -> "Loss":
     return SphericalCLIP("ViT-B-32-quickgelu", "openai", device=model.device)
 
 
-def is_toy(model: "str | Model | BlackBox") -> bool:
+def is_toy(model: "str | TextToImage") -> bool:
     return (model if isinstance(model, str) else model.name) == names.TOY
 
 
-def _default_lexicon(model: "str | Model | BlackBox") -> str:
+def _default_lexicon(model: "str | TextToImage") -> str:
     return names.TOY if is_toy(model) else "wordnet"
 
 
@@ -140,7 +137,7 @@ def chosen_space(
     space: str | Space,
     prompt: str,
     negative_prompt: str,
-    model: "Model | BlackBox",
+    model: "TextToImage",
     *,
     lexicon: str | Lexicon | None,
     locked: Sequence[str] = (),
@@ -182,7 +179,7 @@ def _lexicon(name: str) -> Lexicon:
     return WordNet()
 
 
-def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model | BlackBox") -> None:
+def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToImage") -> None:
     """Refuse a space in which a search would be in vain.
 
     Raises:
@@ -197,7 +194,10 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model |
             "the space 'nplib' does not depend on them"
         )
     if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
+        from dpodiff.models.base import require_model
+
+        guidance = require_model(model, "guidance").guidance
         raise ValueError(
-            f"with guidance {model.guidance:g}, {model.name} does not look at negative prompts, "
+            f"with guidance {guidance:g}, {model.name} does not look at negative prompts, "
             "which this space changes: use space='synonym', or set the model's guidance above 1"
         )
