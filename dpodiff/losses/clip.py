@@ -64,6 +64,7 @@ class SphericalCLIP:
         self.device = choose_device(device)
         checked = _checked_weights(source, pretrained)
         try:
+            # Any: open_clip types neither its parameters nor its methods.
             self.clip: Any = open_clip.create_model(
                 source, pretrained, device=self.device, require_pretrained=True, **checked
             )

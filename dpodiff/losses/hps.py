@@ -38,6 +38,7 @@ class HPS(Reward):
         tensors = read(source)
         tensors = part(tensors, "model.") or tensors  # imscore names its module, the release none
         config: dict[str, Any] = open_clip.get_model_config(architecture) or {}
+        # Any: open_clip types neither its parameters nor its methods.
         self.clip: Any = open_clip.CLIP(**config)
         fill(self.clip, tensors, source)
         freeze(self.clip, self.device)

@@ -137,7 +137,7 @@ def load(kind: type[T], source: str, **settings: Any) -> T:
     folder = Path(source)
     try:
         with hidden_bars(folder.is_dir()):
-            loader: Any = kind
+            loader: Any = kind  # whose type does not say that it has `from_pretrained`
             return loader.from_pretrained(source, **settings)
     except Exception as error:  # of the operating system, the hub, or its network library
         weights = settings.get("use_safetensors")

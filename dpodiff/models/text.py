@@ -130,7 +130,7 @@ class TextEncoder:
     def _table(self) -> nn.Embedding:
         if isinstance(self.network, T5EncoderModel):
             return self.network.encoder.embed_tokens  # its own table shares weights, is not called
-        table: Any = self.network.get_input_embeddings()
+        table: Any = self.network.get_input_embeddings()  # typed as any module
         return table
 
 

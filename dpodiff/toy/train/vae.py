@@ -39,7 +39,7 @@ def build_vae():
 
 def train_vae(folder: Path, device: str, recipe: Recipe):
     """Train the autoencoder and set its scaling factor to one over the latents' spread."""
-    vae: Any = build_vae()
+    vae: Any = build_vae()  # diffusers wraps its `to`, which hides the type
     vae.to(device)
 
     def loss(step, rng, generator):
