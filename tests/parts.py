@@ -1,5 +1,7 @@
 """Parts of a record, in a module that a process of its own imports fast."""
 
+import os
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -20,3 +22,15 @@ def marked(folder: str, number: int) -> dict[str, pd.DataFrame]:
     """The same, leaving a file that says it was begun."""
     (Path(folder) / f"{number}.begun").touch()
     return squares(folder, number)
+
+
+def endless(name: str, number: int) -> dict[str, pd.DataFrame]:
+    """Says which process makes it, and never ends."""
+    print(os.getpid(), flush=True)
+    threading.Event().wait()
+    return {}
+
+
+def mistaken(name: str, number: int) -> dict[str, pd.DataFrame]:
+    """Says that it is another part."""
+    return squares(name, number + 1)

@@ -1,14 +1,25 @@
 """Long runs are kept part by part, and go on where they stopped."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from parts import marked, squares
+from helpers import FakeModel, negative_space, shade
+from parts import marked, mistaken, squares
 
+from dpodiff import Budget, Objective, RandomSearch, search
+
+TESTS, BOOK = Path(__file__).parent, Path(__file__).parents[1] / "book"
+WAIT = 120  # seconds until a test that would hang fails
+KEYS = ("name", "number")
 PARTS = [("a", 1), ("b", 2), ("b", 4)]
 
 
@@ -16,8 +27,14 @@ PARTS = [("a", 1), ("b", 2), ("b", 4)]
 def recording():
     """The recorder's module, which lies beside the book's scripts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parents[1] / "book")
+        patch.syspath_prepend(BOOK)
         yield import_module("recording")
+
+
+@pytest.fixture(scope="module")
+def storing(recording):
+    """The module of the recorder's files."""
+    return import_module("storing")
 
 
 @pytest.fixture
@@ -25,8 +42,7 @@ def recorded(recording, tmp_path):
     """Records parts; what the table and the stamp then say."""
 
     def recorded(parts, budget=4, run=squares, together=1):
-        keys = "name", "number"
-        recording.record(tmp_path / "some", parts, keys, run, {"budget": budget}, 1, together)
+        recording.record(tmp_path / "some", parts, KEYS, run, {"budget": budget}, 1, together)
         return read(tmp_path)
 
     return recorded
@@ -83,6 +99,128 @@ def test_the_stamp_names_all_that_a_record_was_made_with(recorded, tmp_path):
     assert joined["device"] == now[1]
     assert joined["versions"]["torch"].startswith("1.0; ")
     assert "; " not in joined["versions"]["numpy"]
+
+
+def test_a_kill_at_any_moment_of_the_writing_changes_nothing_in_the_end(tmp_path):
+    command = [sys.executable, TESTS / "killed_recorder.py", tmp_path]
+    done = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert done["wrong"] == []
+    assert done["kills"] > 50
+    assert done["files"] == ["curves.csv", "stamp.json", "table.csv"]
+
+
+@pytest.fixture
+def store_of(storing, tmp_path):
+    """Adds the parts that are missing to a record without any process; its folder."""
+
+    def store_of(parts=PARTS):
+        with storing.opened(tmp_path / "some", KEYS, PARTS, {"budget": 4}) as store:
+            made.append([part for part in parts if not store.has(part)])
+            if made[-1]:
+                store.add({part: squares(*part) for part in made[-1]}, 1.0)
+        return tmp_path / "some"
+
+    made = store_of.made = []
+    return store_of
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "again"),
+    [
+        ("table.csv", lambda text: text[:-1], PARTS[2:]),
+        ("table.csv", lambda text: text[:-5], PARTS[1:]),
+        ("more.csv", lambda text: text[:-3], PARTS[1:]),
+        ("more.csv", lambda text: text.replace("b,4\n", ""), PARTS[2:]),
+        ("table.csv", lambda text: text.replace("b,2,4\nb", "b,2b"), PARTS[:2]),
+    ],
+    ids=["cut at the end", "cut row", "cut row of another table", "missing", "gone on after a cut"],
+)
+def test_parts_that_are_not_whole_are_made_again_with_a_warning(store_of, file, damage, again):
+    folder = store_of()
+    whole = {name: (folder / name).read_text() for name in ("table.csv", "more.csv")}
+    assert damage(whole[file]) != whole[file]
+    (folder / file).write_text(damage(whole[file]))
+    with pytest.warns(UserWarning, match="not whole and will be made again"):
+        store_of()
+    assert set(again) <= set(store_of.made[-1])
+    assert {name: (folder / name).read_text() for name in whole} == whole
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store_of()
+    assert store_of.made[-1] == []
+
+
+def test_a_table_keeps_the_order_of_the_parts_and_what_was_recorded_before(store_of, storing):
+    folder = store_of(PARTS[::-1])
+    assert list(pd.read_csv(folder / "table.csv")["square"]) == [1, 4, 16]
+    with storing.opened(folder, KEYS, [("c", 5)], {"budget": 4}) as store:
+        store.add({("c", 5): squares("c", 5)}, 2.0)
+    assert list(pd.read_csv(folder / "table.csv")["square"]) == [1, 4, 16, 25]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "stamp.json").unlink(), "no stamp.json, so its settings"),
+        (lambda folder: (folder / "stamp.json").write_text(""), "stamp.json is damaged"),
+        (lambda folder: (folder / "table.csv").write_text("a,b\n"), "has no column name, number"),
+    ],
+)
+def test_a_record_that_is_none_is_refused(store_of, damage, message):
+    folder = store_of()
+    damage(folder)
+    with pytest.raises(ValueError, match=message):
+        store_of()
+
+
+def test_rows_of_another_part_are_refused(recorded, tmp_path):
+    with pytest.raises(ValueError, match=r"the rows of the part \('a', 1\) say they are of .*'2'"):
+        recorded(PARTS, run=mistaken)
+    assert not (tmp_path / "some" / "table.csv").exists()
+
+
+def test_a_second_recorder_of_a_folder_is_refused(recorded, storing, tmp_path):
+    with (
+        storing.opened(tmp_path / "some", KEYS, PARTS, {"budget": 4}),
+        pytest.raises(RuntimeError, match="another recorder is writing .*some"),
+    ):
+        recorded(PARTS)
+    assert len(recorded(PARTS)[0]) == 3
+
+
+def test_no_worker_outlives_a_recorder_that_is_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys\nsys.path[:0] = [{str(BOOK)!r}, {str(TESTS)!r}]\n"
+        "from pathlib import Path\nimport parts, running\n"
+        "if __name__ == '__main__':\n"
+        f"    running.record(Path({str(tmp_path / 'some')!r}), [('a', 1)], {KEYS!r}, "
+        "parts.endless, {}, 1)\n"
+    )
+    recorder = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    worker = int(recorder.stdout.readline())
+    recorder.send_signal(signal.SIGKILL)
+    try:
+        recorder.communicate(timeout=WAIT)  # ends once no process has the pipe any more
+    except subprocess.TimeoutExpired:
+        os.kill(worker, signal.SIGKILL)
+        pytest.fail("the worker lives on")
+
+
+@pytest.mark.filterwarnings("ignore:the search failed:UserWarning")
+@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
+def test_a_search_that_did_not_end_is_not_recorded(recording, error):
+    def callback(record):
+        if record.index == 2:
+            raise error
+
+    space = negative_space(9)
+    objective = Objective(FakeModel(), shade, space, (0,))
+    result = search(RandomSearch(space), objective, Budget(8), progress=False, callback=callback)
+    with pytest.raises(RuntimeError, match="a search of .*'p'.* was (failed|stopped)"):
+        recording.searched(result, pd.DataFrame(), {"prompt": "p"})
 
 
 class Counting:

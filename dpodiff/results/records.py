@@ -58,7 +58,8 @@ class Recorded:
 
         stamp, table = folder / name / "stamp.json", folder / name / "table.csv"
         if not (stamp.is_file() and table.is_file()):
-            known = sorted(path.parent.name for path in folder.glob("*/stamp.json"))
+            begun = (path.parent for path in folder.glob("*/stamp.json"))
+            known = sorted(path.name for path in begun if (path / "table.csv").is_file())
             raise FileNotFoundError(
                 f"no finished record {name!r} in {folder}; there are: {', '.join(known) or 'none'}"
             )

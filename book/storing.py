@@ -1,0 +1,284 @@
+"""A record on disk that survives a kill at any moment: tables, a stamp, and one part on its way.
+
+    with opened(folder, keys, order, settings) as store:
+        store.add({part: {"table.csv": rows}}, seconds)
+
+A part is added in four steps. Its rows go into `pending.json`, then into each table, then its time
+goes into the stamp, then `pending.json` is removed. Each file is written under another name and
+renamed, so it is whole at any moment. A process that is killed before the first step is done has
+not made the part; after it, the next recorder repeats the other steps, which is harmless.
+
+The folder is locked by `flock`, which ends with the process that holds it.
+"""
+
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dpodiff.results.stamp import Stamp
+from dpodiff.toy import WEIGHTS
+
+Part = tuple[Any, ...]
+Key = tuple[str, ...]  # a part as a table has it
+Tables = Mapping[str, pd.DataFrame]  # file name -> rows
+PENDING = "pending.json"
+
+
+@dataclass
+class Table:
+    """Columns and rows of a table, as text, part by part."""
+
+    columns: list[str]
+    rows: dict[Key, list[list[str]]] = field(default_factory=dict)
+
+
+class Store:
+    """The tables and the stamp of a record that is being made.
+
+    Args:
+        folder: of the record, locked.
+        keys: the columns of every table that say which part a row belongs to.
+        order: of the parts in the tables; others, recorded before, come first.
+        settings: what all parts share.
+
+    Raises:
+        ValueError: if the record was begun with other settings or weights, there is no stamp, or a
+            file is none that a recorder writes.
+
+    Warns:
+        UserWarning: if a table is damaged, and which parts will be made again.
+    """
+
+    def __init__(
+        self, folder: Path, keys: Sequence[str], order: Sequence[Part], settings: Mapping[str, Any]
+    ) -> None:
+        self.folder, self.keys = folder, list(keys)
+        self._order = {key_of(part): place for place, part in enumerate(order)}
+        for left in folder.glob(".*.part"):  # of a recorder that was killed
+            left.unlink()
+        self.tables: dict[str, Table] = {}
+        doubtful: set[Key] = set()
+        for path in sorted(folder.glob("*.csv")):
+            self.tables[path.name], cut = read_table(path, self.keys)
+            doubtful |= cut
+        if (folder / PENDING).exists():
+            pending = json.loads((folder / PENDING).read_text(encoding="utf-8"))
+            doubtful -= {tuple(made["part"]) for made in pending["parts"]}
+            self._put(pending)
+        self.stamp = stamp_of(folder, settings)
+        self._drop(doubtful)
+
+    def has(self, part: Part) -> bool:
+        """Whether all rows of a part are in all tables."""
+        key = key_of(part)
+        return bool(self.tables) and all(key in table.rows for table in self.tables.values())
+
+    def add(self, parts: Mapping[Part, Tables], seconds: float) -> None:
+        """Add parts, all of them or, if the process is killed, none.
+
+        Args:
+            parts: with the rows of each.
+            seconds: that the record has taken so far.
+
+        Raises:
+            ValueError: if rows are missing, of another part or of other columns than before.
+        """
+        self.stamp.seconds = seconds
+        made = [self._checked(part, tables) for part, tables in parts.items()]
+        pending = {"stamp": asdict(self.stamp), "parts": made}
+        write(self.folder / PENDING, json.dumps(pending, ensure_ascii=False))
+        self._put(pending)
+
+    def _checked(self, part: Part, tables: Tables) -> dict[str, Any]:
+        """A part as `pending.json` has it."""
+        texts = {name: as_text(table) for name, table in tables.items()}
+        for name, (columns, *rows) in texts.items():
+            known = self.tables.get(name)
+            if known is not None and known.columns != columns:
+                raise ValueError(f"{name} has the columns {known.columns}, the new part {columns}")
+            if any(len(row) != len(columns) for row in rows):
+                raise ValueError(f"{name}: the part {part} holds what no CSV file can, such as \\r")
+            found = {row_key(row, columns, self.keys) for row in rows}
+            if found != {key_of(part)}:
+                raise ValueError(f"{name}: the rows of the part {part} say they are of {found}")
+        if missing := set(self.tables) - set(texts):
+            raise ValueError(f"the part {part} has no rows for {', '.join(sorted(missing))}")
+        return {"part": key_of(part), "tables": texts}
+
+    def _put(self, pending: Mapping[str, Any]) -> None:
+        """Bring tables and stamp up to date; may be repeated."""
+        for made in pending["parts"]:
+            for name, (columns, *rows) in made["tables"].items():
+                table = self.tables.setdefault(name, Table(columns))
+                table.rows[tuple(made["part"])] = rows
+        for name in self.tables:
+            self._write_table(name)
+        write_stamp(self.folder, Stamp(**pending["stamp"]))
+        (self.folder / PENDING).unlink()
+
+    def _drop(self, doubtful: set[Key]) -> None:
+        """Leave out parts that are not whole, so that they are made again."""
+        everything = {key for table in self.tables.values() for key in table.rows}
+        doubtful = doubtful | {key for key in everything if not self.has(key)}
+        if not doubtful:
+            return
+        listed = ", ".join(" / ".join(key) for key in sorted(doubtful)[:5])
+        more = " and others" if len(doubtful) > 5 else ""
+        warnings.warn(
+            f"{self.folder} is damaged: {len(doubtful)} parts are not whole and will be made again "
+            f"({listed}{more})",
+            stacklevel=4,
+        )
+        for name, table in self.tables.items():
+            table.rows = {key: rows for key, rows in table.rows.items() if key not in doubtful}
+            self._write_table(name)
+
+    def _write_table(self, name: str) -> None:
+        table, text = self.tables[name], io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(table.columns)
+        for key in sorted(table.rows, key=lambda key: self._order.get(key, -1)):
+            writer.writerows(table.rows[key])
+        write(self.folder / name, text.getvalue())
+
+
+@contextmanager
+def opened(
+    folder: Path, keys: Sequence[str], order: Sequence[Part], settings: Mapping[str, Any]
+) -> Iterator[Store]:
+    """The store of a record, locked; see `Store`.
+
+    Raises:
+        RuntimeError: if another recorder has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        yield Store(folder, keys, order, settings)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError(
+            f"another recorder is writing {folder}; wait for it, or end it"
+        ) from None
+
+
+def key_of(part: Part) -> Key:
+    """A part as a table has it."""
+    return tuple(map(str, part))
+
+
+def row_key(row: Sequence[str], columns: Sequence[str], keys: Sequence[str]) -> Key:
+    """The part that a row of a table belongs to."""
+    return tuple(row[columns.index(key)] for key in keys)
+
+
+def as_text(table: pd.DataFrame) -> list[list[str]]:
+    """Columns and rows of a table, as they stand in a file."""
+    return list(csv.reader(io.StringIO(table.to_csv(index=False), newline="")))
+
+
+def read_table(path: Path, keys: Sequence[str]) -> tuple[Table, set[Key]]:
+    """A table, and the parts beside rows that are cut.
+
+    Raises:
+        ValueError: if it has no such columns.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        text = file.read()
+    columns, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+    if missing := set(keys) - set(columns):
+        raise ValueError(f"{path} has no column {', '.join(sorted(missing))}: remove the record")
+    table, doubtful = Table(columns), set()
+    before: Key | None = None
+    cut = False
+    for place, row in enumerate(rows, start=1):
+        last = place == len(rows)
+        if len(row) != len(columns) or (last and not text.endswith("\n")):
+            cut = True
+            doubtful |= {before} - {None}  # it may have been of this part
+            continue
+        key = row_key(row, columns, keys)
+        if cut:
+            doubtful.add(key)
+        table.rows.setdefault(key, []).append(row)
+        before, cut = key, False
+    if doubtful or cut:
+        warnings.warn(f"{path} has rows that are cut; they are left out", stacklevel=4)
+    return table, doubtful
+
+
+def stamp_of(folder: Path, settings: Mapping[str, Any]) -> Stamp:
+    """The stamp of a new record, written at once; or that of the one gone on with, and of today.
+
+    Raises:
+        ValueError: if it was begun with other settings, is damaged, or missing beside tables.
+    """
+    settings = {**settings, "weights": weights()}
+    path, now = folder / "stamp.json", Stamp.collect(settings)
+    if not path.exists():
+        if tables := sorted(p.name for p in folder.glob("*.csv")):
+            raise ValueError(
+                f"{folder} has {tables[0]} and no stamp.json, so its settings are not known: "
+                "restore the stamp, or remove the record"
+            )
+        write_stamp(folder, replace(now, seconds=0.0))
+        return now
+    try:
+        stamp = Stamp(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it, or remove the record") from None
+    if stamp.parameters != settings:
+        raise ValueError(f"{folder} was begun with {stamp.parameters}, not {settings}: remove it")
+    versions = {name: _joined(stamp.versions.get(name), new) for name, new in now.versions.items()}
+    return replace(
+        stamp,
+        device=_joined(stamp.device, now.device),
+        commit=_joined(stamp.commit, now.commit),
+        versions=versions,
+    )
+
+
+@cache
+def weights() -> str:
+    """A hash of the toy model's weights."""
+    file = next((WEIGHTS / "stable-diffusion" / "unet").glob("*.safetensors"))
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
+def _joined(old: str | None, new: str) -> str:
+    """All that a record was made with, each once."""
+    return "; ".join(dict.fromkeys([*(old.split("; ") if old else []), new]))
+
+
+def write_stamp(folder: Path, stamp: Stamp) -> None:
+    """Write stamp.json."""
+    write(folder / "stamp.json", json.dumps(asdict(stamp), indent=1) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that at any moment it is the old one or the new one, whole."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
