@@ -194,10 +194,7 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
             "the space 'nplib' does not depend on them"
         )
     if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
-        from dpodiff.models.base import require_model
-
-        guidance = require_model(model, "guidance").guidance
         raise ValueError(
-            f"with guidance {guidance:g}, {model.name} does not look at negative prompts, "
-            "which this space changes: use space='synonym', or set the model's guidance above 1"
+            f"as it is set, {model.name} does not look at negative prompts, which this space "
+            "changes: use space='synonym', or set the model's guidance above 1"
         )
