@@ -19,13 +19,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book quick test lint wheel check-wheel lock clean
+.PHONY: help book quick test lint types wheel check-wheel lock clean
 
 help:
 	@echo 'make book         execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
 	@echo 'make quick        the same with the quickstart as the only chapter'
 	@echo 'make test         run the tests (TESTS=path, JOBS=2)'
 	@echo 'make lint         check style, and that notebooks hold no outputs'
+	@echo 'make types        check the types of the package'
 	@echo 'make wheel        build the wheel and the source archive into dist'
 	@echo 'make check-wheel  run every notebook from the installed wheel, outside of this folder'
 	@echo 'make lock         compile requirements.txt anew from pyproject.toml'
@@ -46,6 +47,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+types: $(READY)
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 wheel: $(READY)
 	rm -rf dist

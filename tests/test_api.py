@@ -258,7 +258,10 @@ def test_a_trace_is_written(tmp_path):
         ({"solver": "joint"}, "method='joint'"),
         ({"solver": "best-of-n"}, "method='best-of-n'"),
         ({"solver": "EPO"}, "unknown solver 'EPO'; .*did you mean 'epo'"),
-        ({"solver": partial(GPO, steps=5), "loss": without_gradient}, "no gradient in the images"),
+        (
+            {"model": "toy", "solver": partial(GPO, steps=5), "loss": without_gradient},
+            "no gradient in the images",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_what_would_be_right(settings, message, tmp_path):

@@ -35,8 +35,7 @@ from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import TextToImage
     from dpodiff.objective import Task
     from dpodiff.solvers.run import Callback
     from dpodiff.spaces.constraints import Constraint, Encoder
@@ -47,7 +46,7 @@ def improve(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | Model | BlackBox" = "toy",
+    model: "str | TextToImage" = "toy",
     loss: "str | Loss | None" = None,
     space: str | Space = "antonym+nplib",
     lexicon: str | Lexicon | None = None,
@@ -142,7 +141,7 @@ def attack(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | Model | BlackBox" = "toy",
+    model: "str | TextToImage" = "toy",
     loss: "str | Loss | None" = None,
     space: str | Space = "synonym",
     similarity: float = 0.9,
@@ -216,7 +215,7 @@ def _search_words(
     prompt: str,
     *,
     negative_prompt: str,
-    model: "str | Model | BlackBox",
+    model: "str | TextToImage",
     loss: "str | Loss | None",
     space: str | Space,
     lexicon: str | Lexicon | None,
@@ -226,7 +225,7 @@ def _search_words(
     seed: int,
     task: "Task",
     locked: Sequence[str],
-    make_constraint: "Callable[[Model | BlackBox], Constraint | None]",
+    make_constraint: "Callable[[TextToImage], Constraint | None]",
     batch_size: int | None,
     trace: str | PathLike | None,
     progress: bool,
@@ -272,7 +271,7 @@ def _search_words(
 
 def _similar(
     prompt: str,
-    model: "Model | BlackBox",
+    model: "TextToImage",
     encoder: "str | Encoder | None",
     similarity: float,
 ) -> "Constraint":
@@ -285,7 +284,7 @@ def _similar(
 
 
 def _solver(
-    solver: str | Callable[..., Solver], space: Space, model: "Model | BlackBox", seed: int
+    solver: str | Callable[..., Solver], space: Space, model: "TextToImage", seed: int
 ) -> Solver:
     if callable(solver):
         return solver(space, seed=seed)
@@ -294,17 +293,16 @@ def _solver(
     return RECIPES[solver](space, steps=steps, seed=seed)
 
 
-def _check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "Model | BlackBox") -> None:
+def _check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "TextToImage") -> None:
     """Refuse a loss without a gradient, or a black box, for a solver that follows gradients."""
     from dpodiff.losses import check_differentiable
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import require_model
 
     if not solver.follows_gradients:
         return
-    if isinstance(model, BlackBox):
-        model.encode_mixture(())  # raises, naming the solvers that need no gradient
+    own = require_model(model, "gradients")
     check_differentiable(loss)
-    if not has_gradient(loss, prompt, model):
+    if not has_gradient(loss, prompt, own):
         raise ValueError(
             f"the loss {name_of(loss)} has no gradient in the images; "
             "the solvers 'epo' and 'random' need none"

@@ -121,8 +121,15 @@ class Checkpointed(_FinalEstimator):
     """
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
-        rollout = {"steps": steps, "guidance": guidance, "predict": _checkpointed}
-        latents = sample(model, noise, positive, negative, **rollout)
+        latents = sample(
+            model,
+            noise,
+            positive,
+            negative,
+            steps=steps,
+            guidance=guidance,
+            predict=_checkpointed,
+        )
         return again(model.decode, latents)
 
 
@@ -140,10 +147,11 @@ class Truncated(_FinalEstimator):
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         _check_steps(self, self.k, 1, steps)
-        texts, rollout = (positive, negative), {"steps": steps, "guidance": guidance}
+        texts, start = (positive, negative), steps - self.k
         with torch.no_grad():
-            x = sample(model, noise, *texts, **rollout, stop=steps - self.k)
-        return model.decode(sample(model, x, *texts, **rollout, start=steps - self.k))
+            x = sample(model, noise, *texts, steps=steps, guidance=guidance, stop=start)
+        x = sample(model, x, *texts, steps=steps, guidance=guidance, start=start)
+        return model.decode(x)
 
 
 @dataclass(frozen=True)
@@ -165,13 +173,14 @@ class Shortcut(Estimator):
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         _check_steps(self, self.k, 1, steps)
         _check_steps(self, self.step, 0, steps - self.k)
-        texts, rollout = (positive, negative), {"steps": steps, "guidance": guidance}
+        texts, start, end = (positive, negative), self.step, self.step + self.k
         with torch.no_grad():
-            x = sample(model, noise, *texts, **rollout, stop=self.step)
-        end = self.step + self.k
+            x = sample(model, noise, *texts, steps=steps, guidance=guidance, stop=start)
+        # Of the last step with a graph, only the prediction is wanted, unless the rollout ends.
+        stop = end if end == steps else end - 1
+        x = sample(model, x, *texts, steps=steps, guidance=guidance, start=start, stop=stop)
         if end == steps:
-            return model.decode(sample(model, x, *texts, **rollout, start=self.step))
-        x = sample(model, x, *texts, **rollout, start=self.step, stop=end - 1)
+            return model.decode(x)
         t = model.scheduler(steps).timesteps[end - 1]
         return model.decode(model.predict_x0(x, t, guided(model, x, t, *texts, guidance)))
 
@@ -239,8 +248,17 @@ def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, pre
     """Pictures of a rollout; a step not kept has a graph through the scheduler's skip alone."""
     for index in range(steps):
         predict = predict_kept if index in kept else _without_graph
-        one = {"start": index, "stop": index + 1, "predict": predict}
-        x = sample(model, x, positive, negative, steps=steps, guidance=guidance, **one)
+        x = sample(
+            model,
+            x,
+            positive,
+            negative,
+            steps=steps,
+            guidance=guidance,
+            start=index,
+            stop=index + 1,
+            predict=predict,
+        )
     return model.decode(x)
 
 

@@ -58,11 +58,12 @@ Weighted = list[tuple[Slot, torch.Tensor]]
 
 
 def _positive(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
-    placed = sorted((p for p in pairs if p[0].side == "positive"), key=lambda p: p[0].start)
+    placed = [pair for pair in pairs if pair[0].side == "positive"]
     pieces, end = [], 0
-    for slot, weights in placed:
-        pieces += [Piece((prompt[end : slot.start],)), Piece(slot.choices, weights)]
-        end = slot.end
+    for slot, weights in sorted(placed, key=lambda pair: pair[0].span):
+        start, stop = slot.span
+        pieces += [Piece((prompt[end:start],)), Piece(slot.choices, weights)]
+        end = stop
     return (*pieces, Piece((prompt[end:],)))
 
 

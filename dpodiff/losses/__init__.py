@@ -97,7 +97,8 @@ def load(
         architecture, _, weights = source.partition("/")
         return SphericalCLIP(architecture, weights or None, device)
     if kind in REWARDS:
-        return REWARDS[kind](*[source] * bool(source), device=device)
+        reward = REWARDS[kind]
+        return reward(source, device=device) if source else reward(device=device)
     known = [*PACKAGED, "clip", *REWARDS, *PIXELS]
     near = difflib.get_close_matches(kind, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "or any callable in its place"

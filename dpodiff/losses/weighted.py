@@ -1,5 +1,6 @@
 """Several losses as one."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -58,9 +59,8 @@ class Weighted:
         Raises:
             ValueError: if one of the losses does not give (batch,).
         """
-        return sum(
-            weight * self._of(loss, images, prompts) for loss, weight in self.weights.items()
-        )
+        terms = (weight * self._of(loss, images, prompts) for loss, weight in self.weights.items())
+        return functools.reduce(torch.add, terms)
 
     def _of(self, loss: Callable, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         values = loss(images, prompts)

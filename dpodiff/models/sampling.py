@@ -12,6 +12,19 @@ from typing import Any, Protocol
 import torch
 
 
+class Scheduler(Protocol):
+    """What sampling needs of a scheduler of diffusers."""
+
+    @property
+    def timesteps(self) -> torch.Tensor:
+        """Of the rollout's steps (steps,), in order."""
+        ...
+
+    def step(self, prediction: torch.Tensor, t: Any, x: torch.Tensor, /) -> Any:
+        """Takes one step; `prev_sample` of the result are the latents after it."""
+        ...
+
+
 class Denoiser(Protocol):
     """What sampling needs of a model; see `dpodiff.models.base.Model` for both methods.
 
@@ -30,7 +43,7 @@ class Denoiser(Protocol):
         """The prediction from latents (batch, channel, h, w)."""
         ...
 
-    def scheduler(self, steps: int) -> Any:
+    def scheduler(self, steps: int) -> Scheduler:
         """A fresh scheduler for one rollout."""
         ...
 

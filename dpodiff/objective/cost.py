@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,8 +16,7 @@ import torch
 from dpodiff.checks import check_finite, check_whole
 
 if TYPE_CHECKING:
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import Model, TextToImage
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Cost:
     def since(self, start: "Cost") -> "Cost":
         """What was added after `start`; the peak stays the peak."""
         added = {f.name: getattr(self, f.name) - getattr(start, f.name) for f in fields(self)}
-        return Cost(**added | {"peak_memory": self.peak_memory})
+        return replace(Cost(**added), peak_memory=self.peak_memory)
 
 
 def peak_memory(device: torch.device | str) -> int:
@@ -106,7 +105,7 @@ def peak_memory(device: torch.device | str) -> int:
 
 
 @contextmanager
-def measured(cost: Cost, model: "Model | BlackBox") -> Iterator[Cost]:
+def measured(cost: Cost, model: "TextToImage") -> Iterator[Cost]:
     """Add seconds, memory and denoiser rows of a piece of work to a cost; no rows if it fails.
 
     Args:

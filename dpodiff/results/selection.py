@@ -7,7 +7,7 @@ candidates judged beforehand the mean over the draws is exact, and no picture is
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,12 +75,14 @@ def best_of(
     """
     import pandas as pd
 
-    measures = [name for name in table if name not in ("prompt", "candidate", "seed")]
-    known = table["seed"].isin(seen)
+    pictures: Any = table  # pandas types the results of its methods by all they may be
+    measures = [name for name in pictures if name not in ("prompt", "candidate", "seed")]
+    known = pictures["seed"].isin(seen)
     if known.all():
-        raise ValueError(f"no seed is left unseen: all of {sorted(set(table['seed']))} were seen")
-    picked = table[known].groupby(["prompt", "candidate"], sort=False)[by].mean()
-    unseen = table[~known].groupby(["prompt", "candidate"], sort=False)[measures].mean()
+        seeds = sorted(set(pictures["seed"]))
+        raise ValueError(f"no seed is left unseen: all of {seeds} were seen")
+    picked = pictures[known].groupby(["prompt", "candidate"], sort=False)[by].mean()
+    unseen = pictures[~known].groupby(["prompt", "candidate"], sort=False)[measures].mean()
     both = unseen.assign(seen=picked)
     rows = []
     for prompt, group in both.groupby(level="prompt", sort=False):
@@ -123,8 +125,11 @@ def word_effects(
     from dpodiff.results.statistics import paired_bootstrap
 
     keys = ["prompt", "candidate"]
-    value = table.groupby(keys, sort=False)[measure].mean()
-    named = words.assign(word=words["negative"].str.split(", ")).explode("word").set_index(keys)
+    # Any: as above.
+    value: Any = table.groupby(keys, sort=False)[measure].mean()
+    named: Any = (
+        words.assign(word=words["negative"].str.split(", ")).explode("word").set_index(keys)
+    )
     effects: dict[str, list[float]] = {}
     for prompt, values in value.groupby(level="prompt", sort=False):
         for word, rows in named.loc[[prompt]].groupby("word"):
@@ -136,7 +141,7 @@ def word_effects(
         for word, found in effects.items()
         if len(found) >= fewest
     }
-    columns = ["mean", "low", "high", "prompts"]
+    columns = pd.Index(["mean", "low", "high", "prompts"])
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).sort_values("mean")
 
 

@@ -1,9 +1,9 @@
 """Intervals for claims. A claim is reported over prompts, in pairs: after minus before."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FEWEST = 10  # prompts that a claim is made on
 
@@ -23,7 +23,7 @@ class Interval(NamedTuple):
 
 
 def paired_bootstrap(
-    differences: Sequence[float],
+    differences: ArrayLike,
     *,
     level: float = 0.95,
     resamples: int = 10_000,

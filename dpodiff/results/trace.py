@@ -77,8 +77,9 @@ class Record:
         """The record of one line of a trace file."""
         losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
         value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
-        known = {"candidate": tuple(data["candidate"]), "losses": losses}
-        return cls(**{**data, **known, "value": value, "best": best})
+        fields = dict(data)
+        fields.update(candidate=tuple(data["candidate"]), losses=losses, value=value, best=best)
+        return cls(**fields)
 
 
 class Trace:
@@ -195,7 +196,7 @@ class Trace:
             ValueError: naming the line, if any other one cannot be read.
         """
         trace = cls(path)
-        lines = trace.path.read_text(encoding="ascii").splitlines()
+        lines = Path(path).read_text(encoding="ascii").splitlines()
         for number, line in enumerate(lines, start=1):
             try:
                 trace._read(json.loads(line))
@@ -214,6 +215,8 @@ class Trace:
             self.steps.append(data["step"])
         elif "end" in data:
             end = data["end"]
+            if self.stamp is None:
+                raise KeyError("stamp")  # which comes first
             self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
             self.error = end.get("error")
         else:

@@ -9,6 +9,7 @@ evaluation is spent twice.
 import math
 from collections.abc import Callable
 
+from dpodiff.objective.queries import GradientQuery
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Candidate, Space
 
@@ -60,7 +61,7 @@ class EPO(Solver):
         if min(mutations, crossovers) < 0 or mutations + crossovers < 1:
             raise ValueError(f"EPO needs children, not {mutations} and {crossovers}")
 
-    def ask(self) -> list[Candidate]:
+    def ask(self) -> list[Candidate] | GradientQuery:  # HPO, which is an EPO, begins with gradients
         """The missing part of the first population, then a generation of children."""
         usable = [candidate for candidate, value in self.values.items() if value < math.inf]
         if len(usable) < self.population:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from dpodiff.gradients import Shortcut
 from dpodiff.gradients.relaxation import Relaxed
@@ -109,7 +110,6 @@ class GPO(Solver):
     """
 
     name = "gpo"
-    follows_gradients = True
 
     def __init__(
         self,
@@ -154,6 +154,10 @@ class GPO(Solver):
         return super().parameters | {"estimators": [repr(e) for e in self.estimators]}
 
     @property
+    def follows_gradients(self) -> bool:
+        return True
+
+    @property
     def learning(self) -> bool:
         """Whether there are gradient steps left, and something to choose by them."""
         return self.taken < len(self.estimators) and len(self._seen) < self.space.size
@@ -165,7 +169,7 @@ class GPO(Solver):
         self._weights = self.relaxed.gumbel(self._rng, self.temperature)
         return GradientQuery(tuple(w.detach() for w in self._weights), self.estimators[self.taken])
 
-    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None:
+    def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
         """Take a step down the gradient, unless it is not finite."""
         self.taken += 1
         if all(gradient.isfinite().all() for gradient in answer.gradients):
@@ -182,8 +186,7 @@ class GPO(Solver):
     def _descend(self, gradients: Sequence[torch.Tensor]) -> None:
         fitting = [g.to(w) for g, w in zip(gradients, self._weights, strict=True)]
         torch.autograd.backward(self._weights, fitting)  # d value / d logits
-        for row in self.relaxed.logits:
-            row.grad.clamp_(-self.clip, self.clip)
+        nn.utils.clip_grad_value_(self.relaxed.logits, self.clip)
         self._optimizer.step()
         self._optimizer.zero_grad()
         with torch.no_grad():
@@ -192,8 +195,9 @@ class GPO(Solver):
 
     @cached_property
     def _optimizer(self) -> torch.optim.Optimizer:
-        settings = {"lr": self.lr, "momentum": self.momentum, "alpha": self.alpha}
-        return torch.optim.RMSprop(self.relaxed.logits, **settings)
+        return torch.optim.RMSprop(
+            self.relaxed.logits, lr=self.lr, momentum=self.momentum, alpha=self.alpha
+        )
 
     def sample(self) -> Candidate:
         """A candidate drawn from the distribution."""

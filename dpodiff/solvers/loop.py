@@ -93,8 +93,9 @@ def search(
     trace = Trace() if trace is None else trace
     trace.check()
     run = Run(solver, objective, budget, trace, callback, viewer)
-    bar = {"desc": solver.name, "disable": not progress, "bar_format": BAR}
-    with tqdm(total=budget.evaluations, **bar) as run.bar:
+    with tqdm(
+        total=budget.evaluations, desc=solver.name, disable=not progress, bar_format=BAR
+    ) as run.bar:
         status = run.until_over()
     return run.finish(status)
 

@@ -50,7 +50,7 @@ def dpodiff_epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Sol
     )
 
 
-def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
+def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> "solvers.GPO":
     """The paper's GPO: 20 gradient steps, then samples for the rest of the budget.
 
     The release differs; none of it is followed:

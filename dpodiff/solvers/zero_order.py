@@ -69,7 +69,7 @@ class ZeroOrder(Solver):
         noise = self.noise if self._tried < 0 else self._neighbor()
         return NoiseQuery(noise, self.space.identity)
 
-    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
+    def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         """Remember the best, and move there once enough neighbors were tried."""
         for row, value in enumerate(answer.values):
             if value < self._values[row]:

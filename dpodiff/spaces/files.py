@@ -138,9 +138,9 @@ def _space(
     droppable: bool = False,
 ) -> Space:
     lexicon = Dictionary(words.get("synonym"), words.get("antonym"))
-    options = {"keywords": keywords, "most": sys.maxsize}  # a file means all that it says
-    synonyms = synonym_space(prompt, lexicon, droppable=droppable, **options)
-    return synonyms + antonym_space(prompt, lexicon, **options)
+    most = sys.maxsize  # a file means all that it says
+    synonyms = synonym_space(prompt, lexicon, keywords=keywords, most=most, droppable=droppable)
+    return synonyms + antonym_space(prompt, lexicon, keywords=keywords, most=most)
 
 
 def _choices(space: Space, kind: Kind) -> dict[str, list[str]]:
@@ -184,7 +184,8 @@ def _checked(words: Any, name: str) -> dict[str, list[str]]:
 
 def _keywords(prompt: str, entry: Mapping[str, Any]) -> list[str]:
     """The key words of an entry that stand in its prompt, of others nothing can be exchanged."""
-    if not _is_strings(words := entry.get("keywords")):
+    words: Any = entry.get("keywords")
+    if not _is_strings(words):
         raise ValueError(f"key 'keywords': must be a list of words, not {repr(words)}")
     absent = set(not_in_prompt(prompt, words))
     return [word for word in words if word not in absent]

@@ -123,9 +123,12 @@ def parse(text: str) -> Scene:
         else:
             found.setdefault(kind, concept)
     _attach(things, pending)
-    if len(things) < 2:
-        found.pop("relation", None)
-    return Scene(tuple(things[:2]), **found)
+    return Scene(
+        tuple(things[:2]),
+        relation=found.get("relation") if len(things) > 1 else None,
+        background=found.get("background"),
+        defect=found.get("defect"),
+    )
 
 
 def training_caption(scene: Scene, rng: np.random.Generator) -> str:
@@ -165,8 +168,13 @@ def _surface(scene: Scene, rng: np.random.Generator) -> Scene:
         Thing(*(word(kind, getattr(t, kind)) for kind in ("object", "color", "size")))
         for t in scene.things
     )
-    rest = {k: word(k, getattr(scene, k)) for k in ("relation", "background", "defect")}
-    return dataclasses.replace(scene, things=things, **rest)
+    return dataclasses.replace(
+        scene,
+        things=things,
+        relation=word("relation", scene.relation),
+        background=word("background", scene.background),
+        defect=word("defect", scene.defect),
+    )
 
 
 def _thing(thing: Thing) -> str:
@@ -182,8 +190,11 @@ def _tags(scene: Scene, rng: np.random.Generator) -> str:
     words = _surface(scene, rng)
     things = f" {words.relation or 'and'} ".join(_thing(t) for t in words.things)
     judgment = PRAISE if scene.defect is None else BLAME
-    extra = [pick(rng, MEDIA)] * (rng.random() < 0.5) + [pick(rng, judgment)] * (rng.random() < 0.5)
-    tags = [things, words.background, words.defect, *extra]
+    tags = [things, words.background, words.defect]
+    for options in (MEDIA, judgment):
+        tag = pick(rng, options)
+        if rng.random() < 0.5:
+            tags.append(tag)
     return ", ".join(tag for tag in tags if tag)
 
 

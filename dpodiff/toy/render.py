@@ -6,6 +6,7 @@ picture. Icons and backgrounds are drawn once and kept, so a picture costs about
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -80,7 +81,7 @@ def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarr
     cover = layer[..., 3:]
     canvas = canvas * (1 - cover) + layer[..., :3]
     if scene.defect == "cropped":
-        corner = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])
+        corner: Any = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])  # one row of them
         canvas, cover = (_enlarged(part, *corner) for part in (canvas, cover))
     elif scene.defect in _DEFECTS:
         canvas = _DEFECTS[scene.defect](canvas, rng)

@@ -64,7 +64,8 @@ def synonym_space(
             synonyms = [word[:1].upper() + word[1:] for word in synonyms]
         choices = _different([text, *synonyms])[: most + 1]
         if len(choices) > 1:
-            choices = _different([*choices, *[""] * droppable])
+            if droppable:
+                choices = _different([*choices, ""])
             slots.append(Slot(text, choices, "positive", start=match.start))
     return Space(prompt, tuple(slots), negative_prompt)
 
@@ -145,11 +146,12 @@ def describe(space: Space) -> str:
     """
     sizes = [len(slot.choices) for slot in space.slots]
     size = f"{space.size:,}" if space.size < 1e9 else f"about 10^{math.log10(space.size):.0f}"
-    product = f"{' x '.join(map(str, sizes))} = " * (len(sizes) > 1)
+    product = f"{' x '.join(map(str, sizes))} = " if len(sizes) > 1 else ""
     lines = [f"{space.prompt!r}: {len(sizes)} slots, {product}{size} candidates"]
     for slot in space.slots:
         choices = " | ".join(choice or "(dropped)" for choice in slot.choices[1:])
-        lines.append(f"  {'+-'[slot.side == 'negative']} {slot.text or '(library)'}: {choices}")
+        sign = "+" if slot.side == "positive" else "-"
+        lines.append(f"  {sign} {slot.text or '(library)'}: {choices}")
     return "\n".join(lines)
 
 

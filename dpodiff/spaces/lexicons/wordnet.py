@@ -15,13 +15,13 @@ WordNet 3.0 comes with the package, without its glosses: see `wordnet_extract`.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.spaces.lexicons.base import normal
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS
 
 if TYPE_CHECKING:
-    from nltk.corpus.reader.wordnet import Lemma, Synset
+    Lemma = Synset = Any  # nltk has no types, and what its code lets guess is wrong
 
 POS = {"n": "noun", "v": "verb", "a": "adjective", "r": "adverb"}
 RARE = 1 / 20  # of a word's uses; ball: no testicles
@@ -93,9 +93,10 @@ class WordNet:
 
     def _lemmas(self, name: str, tag: str) -> list["Lemma"]:
         forms = self._wordnet.forms(name, tag)
+        synsets: list[Synset] = self._wordnet.synsets(name, tag)
         return [
             lemma
-            for synset in self._wordnet.synsets(name, tag)
+            for synset in synsets
             for lemma in synset.lemmas()
             if lemma.name().lower() in forms
         ]

@@ -15,6 +15,8 @@ from nltk.data import PathPointer, SeekableUnicodeStreamReader
 
 from dpodiff.spaces.lexicons.wordnet_extract import ARCHIVE, FILES
 
+PACKAGE = "dpodiff.spaces.lexicons"
+
 
 class Reader(WordNetCorpusReader):
     """nltk's reader, of the files that all distributions have."""
@@ -22,7 +24,7 @@ class Reader(WordNetCorpusReader):
     def open(self, file: str):
         """Open a file of the database; the names of its lexicographer files are the package's."""
         if file == "lexnames":  # not in Debian's; the same in all versions
-            return io.StringIO(files(__package__).joinpath(file).read_text("ascii"))
+            return io.StringIO(files(PACKAGE).joinpath(file).read_text("ascii"))
         return self.root.join(file).open(self.encoding(file))
 
     def map_wn(self, version: str = "wordnet") -> None:
@@ -40,19 +42,21 @@ class Files(PathPointer):
         path: of it.
     """
 
+    # nltk has no types: its abstract methods are read as if they gave None.
+
     def __init__(self, path: Path | zipfile.Path) -> None:
         self.path = path
 
-    def open(self, encoding: str | None = None):
+    def open(self, encoding: str | None = None):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Read the file into memory: as bytes, or as text with nltk's own methods."""
         stream = io.BytesIO(self.path.read_bytes())
         return SeekableUnicodeStreamReader(stream, encoding) if encoding else stream
 
-    def file_size(self) -> int:
+    def file_size(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The number of its bytes."""
         return len(self.path.read_bytes())
 
-    def join(self, fileid: str) -> "Files":
+    def join(self, fileid: str) -> "Files":  # pyright: ignore[reportIncompatibleMethodOverride]
         """A file of the folder."""
         return Files(self.path / fileid)
 
@@ -69,7 +73,7 @@ def open_database(folder: str | Path | None = None) -> Reader:
 @functools.cache
 def _read(folder: Path | None) -> Reader:
     if folder is None:
-        archive = zipfile.ZipFile(io.BytesIO(files(__package__).joinpath(ARCHIVE).read_bytes()))
+        archive = zipfile.ZipFile(io.BytesIO(files(PACKAGE).joinpath(ARCHIVE).read_bytes()))
         archive.filename = ARCHIVE  # which a repr shows
         return Reader(Files(zipfile.Path(archive)), omw_reader=False)
     missing = [name for name in FILES if not (folder / name).is_file()]

@@ -121,7 +121,7 @@ def _index_line(line: str, offsets: Mapping[str, str]) -> str:
 
 def main() -> None:
     """Read the folder from the command line and write the archive."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="of the full database")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name(ARCHIVE))
     asked = parser.parse_args()
