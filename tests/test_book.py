@@ -39,7 +39,8 @@ def write_book(root: Path, *code: str) -> build.Book:
     for folder in ("book/profiles", "dpodiff", "notebooks"):
         (root / folder).mkdir(parents=True)
     shutil.copy(ROOT / "_config.yml", root)
-    shutil.copy(ROOT / "book" / "references.bib", root / "book")
+    for name in ("references.bib", "reference_links.py"):
+        shutil.copy(ROOT / "book" / name, root / "book")
     shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
     (root / "requirements.txt").touch()
     cited = "# Intro\n\n{cite:t}`wang2024discrete` say so.\n\n```{bibliography}\n```\n"

@@ -38,6 +38,12 @@ class TextToImage(Protocol):
         name: for the record.
         device: of the images.
         forwards, backwards: rows of the denoiser so far; 0 where they are not known.
+
+    Examples:
+        >>> gray = dpodiff.BlackBox(lambda *job: np.full((64, 64, 3), 0.5))
+        >>> models = dpodiff.load("toy"), gray
+        >>> [tuple(model.generate(["a red ball"], [""], [0]).shape) for model in models]
+        [(1, 3, 64, 64), (1, 3, 64, 64)]
     """
 
     name: str

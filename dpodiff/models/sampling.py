@@ -13,7 +13,13 @@ import torch
 
 
 class Scheduler(Protocol):
-    """What sampling needs of a scheduler of diffusers."""
+    """What sampling needs of a scheduler of diffusers.
+
+    Examples:
+        >>> scheduler = dpodiff.load("toy").scheduler(steps=4)
+        >>> scheduler.timesteps.tolist()
+        [999, 749, 499, 249]
+    """
 
     @property
     def timesteps(self) -> torch.Tensor:

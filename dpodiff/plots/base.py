@@ -13,7 +13,15 @@ WIDTH = 7  # inches, where a figure fills the page
 
 
 class BookFigure(Figure):
-    """A figure that a notebook shows without pyplot."""
+    """A figure that a notebook shows without pyplot.
+
+    Examples:
+        >>> curves = {"EPO": ([1, 2, 3], [0.9, 0.7, 0.6])}
+        >>> figure = dpodiff.plots.lines(curves, xlabel="evaluations", ylabel="best loss")
+        >>> figure.savefig("curve.pdf")
+        >>> figure.get_size_inches().tolist()
+        [6.0, 3.8]
+    """
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
