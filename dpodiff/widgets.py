@@ -60,6 +60,11 @@ def panel(
 
     Raises:
         TypeError: if `improve` has no argument of that name. Bad values are answered by a run.
+
+    Examples:
+        >>> panel = dpodiff.panel("a red ball on the sea", budget=8)
+        >>> panel.controls["prompt"].value, panel.controls["budget"].value
+        ('a red ball on the sea', 8)
     """
     return Panel(prompt, model=model, **defaults)
 
@@ -71,6 +76,13 @@ class Panel(widgets.VBox):
         controls: by the argument of `improve` that each sets.
         run_button, stop_button, bar, status, before, after, cost: the other parts.
         result: of the last search that ended; None before.
+
+    Examples:
+        >>> panel = dpodiff.panel("a red ball on the sea", budget=1, seeds=1)
+        >>> panel.run()
+        >>> panel.wait()
+        >>> panel.result.status
+        'budget'
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -115,6 +115,13 @@ def align(
         LoadError: if model or loss cannot be loaded.
         ValueError: if an argument is not among these, or has a range it lies outside of, saying
             what would be right; before any image is made and before the trace file is touched.
+
+    Examples:
+        >>> result = dpodiff.align("a red ball", budget=6, seeds=1, progress=False)
+        >>> result.losses < result.baseline_losses
+        True
+        >>> tuple(result.noise.shape)  # of one seed, one vector
+        (1, 1, 4, 16, 16)
     """
     check_arguments(
         prompt=prompt,

@@ -99,6 +99,16 @@ def chosen_loss(loss: "str | Loss | None", model: "TextToImage") -> "Loss":
 
 
 def default_loss(model: "TextToImage") -> "Loss":
+    """The spherical CLIP loss that goes with a model.
+
+    The toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
+    downloaded on first use.
+
+    Examples:
+        >>> from dpodiff.api import default_loss
+        >>> default_loss(dpodiff.load("toy"))
+        SphericalCLIP('toy')
+    """
     from dpodiff.losses import SphericalCLIP
 
     if is_toy(model):

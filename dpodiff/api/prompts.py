@@ -103,6 +103,15 @@ def improve(
             which is one, if the model cannot take the prompt. All arguments are checked before any
             image is made and before the trace file is touched, the model before the words.
         RuntimeError: if the first image alone runs out of memory, saying what would help.
+
+    Examples:
+        >>> result = dpodiff.improve(
+        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, progress=False
+        ... )
+        >>> result.prompts.negative
+        'blue, moon, sky, grainy, blocky, bad, poor'
+        >>> result.losses < result.baseline_losses, result.cost.images
+        (True, 3)
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)
@@ -165,6 +174,15 @@ def attack(
         TypeError, LoadError, ValueError, RuntimeError: as in `improve`; ValueError
             also if `similarity` is no cosine, LoadError if the encoder cannot be loaded.
         ImportError: if a package for the encoder is missing, saying how to get it.
+
+    Examples:
+        >>> result = dpodiff.attack(
+        ...     "a blue car", similarity=0.8, budget=3, seeds=1, progress=False
+        ... )
+        >>> result.prompts.positive
+        'a sapphire vehicle'
+        >>> result.losses > result.baseline_losses
+        True
     """
     from dpodiff.spaces.constraints import check_cosine
 

@@ -14,7 +14,15 @@ from dpodiff.spaces.space import Slot, Space
 
 
 class Mixture(NamedTuple):
-    """The two prompts of a point between the candidates, as pieces in their order."""
+    """The two prompts of a point between the candidates, as pieces in their order.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> space = dpodiff.Space("a red ball", (dpodiff.Slot("red", ("red", "crimson")),))
+        >>> mixture = dpodiff.gradients.mix(space, [torch.tensor([0.25, 0.75])])
+        >>> tuple(model.encode_mixture(mixture.positive).shape)
+        (1, 32, 128)
+    """
 
     positive: tuple[Piece, ...]
     negative: tuple[Piece, ...]
@@ -29,6 +37,13 @@ def mix(space: Space, weights: Sequence[torch.Tensor]) -> Mixture:
 
     Raises:
         ValueError: if there is not one weight a choice; names the slot.
+
+    Examples:
+        >>> slot = dpodiff.Slot("red", ("red", "crimson"))
+        >>> space = dpodiff.Space("a red ball", (slot,))
+        >>> mixture = dpodiff.gradients.mix(space, [torch.tensor([0.25, 0.75])])
+        >>> [piece.choices for piece in mixture.positive]
+        [('a ',), ('red', 'crimson'), (' ball',)]
     """
     if len(weights) != len(space.slots):
         raise ValueError(f"{len(space.slots)} slots need as many weights, not {len(weights)}")

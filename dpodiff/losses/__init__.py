@@ -78,6 +78,12 @@ def load(
     Raises:
         LoadError: if there is no such loss, or its weights are of another kind or cannot be had,
             saying what would be right.
+
+    Examples:
+        >>> dpodiff.losses.load("toy")
+        SphericalCLIP('toy')
+        >>> dpodiff.losses.load("jpeg")
+        JPEG(95)
     """
     kind, _, source = name.partition(":")
     if name in PIXELS:

@@ -30,6 +30,10 @@ class Aesthetic(Reward):
 
     Raises:
         LoadError: if it cannot be had, is a pickle, or holds other weights.
+
+    Examples:
+        >>> loss = dpodiff.losses.Aesthetic()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(

@@ -20,10 +20,15 @@ PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of t
 
 
 def spherical_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """2 arcsin(|x - y| / 2)^2 of unit vectors (..., dim): half the square of the angle between.
+    """`2 arcsin(|x - y| / 2)^2` of unit vectors (..., dim): half the square of their angle.
 
     Written with the arctangent, which is the same and keeps the gradient finite at both ends, where
     the vectors are equal and where they are opposite.
+
+    Examples:
+        >>> x, y = torch.eye(2)  # unit vectors at a right angle
+        >>> dpodiff.losses.spherical_distance(x, y).round(decimals=2)
+        tensor(1.2300)
     """
     apart = torch.linalg.vector_norm(x - y, dim=-1)
     return 2 * torch.atan2(apart, torch.linalg.vector_norm(x + y, dim=-1)) ** 2
@@ -47,6 +52,13 @@ class SphericalCLIP:
     Raises:
         LoadError: if architecture or weights are not known or not said, are only a pickle, or
             cannot be had.
+
+    Examples:
+        >>> images = dpodiff.load("toy").generate(["a red ball"], [""], [0])
+        >>> loss = dpodiff.SphericalCLIP("toy")
+        >>> fit, misfit = loss(images, ["a red ball"]), loss(images, ["a blue boat"])
+        >>> (fit < misfit).item()
+        True
     """
 
     differentiable = True

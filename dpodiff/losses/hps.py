@@ -24,6 +24,10 @@ class HPS(Reward):
 
     Raises:
         LoadError: if it cannot be had, is a pickle, or holds other weights.
+
+    Examples:
+        >>> loss = dpodiff.losses.HPS()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(

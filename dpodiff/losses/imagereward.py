@@ -51,6 +51,10 @@ class ImageReward(Reward):
 
     Raises:
         LoadError: if it or the tokenizer cannot be had, is a pickle, or holds other weights.
+
+    Examples:
+        >>> loss = dpodiff.losses.ImageReward()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(

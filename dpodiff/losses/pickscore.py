@@ -26,6 +26,10 @@ class PickScore(Reward):
 
     Raises:
         LoadError: if weights, tokenizer or processor cannot be had.
+
+    Examples:
+        >>> loss = dpodiff.losses.PickScore()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(

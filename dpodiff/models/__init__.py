@@ -63,6 +63,11 @@ def load(
     Raises:
         LoadError: if there is no such model, it is of a family not supported, or its files are
             missing or broken.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> model.steps, model.guidance, model.image_size
+        (10, 5.0, 64)
     """
     if name == names.TOY:
         return names.toy("model")(name, device, dtype)

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 
 class PromptError(ValueError):
-    """A prompt the model cannot take; says why, and what would be right."""
+    """A prompt the model cannot take; says why, and what would be right.
+
+    Examples:
+        >>> try:
+        ...     dpodiff.load("toy").check("")
+        ... except dpodiff.PromptError as error:
+        ...     print(error)
+        the prompt is empty; say what the picture shows
+    """
 
 
 class TextToImage(Protocol):
@@ -78,6 +86,14 @@ class Model(ABC):
         image_size: height and width in pixels. These three may be set.
         forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
         backwards: rows of its backward passes so far.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> images = model.generate(["a red ball on the sea"], ["blurry"], [0])
+        >>> tuple(images.shape)
+        (1, 3, 64, 64)
+        >>> model.forwards  # 10 steps, each with the prompt and with the negative prompt
+        20
     """
 
     name: str
@@ -139,7 +155,7 @@ class Model(ABC):
 
     @property
     def takes_negative(self) -> bool:
-        """Whether negative prompts change anything: only guidance above 1 looks at them.
+        """Whether negative prompts change anything, as they do with guidance above 1.
 
         Distilled models (SD-Turbo, SDXL-Turbo, Flux) do without.
         """

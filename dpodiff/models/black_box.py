@@ -40,6 +40,14 @@ class BlackBox:
 
     Raises:
         ValueError: if there is no worker.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((64, 64, 3), 0.5)
+        >>> model = dpodiff.BlackBox(paint, name="gray")
+        >>> images = model.generate(["a red ball", "a cup"], ["", ""], [0, 1])
+        >>> tuple(images.shape), images.mean().item()
+        ((2, 3, 64, 64), 0.5)
     """
 
     device = torch.device("cpu")  # where the pictures lie

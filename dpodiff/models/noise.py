@@ -46,6 +46,14 @@ def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:
         model: whose noise it is.
         seeds: one a picture.
         eta: 0 gives one vector, anything above `model.steps` more.
+
+    Examples:
+        >>> from dpodiff.models.noise import draw
+        >>> model = dpodiff.load("toy")
+        >>> tuple(draw(model, seeds=[0, 1]).shape)
+        (2, 1, 4, 16, 16)
+        >>> tuple(draw(model, seeds=[0, 1], eta=1.0).shape)  # one more for each of 10 steps
+        (2, 11, 4, 16, 16)
     """
     start = model.latents(seeds)
     start = start.to(torch.promote_types(start.dtype, torch.float32)).unsqueeze(1)
@@ -73,6 +81,13 @@ class FixedNoise(Model):
 
     Raises:
         ValueError: if the number of vectors does not fit eta and the steps of the model.
+
+    Examples:
+        >>> from dpodiff.models.noise import FixedNoise, draw
+        >>> model = dpodiff.load("toy")
+        >>> fixed = FixedNoise(model, draw(model, seeds=[3]))
+        >>> torch.equal(fixed.latents(), model.latents([3]))
+        True
     """
 
     def __init__(self, model: Model, noise: torch.Tensor, eta: float = 0.0) -> None:

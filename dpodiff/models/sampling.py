@@ -26,7 +26,16 @@ class Scheduler(Protocol):
 
 
 class Denoiser(Protocol):
-    """What sampling needs of a model; see `dpodiff.models.base.Model` for both methods."""
+    """What sampling needs of a model; see `dpodiff.models.base.Model` for both methods.
+
+    Examples:
+        >>> from dpodiff.models.sampling import guided
+        >>> class Half:
+        ...     def denoise(self, x, t, embeddings):
+        ...         return x / 2
+        >>> guided(Half(), torch.ones(2), 0, None, None, guidance=1.0)
+        tensor([0.5000, 0.5000])
+    """
 
     def denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
@@ -60,6 +69,14 @@ def guided(
 
     Returns:
         prediction of the shape of `x`.
+
+    Examples:
+        >>> from dpodiff.models.sampling import guided
+        >>> model = dpodiff.load("toy")
+        >>> texts = model.encode(["a red ball"]), model.encode(["blurry"])
+        >>> prediction = guided(model, model.latents([0]), 999, *texts, guidance=5.0)
+        >>> tuple(prediction.shape), model.forwards
+        ((1, 4, 16, 16), 2)
     """
     if guidance <= 1:
         return model.denoise(x, t, positive)
@@ -106,6 +123,15 @@ def sample(
 
     Returns:
         latents before step `stop`, or clean ones at the end.
+
+    Examples:
+        >>> from dpodiff.models.sampling import sample
+        >>> model = dpodiff.load("toy")
+        >>> texts = model.encode(["a red ball"]), model.encode([""])
+        >>> half = sample(model, model.latents([0]), *texts, steps=4, guidance=5.0, stop=2)
+        >>> latents = sample(model, half, *texts, steps=4, guidance=5.0, start=2)
+        >>> tuple(model.decode(latents).shape)
+        (1, 3, 64, 64)
     """
     scheduler = model.scheduler(steps)
     for t in scheduler.timesteps[start:stop]:

@@ -31,6 +31,10 @@ class Budget:
     Raises:
         ValueError: if there is not at least one evaluation and some time, or they are no finite
             numbers.
+
+    Examples:
+        >>> dpodiff.Budget(evaluations=100, seconds=60)
+        Budget(evaluations=100, seconds=60)
     """
 
     evaluations: int = 40
@@ -65,6 +69,12 @@ class Cost:
         seconds: spent on images, losses and gradients; on batches that ran out of memory too, of
             which nothing else is counted.
         peak_memory: in bytes, of this process so far: allocated on a GPU, else resident.
+
+    Examples:
+        >>> earlier = dpodiff.Cost(evaluations=3, images=12)
+        >>> added = dpodiff.Cost(evaluations=5, images=20).since(earlier)
+        >>> added.evaluations, added.images
+        (2, 8)
     """
 
     evaluations: int = 0

@@ -64,6 +64,17 @@ class Objective:
         ValueError: if loss or constraint cannot be called, there is no seed, one is no whole
             number, the task is unknown, the batch is empty, or eta is not in its range.
         RuntimeError: by any method that makes images, if one alone runs out of memory.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), 0.75 if "dark" in negative_prompt else 0.25)
+        >>> space = dpodiff.nplib_space("a white wall", ["dark", "ugly"], slots=1)
+        >>> model, loss = dpodiff.BlackBox(paint), dpodiff.losses.white
+        >>> objective = dpodiff.Objective(model, loss, space, seeds=[0, 1])
+        >>> [evaluation.value for evaluation in objective.evaluate([(0,), (1,), (2,)])]
+        [-0.25, -0.75, -0.25]
+        >>> objective.cost.evaluations, objective.cost.images
+        (3, 6)
     """
 
     def __init__(

@@ -35,6 +35,13 @@ def lines(
         xlabel, ylabel: of the axes.
         markers: whether to mark the points.
         bands: lower and upper end of a band about some of the curves, by the same names.
+
+    Examples:
+        >>> curves = {"EPO": ([1, 2, 3], [0.9, 0.7, 0.6])}
+        >>> curves["random"] = ([1, 2, 3], [0.9, 0.8, 0.8])
+        >>> figure = dpodiff.plots.lines(curves, xlabel="evaluations", ylabel="best loss")
+        >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
+        ('evaluations', 2)
     """
     figure = BookFigure(figsize=(6, 3.8), layout="constrained")
     ax = figure.subplots()
@@ -69,6 +76,12 @@ def scatter(
         clouds: x and y of each, by the name that the legend shows.
         xlabel, ylabel: of the axes.
         diagonal: whether to draw the line on which x and y are equal.
+
+    Examples:
+        >>> points = {"prompts": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.2])}
+        >>> figure = dpodiff.plots.scatter(points, xlabel="before", ylabel="after")
+        >>> figure.axes[0].get_ylabel()
+        'after'
     """
     figure = BookFigure(figsize=(4.6, 3.8), layout="constrained")
     ax = figure.subplots()
@@ -104,6 +117,13 @@ def convergence(
         relative: whether to subtract each run's first value, that of the user's own prompt; so
             runs of different prompts can stand in one plot.
         means: whether to draw the means over runs, which claims are about, and nothing else.
+
+    Examples:
+        >>> curves = dpodiff.Recorded.load("claims").of("random", "epo").curves
+        >>> curves = curves[curves["search_seed"] == 0]
+        >>> figure = dpodiff.plots.convergence(curves, relative=True)
+        >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
+        ('cost in evaluations', 2)
     """
     bought = {name: [_bought(run) for run in group] for name, group in _grouped(runs).items()}
     figure = BookFigure(figsize=(6, 3.8), layout="constrained")
@@ -145,6 +165,13 @@ def intervals(
         frame: one row an interval, named by its index, with columns "mean", "low" and "high", as
             `paired_bootstrap` gives them.
         xlabel: what the differences are of.
+
+    Examples:
+        >>> claims = [("EPO beats random search", "epo", "random")]
+        >>> table = dpodiff.Recorded.load("claims").contrasts(claims, "loss, search seeds")
+        >>> figure = dpodiff.plots.intervals(table)
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['EPO beats random search']
     """
     figure = BookFigure(figsize=(6, 1 + 0.4 * len(frame)), layout="constrained")
     ax = figure.subplots()

@@ -40,6 +40,14 @@ def strip(
 
     Raises:
         ValueError: if the images are not of that shape, or the rows not of one length.
+
+    Examples:
+        >>> before, after = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
+        >>> texts = "a dark wall", "a white wall"
+        >>> figure = dpodiff.plots.strip(before, after, texts=texts)
+        >>> figure.savefig("strip.png")
+        >>> len(figure.axes)
+        4
     """
     if isinstance(before, Result):
         return _strip_of(before)
@@ -75,6 +83,12 @@ def contact_sheet(
 
     Raises:
         ValueError: if the images are not of that shape, or the titles not as many.
+
+    Examples:
+        >>> images = torch.ones(3, 3, 8, 8)
+        >>> figure = dpodiff.plots.contact_sheet(images, ["a", "b", "c"], columns=3)
+        >>> [axes.get_title() for axes in figure.axes]
+        ['a', 'b', 'c']
     """
     pixels = _pixels(images)
     titles = [""] * len(pixels) if titles is None else list(titles)
@@ -95,7 +109,13 @@ def contact_sheet(
 
 
 class Slider:
-    """Frames with a slider under them; plain HTML, so it works on a page without a kernel."""
+    """Frames with a slider under them; plain HTML, so it works on a page without a kernel.
+
+    Examples:
+        >>> slider = dpodiff.plots.slider([torch.zeros(1, 3, 8, 8)], ["step 0"])
+        >>> "step 0" in slider._repr_html_()  # what a notebook shows
+        True
+    """
 
     def __init__(self, pngs: Sequence[bytes], labels: Sequence[str]) -> None:
         self._pngs, self._labels = pngs, labels
@@ -130,6 +150,12 @@ def slider(
 
     Raises:
         ValueError: if the labels are not as many as the frames.
+
+    Examples:
+        >>> frames = [torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)]
+        >>> slider = dpodiff.plots.slider(frames, ["step 0", "step 1"])
+        >>> slider._repr_html_().count("<figure ")
+        2
     """
     if len(frames) != len(labels):
         raise ValueError(f"{len(frames)} frames, but {len(labels)} labels")

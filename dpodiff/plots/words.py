@@ -26,6 +26,12 @@ def distribution(space: Space, probabilities: Sequence[Sequence[float]]) -> Book
 
     Raises:
         ValueError: if there is not one probability a choice; names the slot.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> figure = dpodiff.plots.distribution(space, [[0.2, 0.7, 0.1]])
+        >>> [text.get_text() for text in figure.axes[0].texts][2:]
+        ['blurry', '0.70', 'ugly', '0.10']
     """
     _check(space, probabilities)
     columns = max(len(slot.choices) for slot in space.slots)
@@ -68,6 +74,12 @@ def learned(
 
     Raises:
         ValueError: if there is not one probability a choice; names the slot.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> history = [[[0.4, 0.3, 0.3]], [[0.1, 0.7, 0.2]]]  # of two steps
+        >>> dpodiff.plots.learned(space, history).axes[0].get_title()
+        '− library: blurry'
     """
     for moment in history:
         _check(space, moment)
@@ -107,6 +119,12 @@ def population(
 
     Raises:
         ValueError: if the values are not as many as the candidates.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> figure = dpodiff.plots.population(space, [(1,), (2,)], values=[0.5, 0.4])
+        >>> [text.get_text() for text in figure.axes[0].texts]  # the best on top
+        ['ugly', 'blurry']
     """
     if len(candidates) != len(values):
         raise ValueError(f"{len(candidates)} candidates, but {len(values)} values")
@@ -141,6 +159,13 @@ def triangle(
         clouds: points (n, 3), each at least 0 with sum 1, by the title of their triangle.
         corners: the three choices.
         center: a point (3,) marked by a cross in all of them.
+
+    Examples:
+        >>> points = np.random.default_rng(0).dirichlet([1, 1, 1], size=50)
+        >>> corners = "red", "green", "blue"
+        >>> figure = dpodiff.plots.triangle({"even": points}, corners)
+        >>> figure.axes[0].get_title()
+        'even'
     """
     places = np.array([[0, 0], [1, 0], [0.5, math.sqrt(3) / 2]])
     side = WIDTH / max(len(clouds), 2)  # inches

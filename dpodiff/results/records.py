@@ -40,6 +40,13 @@ class Recorded:
             prompt and solver, "search_seed" too.
         curves: columns "prompt", "solver", "search_seed", "spent" and "best", a row an improvement;
             None if the record has traces instead.
+
+    Examples:
+        >>> record = dpodiff.Recorded.load("claims")
+        >>> record.of("random", "epo").table["solver"].unique().tolist()
+        ['random', 'epo']
+        >>> record.contrast("epo", "random").columns.tolist()
+        ['mean', 'low', 'high', 'prompts']
     """
 
     name: str

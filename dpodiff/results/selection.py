@@ -25,10 +25,15 @@ def rank_probabilities(count: int, n: int) -> np.ndarray:
         n: of them drawn without replacement, 1 to `count`.
 
     Returns:
-        probabilities (count,): C(count - 1 - r, n - 1) / C(count, n) for rank r.
+        probabilities (count,), of rank r `C(count - 1 - r, n - 1) / C(count, n)`.
 
     Raises:
         ValueError: if `n` lies outside.
+
+    Examples:
+        >>> from dpodiff.results.selection import rank_probabilities
+        >>> rank_probabilities(count=4, n=2).round(3)
+        array([0.5  , 0.333, 0.167, 0.   ])
     """
     if not 1 <= n <= count:
         raise ValueError(f"n must be from 1 to {count}, the candidates there are, not {n}")
@@ -59,6 +64,14 @@ def best_of(
 
     Raises:
         ValueError: if no seed is left unseen, or an n is too large.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from dpodiff.results.selection import best_of
+        >>> rows = [("p", 0, 0, 0.5), ("p", 0, 1, 0.5), ("p", 1, 0, 0.4), ("p", 1, 1, 0.6)]
+        >>> table = pd.DataFrame(rows, columns=["prompt", "candidate", "seed", "loss"])
+        >>> best_of(table, sizes=[1], seen=[0]).round(3).to_dict("records")
+        [{'prompt': 'p', 'n': 1, 'loss': 0.1, 'seen': -0.1}]
     """
     import pandas as pd
 
@@ -96,6 +109,16 @@ def word_effects(
 
     Returns:
         a row a word, lowest first, with "mean", "low" and "high" over prompts and their number.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from dpodiff.results.selection import word_effects
+        >>> rows = [("p", 0, 0.5, ""), ("p", 1, 0.3, "dark")]
+        >>> rows += [("q", 0, 0.6, ""), ("q", 1, 0.5, "dark")]
+        >>> table = pd.DataFrame(rows, columns=["prompt", "candidate", "loss", "negative"])
+        >>> effects = word_effects(table.drop(columns="negative"), table, fewest=2)
+        >>> effects["mean"].round(2).to_dict()
+        {'dark': -0.15}
     """
     import pandas as pd
 

@@ -45,6 +45,16 @@ class Solver(ABC):
     Attributes:
         name: short, for traces and legends.
         values: what was told so far, by candidate; lower is better, NaN counts as infinite.
+
+    Examples:
+        >>> class InOrder(dpodiff.Solver):
+        ...     name = "in order"
+        ...     def ask(self):
+        ...         return [c for c in self.space if c not in self.values][:1]
+        >>> solver = InOrder(dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1))
+        >>> solver.tell([(0,), (1,)], [0.5, 0.4])
+        >>> solver.ask(), solver.recommend()
+        ([(2,)], (1,))
     """
 
     name: str

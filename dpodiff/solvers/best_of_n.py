@@ -38,6 +38,16 @@ def search_noise(
 
     Returns:
         The result; its pictures and losses are those of the best noises.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), seed / 8)
+        >>> model, space = dpodiff.BlackBox(paint), dpodiff.Space("a white wall")
+        >>> objective = dpodiff.Objective(model, dpodiff.losses.white, space, seeds=[1, 2])
+        >>> budget = dpodiff.Budget(3)
+        >>> result = dpodiff.search_noise(objective, budget, progress=False)
+        >>> result.baseline_losses, result.losses
+        ((-0.25, -0.125), (-0.75, -0.625))
     """
     noises = Noises(objective, groups=budget.evaluations)
     solver = InOrder(noises.space)

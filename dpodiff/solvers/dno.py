@@ -47,6 +47,13 @@ class DNO(Solver):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
+        >>> solver = dpodiff.DNO(space, noise, lr=0.02)
+        >>> query = solver.ask()
+        >>> tuple(query.noise.shape), query.estimator
+        ((2, 1, 4, 16, 16), Checkpointed())
     """
 
     name = "dno"
@@ -158,6 +165,12 @@ class ReNO(DNO):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
+        >>> query = dpodiff.ReNO(space, noise, steps=2).ask()
+        >>> query.steps, query.estimator
+        (2, Full())
     """
 
     name = "reno"

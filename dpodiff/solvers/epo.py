@@ -28,6 +28,16 @@ class EPO(Solver):
 
     Raises:
         ValueError: if there are less than 2 parents, more parents than population, or no children.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> solver = dpodiff.EPO(space, population=4, parents=2, mutations=2, crossovers=0)
+        >>> for _ in range(3):
+        ...     candidates = solver.ask()
+        ...     solver.tell(candidates, [-sum(candidate) for candidate in candidates])
+        >>> solver.recommend(), len(solver.values)
+        ((10, 7), 8)
     """
 
     name = "epo"

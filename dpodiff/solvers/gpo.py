@@ -54,6 +54,10 @@ def shortcuts(
 
     Raises:
         ValueError: if a number is below 1, or a shortcut would not fit the rollout.
+
+    Examples:
+        >>> dpodiff.solvers.shortcuts(50, iterations=3, repeat=1)
+        [Shortcut(step=15, k=1), Shortcut(step=19, k=1), Shortcut(step=24, k=1)]
     """
     if min(iterations, repeat, k) < 1:
         raise ValueError(f"shortcuts need numbers from 1 on, not {iterations}, {repeat}, {k}")
@@ -95,6 +99,14 @@ class GPO(Solver):
 
     Warns:
         UserWarning: after the last gradient step, if any was skipped.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> solver = dpodiff.GPO(space, steps=50)
+        >>> solver.ask().estimator
+        Shortcut(step=15, k=1)
+        >>> solver.relaxed.mode()  # it starts at the user's own prompt
+        (0,)
     """
 
     name = "gpo"

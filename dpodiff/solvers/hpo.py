@@ -36,6 +36,13 @@ class HPO(EPO):
 
     Raises:
         ValueError: as `GPO` and `EPO` do.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> solver = dpodiff.HPO(space, steps=50, population=8, parents=4)
+        >>> solver.ask().estimator  # the gradient phase comes first
+        Shortcut(step=15, k=1)
     """
 
     name = "hpo"

@@ -48,6 +48,14 @@ class Joint(Solver):
 
     Raises:
         ValueError: if the spaces differ, or a turn is empty.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> noise = dpodiff.DNO(space, torch.randn(1, 1, 4, 16, 16))
+        >>> solver = dpodiff.Joint(dpodiff.EPO(space), noise, prompts=8, steps=4)
+        >>> solver.name, solver.state()["turn"]
+        ('epo + dno', 'words')
     """
 
     def __init__(self, words: Solver, noise: DNO, *, prompts: int = 8, steps: int = 4) -> None:

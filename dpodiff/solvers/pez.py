@@ -50,6 +50,15 @@ class PEZ(Solver):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> solver = dpodiff.PEZ(space, steps=50)
+        >>> solver.ask()
+        [(0,)]
+        >>> solver.tell([(0,)], [0.5])
+        >>> solver.ask().estimator
+        Shortcut(step=15, k=1)
     """
 
     name = "pez"

@@ -40,6 +40,10 @@ class Rung:
 
     Raises:
         ValueError: if a number is below 1, or nobody is left out.
+
+    Examples:
+        >>> dpodiff.solvers.Rung(step=8, seeds=1)
+        Rung(step=8, seeds=1, best_of=4)
     """
 
     step: int | None = None
@@ -66,6 +70,18 @@ class Screening(Solver):
 
     Raises:
         ValueError: if there is no rung.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> look = dpodiff.solvers.Rung(step=3, seeds=1, best_of=4)
+        >>> solver = dpodiff.Screening(dpodiff.RandomSearch(space, batch=2), [look])
+        >>> query = solver.ask()
+        >>> len(query.candidates), query.step
+        (8, 3)
+        >>> solver.learn(query, [sum(candidate) for candidate in query.candidates])
+        >>> len(solver.ask())  # the best two of eight
+        2
     """
 
     def __init__(self, solver: Solver, rungs: Sequence[Rung]) -> None:

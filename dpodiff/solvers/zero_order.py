@@ -31,6 +31,12 @@ class ZeroOrder(Solver):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
+        >>> solver = dpodiff.ZeroOrder(space, noise, radius=0.3)
+        >>> torch.equal(solver.ask().noise, noise), solver.ask().estimator
+        (True, None)
     """
 
     name = "zero-order"

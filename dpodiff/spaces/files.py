@@ -40,6 +40,13 @@ def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
     Raises:
         OSError: the file cannot be read.
         ValueError: a .json file holds no JSON object, or no entry of the file is good.
+
+    Examples:
+        >>> with open("prompts.txt", "w") as file:
+        ...     print("a red ball", file=file)
+        ...     print("a blue boat", file=file)
+        >>> dpodiff.read_prompts("prompts.txt")
+        {'a red ball': None, 'a blue boat': None}
     """
     read = _json_prompts if Path(path).suffix == ".json" else _text_prompts
     prompts, problems = read(path)
@@ -67,6 +74,14 @@ def read_spaces(
     Raises:
         OSError: the file cannot be read.
         ValueError: it holds no JSON object, or no entry of it is good.
+
+    Examples:
+        >>> with open("spaces.json", "w") as file:
+        ...     print('{"a red ball": {"synonym": {"ball": ["sphere"]}}}', file=file)
+        >>> spaces = dpodiff.read_spaces("spaces.json")
+        >>> print(dpodiff.describe(spaces["a red ball"]))
+        'a red ball': 1 slots, 2 candidates
+          + ball: sphere
     """
     data, twice = read_json(path)
     problems = [f"{name!r} stands twice in one place, the first was taken" for name in twice]
@@ -93,6 +108,13 @@ def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
     Raises:
         ValueError: naming the prompt, if reading would not give back the same space, because the
             format cannot hold it; or if two spaces have one prompt. Nothing is written then.
+
+    Examples:
+        >>> words = dpodiff.Dictionary(synonyms={"ball": ["sphere", "orb"]})
+        >>> space = dpodiff.synonym_space("a red ball", words)
+        >>> dpodiff.write_spaces("spaces.json", [space])
+        >>> dpodiff.read_spaces("spaces.json")["a red ball"].slots[0].choices
+        ('ball', 'sphere', 'orb')
     """
     entries: dict[str, Any] = {}
     for index, space in enumerate(spaces):

@@ -34,6 +34,11 @@ class Promptist:
         ValueError: if there is no beam.
         LoadError: if weights or tokenizer cannot be had, or are only a pickle, saying what would be
             right.
+
+    Examples:
+        >>> promptist = dpodiff.Promptist()  # downloads its weights  # doctest: +SKIP
+        >>> rewrites = promptist("a red ball")  # doctest: +SKIP
+        >>> space = promptist.space("a red ball")  # doctest: +SKIP
     """
 
     def __init__(

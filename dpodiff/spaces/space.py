@@ -24,7 +24,14 @@ JSON_VERSION = 1
 
 
 class Prompts(NamedTuple):
-    """What a candidate reads: the text pulled towards and the text pushed away from."""
+    """What a candidate reads: the text pulled towards and the text pushed away from.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> prompts = space.decode((1,))
+        >>> prompts.positive, prompts.negative
+        ('a red ball', 'blurry')
+    """
 
     positive: str
     negative: str
@@ -45,6 +52,12 @@ class Slot:
 
     Raises:
         ValueError: naming the slot, if these rules are broken.
+
+    Examples:
+        >>> slot = dpodiff.Slot("red", ("red", "crimson", ""))
+        >>> space = dpodiff.Space("a red ball", (slot,))
+        >>> [space.decode(candidate).positive for candidate in space]
+        ['a red ball', 'a crimson ball', 'a ball']
     """
 
     text: str
@@ -92,6 +105,15 @@ class Space:
 
     Raises:
         ValueError: if the text of a positive slot does not stand in the prompt, or two overlap.
+
+    Examples:
+        >>> synonyms = dpodiff.Slot("ball", ("ball", "sphere"))
+        >>> library = dpodiff.Slot("", ("", "blurry", "ugly"), "negative")
+        >>> space = dpodiff.Space("a red ball", (synonyms, library), negative_prompt="dark")
+        >>> space.size, space.identity
+        (6, (0, 0))
+        >>> space.decode((1, 2))
+        Prompts(positive='a red sphere', negative='dark, ugly')
     """
 
     prompt: str

@@ -40,12 +40,26 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 
     Raises:
         ValueError: the scene leaves its background, or a thing's color or object, unsaid.
+
+    Examples:
+        >>> from dpodiff.toy import render, scenes
+        >>> scene = scenes.Scene((scenes.Thing("ball", "red", "large"),), background="sea")
+        >>> image = render.render(scene, np.random.default_rng(0))
+        >>> image.shape, image.dtype.name
+        ((64, 64, 3), 'float32')
     """
     return _render_with_cover(scene, rng)[0]
 
 
 def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
-    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1]."""
+    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1].
+
+    Examples:
+        >>> from dpodiff.toy import render, scenes
+        >>> rng = np.random.default_rng(0)
+        >>> render.render_batch([scenes.random_scene(rng) for _ in range(2)], rng).shape
+        (2, 3, 64, 64)
+    """
     return np.stack([render(scene, rng) for scene in scenes]).transpose(0, 3, 1, 2).copy()
 
 

@@ -48,6 +48,14 @@ def synonym_space(
 
     Raises:
         ValueError: if a locked word or a key word does not stand in the prompt.
+
+    Examples:
+        >>> words = dpodiff.Dictionary({"red": ["crimson", "ruby"], "ball": ["sphere"]})
+        >>> space = dpodiff.synonym_space("a red ball", words, droppable=True)
+        >>> print(dpodiff.describe(space))
+        'a red ball': 2 slots, 4 x 3 = 12 candidates
+          + red: crimson | ruby | (dropped)
+          + ball: sphere | (dropped)
     """
     slots = []
     for match, synonyms in _known_pieces(prompt, lexicon.synonyms, locked, keywords):
@@ -76,7 +84,17 @@ def antonym_space(
     A word that the prompt repeats gets one slot. An antonym that the prompt itself asks for is no
     choice: in "a boat and a car", nothing pushes away from the car.
 
-    Args, Raises: as in `synonym_space`.
+    Arguments and errors are those of `synonym_space`.
+
+    Examples:
+        >>> words = dpodiff.Dictionary(antonyms={"red": ["green"], "ball": ["box", "star"]})
+        >>> space = dpodiff.antonym_space("a red ball", words)
+        >>> print(dpodiff.describe(space))
+        'a red ball': 2 slots, 2 x 3 = 6 candidates
+          - red: green
+          - ball: box | star
+        >>> space.decode((1, 2)).negative
+        'green, star'
     """
     slots: dict[str, Slot] = {}
     for match, antonyms in _known_pieces(prompt, lexicon.antonyms, locked, keywords):
@@ -97,6 +115,14 @@ def nplib_space(
 
     Raises:
         ValueError: if there are no slots, or fewer words than slots.
+
+    Examples:
+        >>> library = ["blurry", "dark", "ugly", "cropped"]
+        >>> space = dpodiff.nplib_space("a dark sea", library, slots=2)
+        >>> print(dpodiff.describe(space))
+        'a dark sea': 2 slots, 3 x 2 = 6 candidates
+          - (library): blurry | ugly
+          - (library): cropped
     """
     library = _different(not_in_prompt(prompt, words))
     if not 1 <= slots <= len(library):
@@ -109,10 +135,14 @@ def nplib_space(
 def describe(space: Space) -> str:
     """A space in words: its size, then a line a slot, "+" in the positive and "-" in the negative.
 
-    >>> print(describe(space))
-    'a red plane': 2 slots, 3 x 2 = 6 candidates
-      + plane: aircraft | jet
-      - red: green
+    Examples:
+        >>> words = dpodiff.Dictionary({"plane": ["aircraft", "jet"]}, {"red": ["green"]})
+        >>> space = dpodiff.synonym_space("a red plane", words)
+        >>> space += dpodiff.antonym_space("a red plane", words)
+        >>> print(dpodiff.describe(space))
+        'a red plane': 2 slots, 3 x 2 = 6 candidates
+          + plane: aircraft | jet
+          - red: green
     """
     sizes = [len(slot.choices) for slot in space.slots]
     size = f"{space.size:,}" if space.size < 1e9 else f"about 10^{math.log10(space.size):.0f}"

@@ -74,11 +74,27 @@ STRUCTURED: "ResponseFormatJSONSchema" = {
 
 
 class ServerError(LoadError, RuntimeError):
-    """The server of the language model could not be asked, or did not answer as one."""
+    """The server of the language model could not be asked, or did not answer as one.
+
+    Examples:
+        >>> llm = dpodiff.LLM("gpt-4o")
+        >>> try:  # without a key or a server  # doctest: +SKIP
+        ...     llm.lexicon("a red ball")
+        ... except dpodiff.lexicons.ServerError as error:
+        ...     print(error)
+    """
 
 
 class AnswerError(ValueError):
-    """The language model answered, but nothing that can be used. Other prompts may do better."""
+    """The language model answered, but nothing that can be used. Other prompts may do better.
+
+    Examples:
+        >>> for prompt in prompts:  # asks a server  # doctest: +SKIP
+        ...     try:
+        ...         lexicons.append(dpodiff.LLM("gpt-4o").lexicon(prompt))
+        ...     except dpodiff.lexicons.AnswerError as error:
+        ...         print(f"{prompt} is left out: {error}")
+    """
 
 
 class LLM:
@@ -94,6 +110,12 @@ class LLM:
 
     Raises:
         ValueError: an unknown mode.
+
+    Examples:
+        >>> llm = dpodiff.LLM("gpt-4o", mode="keyword")
+        >>> prompt = "a red ball on the sea"
+        >>> words = llm.lexicon(prompt, ["synonym"])  # asks a server  # doctest: +SKIP
+        >>> space = dpodiff.synonym_space(prompt, words)  # doctest: +SKIP
     """
 
     def __init__(

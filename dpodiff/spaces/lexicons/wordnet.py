@@ -41,6 +41,13 @@ class WordNet:
     Raises:
         ValueError: a part of speech is none of these.
         FileNotFoundError: the folder lacks files of a database, saying which.
+
+    Examples:
+        >>> words = dpodiff.WordNet()
+        >>> words.synonyms("plane"), words.antonyms("huge")
+        (['airplane', 'aeroplane', 'sheet'], ['small', 'little'])
+        >>> dpodiff.WordNet(pos={"flies": "n"}).antonyms("flies")[:3]
+        ['mosquito', 'crane fly', 'fruit fly']
     """
 
     def __init__(
