@@ -52,7 +52,7 @@ class Run:
     ) -> None:
         self.solver, self.objective, self.budget = solver, objective, budget
         self.trace, self.callback, self.viewer = trace, callback, viewer
-        self.began, self.ledger = time.monotonic(), replace(objective.cost)  # as it stands now
+        self.began, self.cost_before = time.monotonic(), replace(objective.cost)
         self.stamp = Stamp.collect(self.parameters(), objective.model.device)
         self.baseline: Evaluation | None = None
         self.best: Evaluation | None = None
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def cost(self) -> "Cost":
-        return self.objective.cost.since(self.ledger)
+        return self.objective.cost.since(self.cost_before)
 
     @property
     def left(self) -> float:
@@ -147,7 +147,7 @@ class Run:
     def evaluate_noise(self, query: NoiseQuery) -> Status | None:
         """Answer a question about noise; if its images are the sampler's own, they count."""
         last = query.estimator is not None and self.left < self.price - CENT
-        if last:  # what is left pays for a look at where the noise stands, so take it
+        if last:  # what is left pays for an evaluation of the noise as it is
             query = replace(query, estimator=None, steps=None)
         before, answer = self.cost.spent, self.objective.evaluate_noise(query)
         if not last:
@@ -179,7 +179,7 @@ class Run:
         return (*known, *[math.inf] * (len(query.candidates) - count))
 
     def pay(self) -> float:
-        """Bring the bar up to date with the ledger; what was added."""
+        """Bring the bar up to date with the cost; returns what was added."""
         new = self.cost.spent - self.paid
         self.paid += new
         self.bar.set_postfix(loss=f"{mean(_known(self.best).losses):.4f}", refresh=False)
