@@ -78,10 +78,14 @@ def chosen_model(
     return model
 
 
-def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
-    """Whether a loss can be followed: it is asked about one gray image."""
+def has_gradient(loss: "Loss", prompt: str, model: "Model | BlackBox") -> bool:
+    """Whether a loss can be followed through a model: it is asked about one gray image."""
     import torch
 
+    from dpodiff.models.black_box import BlackBox
+
+    if isinstance(model, BlackBox):
+        return False
     shape = (1, 3, model.image_size, model.image_size)
     gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
     try:
@@ -189,6 +193,8 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model |
         ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
             prompt that the model does not look at; saying what would be right.
     """
+    from dpodiff.models.black_box import BlackBox
+
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
     if space.size == 1:
@@ -196,7 +202,8 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model |
             f"nothing can change in {prompt!r}: none of its words has an alternative; "
             "the space 'nplib' does not depend on them"
         )
-    if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
+    changes = any(slot.side == "negative" for slot in space.slots)
+    if changes and not isinstance(model, BlackBox) and not model.takes_negative:
         raise ValueError(
             f"with guidance {model.guidance:g}, {model.name} does not look at negative prompts, "
             "which this space changes: use space='synonym', or set the model's guidance above 1"

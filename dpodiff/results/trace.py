@@ -177,7 +177,7 @@ class Trace:
             ValueError: naming the line, if any other one cannot be read.
         """
         trace = cls(path)
-        lines = trace.path.read_text(encoding="ascii").splitlines()
+        lines = Path(path).read_text(encoding="ascii").splitlines()
         for number, line in enumerate(lines, start=1):
             try:
                 trace._read(json.loads(line))
@@ -195,6 +195,8 @@ class Trace:
         elif "step" in data:
             self.steps.append(data["step"])
         elif "end" in data:
+            if self.stamp is None:
+                raise KeyError("stamp")
             end = data["end"]
             self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
             self.error = end.get("error")
