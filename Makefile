@@ -19,30 +19,44 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book quick test lint lock clean
+.PHONY: help book quick test lint types wheel check-wheel lock clean
 
 help:
-	@echo 'make book    execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
-	@echo 'make quick   the same with the quickstart as the only chapter'
-	@echo 'make test    run the tests (TESTS=path, JOBS=2)'
-	@echo 'make lint    check style, and that notebooks hold no outputs'
-	@echo 'make lock    compile requirements.txt anew from pyproject.toml'
-	@echo 'make clean   remove what was built; the environment stays'
+	@echo 'make book         execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
+	@echo 'make quick        the same with the quickstart as the only chapter'
+	@echo 'make test         run the tests (TESTS=path, JOBS=2)'
+	@echo 'make lint         check style, and that notebooks hold no outputs'
+	@echo 'make types        check the types of the package'
+	@echo 'make wheel        build the wheel and the source archive into dist'
+	@echo 'make check-wheel  run every notebook from the installed wheel, outside of this folder'
+	@echo 'make lock         compile requirements.txt anew from pyproject.toml'
+	@echo 'make clean        remove what was built; the environment stays'
 
 book: $(READY)
-	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
+	$(BIN)/python -m book.build --profile $(PROFILE) --jobs $(JOBS)
 	$(BIN)/python book/check_pages.py --optional
 
 quick: $(READY)
-	$(BIN)/python book/build.py --profile $(PROFILE) --only 01_quickstart
+	$(BIN)/python -m book.build --profile $(PROFILE) --only 01_quickstart
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+		--durations=15 --durations-min=1 $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+types: $(READY)
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+wheel: $(READY)
+	rm -rf dist
+	$(BIN)/python -m hatchling build --directory dist
+
+check-wheel: wheel
+	$(BIN)/python -m book.check_wheel dist/*.whl
 
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --extra dev --universal --python-version 3.10 \
@@ -50,12 +64,12 @@ lock: $(BIN)/uv
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.txt
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis
 
 # The pinned versions with their hashes, then the package itself.
 $(READY): requirements.txt pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BIN)/uv:

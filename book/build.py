@@ -3,9 +3,9 @@
 A chapter's source is a notebook without outputs. Its executed copy lies under ``_build/staged``,
 beside copies of the text pages, and is made again only when something it depends on has changed.
 
-    python book/build.py                           # every chapter, on the toy world
-    python book/build.py --profile gpu --jobs 1    # every chapter, on Stable Diffusion
-    python book/build.py --only 01_quickstart      # one chapter and the text pages
+    python -m book.build                           # every chapter, on the toy world
+    python -m book.build --profile gpu --jobs 1    # every chapter, on Stable Diffusion
+    python -m book.build --only 01_quickstart      # one chapter and the text pages
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
 import yaml
 from traitlets.config import Config
+
+from book.downloads import places, without_traces
 
 ROOT = Path(__file__).parents[1]
 Parameters = dict[str, Any]
@@ -122,17 +125,18 @@ class Task:
         self.stamp.unlink(missing_ok=True)
         try:
             with tempfile.TemporaryDirectory() as sockets:
-                self._execute(cwd, f"{sockets}/kernel")
+                executed = self._execute(cwd, f"{sockets}/kernel")
         except papermill.PapermillExecutionError as error:
             raise BuildError(f"{self.source.name}, cell {error.cell_index}:{error}") from None
         except RuntimeError as error:  # a kernel that did not start, or died
             raise BuildError(f"{self.source.name}: {error}") from None
+        nbformat.write(without_traces(executed, places(cwd)), self.target)
         self.stamp.write_text(self.digest)
         return time.perf_counter() - start
 
-    def _execute(self, cwd: Path, sockets: str) -> None:
+    def _execute(self, cwd: Path, sockets: str) -> nbformat.NotebookNode:
         # Sockets of its own keep the kernel from meeting another one on a port both found free.
-        papermill.execute_notebook(
+        return papermill.execute_notebook(
             self.source,
             self.target,
             self.parameters,
@@ -159,22 +163,29 @@ def plan(book: Book, chapters: Sequence[Path], profile: Profile) -> list[Task]:
     return tasks
 
 
-def execute(tasks: Sequence[Task], cwd: Path, jobs: int) -> None:
-    """Run the tasks that are not fresh, ``jobs`` at a time; BuildError tells of all that failed."""
-    stale = [task for task in tasks if not task.fresh]
+def execute(tasks: Sequence[Task], cwd: Path, jobs: int) -> dict[str, float]:
+    """Run the tasks that are not fresh, ``jobs`` at a time; BuildError tells of all that failed.
+
+    Returns the seconds that each executed chapter took.
+    """
+    # The later chapters take longer. They start first, so that none is left running alone.
+    stale = [task for task in reversed(tasks) if not task.fresh]
     jobs = max(1, min(jobs, len(stale)))
     _say(f"{len(stale)} of {len(tasks)} chapters to execute, {jobs} at a time")
-    failures = []
+    seconds, failures = {}, []
     with ProcessPoolExecutor(jobs, initializer=_share_cores, initargs=(jobs,)) as pool:
         running = {pool.submit(task.run, cwd): task for task in stale}
         for done in as_completed(running):
+            name = running[done].source.stem
             try:
-                _say(f"executed {running[done].source.stem} in {done.result():.0f} s")
+                seconds[name] = done.result()
+                _say(f"executed {name} in {seconds[name]:.0f} s")
             except BuildError as error:
-                _say(f"failed {running[done].source.stem}")
+                _say(f"failed {name}")
                 failures.append(str(error))
     if failures:
         raise BuildError("\n\n".join(failures))
+    return seconds
 
 
 def stage(book: Book, left_out: Sequence[str]) -> None:
@@ -208,6 +219,15 @@ def render(book: Book, strict: bool) -> None:
         raise BuildError(f"{finished.stdout}\nJupyter Book stopped at what is printed above.")
 
 
+def report(seconds: dict[str, float], rendering: float, total: float) -> None:
+    """Say where the time went: chapters, the slowest first, the pages, and the whole build."""
+    for name, taken in sorted(seconds.items(), key=lambda item: -item[1]):
+        _say(f"{taken:6.0f} s  {name}")
+    _say(f"{sum(seconds.values()):6.0f} s  all executed chapters, one after another")
+    _say(f"{rendering:6.0f} s  pages")
+    _say(f"{total:6.0f} s  the whole build")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of the builder; prints the path of the first page."""
     parser = argparse.ArgumentParser(description="Execute the chapters and build the book.")
@@ -218,15 +238,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2, help="chapters executed at the same time")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the project")
     options = parser.parse_args(arguments)
+    start = time.perf_counter()
     book = Book(options.root.resolve())
     try:
         profile = Profile.load(book.root / "book" / "profiles" / f"{options.profile}.yaml")
         chapters = book.chapters(options.only)
         stage(book, left_out=[path.stem for path in book.chapters() if path not in chapters])
-        execute(plan(book, chapters, profile), book.root, options.jobs)
+        seconds = execute(plan(book, chapters, profile), book.root, options.jobs)
+        executed = time.perf_counter()
         render(book, strict=not options.only)  # a part of the book may link to what is left out
     except BuildError as error:
         sys.exit(f"The book was not built.\n{error}")
+    end = time.perf_counter()
+    report(seconds, rendering=end - executed, total=end - start)
     print(book.index)
 
 

@@ -226,7 +226,10 @@ def main() -> None:
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
         message = f"Pages not checked: none of {', '.join(BROWSERS)} is installed."
-        sys.exit(0 if options.optional and print(message) is None else message)
+        if not options.optional:
+            sys.exit(message)
+        print(message)
+        return
     problems = check(options.folder.resolve(), executable, options.screenshots)
     for page, found in problems.items():
         for one in found:

@@ -25,6 +25,13 @@ class LoadError(OSError, ValueError):
     not there and cannot be downloaded, or they are of another kind. It is an `OSError`, as
     libraries raise for missing files, and a `ValueError`, since the name is an argument. A
     missing package is an `ImportError` instead, which names the extra to install.
+
+    Examples:
+        >>> try:
+        ...     dpodiff.load("tyo")
+        ... except dpodiff.LoadError as error:
+        ...     print(str(error).split(";")[0])
+        there is no model or folder 'tyo'
     """
 
 

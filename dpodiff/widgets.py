@@ -8,6 +8,7 @@ last images and prompts stands in its place.
 """
 
 import base64
+import functools
 import inspect
 import io
 import threading
@@ -59,6 +60,11 @@ def panel(
 
     Raises:
         TypeError: if `improve` has no argument of that name. Bad values are answered by a run.
+
+    Examples:
+        >>> panel = dpodiff.panel("a red ball on the sea", budget=8)
+        >>> panel.controls["prompt"].value, panel.controls["budget"].value
+        ('a red ball on the sea', 8)
     """
     return Panel(prompt, model=model, **defaults)
 
@@ -70,6 +76,13 @@ class Panel(widgets.VBox):
         controls: by the argument of `improve` that each sets.
         run_button, stop_button, bar, status, before, after, cost: the other parts.
         result: of the last search that ended; None before.
+
+    Examples:
+        >>> panel = dpodiff.panel("a red ball on the sea", budget=1, seeds=1)
+        >>> panel.run()
+        >>> panel.wait()
+        >>> panel.result.status
+        'budget'
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -97,8 +110,9 @@ class Panel(widgets.VBox):
             return
         self._set_running(True)
         self._stop.clear()
-        self._tap = self._best = None
-        chosen = {name: control.value for name, control in self.controls.items()}
+        self._tap = None
+        self._best = None
+        chosen: dict[str, Any] = {name: control.value for name, control in self.controls.items()}
         self.bar.value, self.bar.max = 0, max(chosen["budget"], 1)
         self.before.value = self.after.value = self.cost.value = ""
         self._thread = threading.Thread(target=self._work, args=(chosen,), daemon=True)
@@ -130,7 +144,8 @@ class Panel(widgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The live view, and beside it what a page without a kernel shows."""
         shown = self.before.value + self.after.value + self.cost.value
-        return super()._repr_mimebundle_(**kwargs) | {"text/html": shown or WITHOUT_KERNEL}
+        live: Any = super()._repr_mimebundle_(**kwargs)
+        return {**live, "text/html": shown or WITHOUT_KERNEL}
 
     def _set_running(self, running: bool) -> None:
         self.run_button.disabled, self.stop_button.disabled = running, not running
@@ -157,8 +172,11 @@ class Panel(widgets.VBox):
         self._load()
         self._say("searching ...")
         self._tap = _Tap(self.arguments["loss"])
-        own = {"loss": self._tap, "progress": False, "callback": self._follow}
-        return improve(**self.arguments | chosen | own)
+        arguments = {**self.arguments, **chosen}
+        arguments.update(
+            loss=self._tap, progress=False, callback=functools.partial(self._follow, self._tap)
+        )
+        return improve(**arguments)
 
     def _load(self) -> None:
         """Load model and loss, unless they are loaded already."""
@@ -170,9 +188,9 @@ class Panel(widgets.VBox):
         if self.arguments["loss"] is None:
             self.arguments["loss"] = default_loss(self.arguments["model"])
 
-    def _follow(self, record: Record) -> bool:
+    def _follow(self, tap: "_Tap", record: Record) -> bool:
         """Show where the search stands; True once it should stop."""
-        images = self._tap.images_of(record)
+        images = tap.images_of(record)
         if self._best is None:
             self._best = record
             self.before.value = _row("before", record, images)
@@ -210,14 +228,20 @@ class _Tap:
         return [self.images.popleft() for _ in record.losses] if new else []
 
 
-def _control(name: str, value: Any) -> widgets.Widget:
-    about = {"description": name.replace("_", " "), "value": value}
+def _control(name: str, value: Any) -> widgets.Dropdown | widgets.IntText | widgets.Text:
+    label = name.replace("_", " ")
     if name in CHOICES:  # an unknown value is offered as well: a run tells what would be right
-        return widgets.Dropdown(options=list(dict.fromkeys([*CHOICES[name], value])), **about)
+        options = list(dict.fromkeys([*CHOICES[name], value]))
+        return widgets.Dropdown(options=options, description=label, value=value)
     if isinstance(value, int):
-        return widgets.IntText(layout=widgets.Layout(width="160px"), **about)
-    style = {"description_width": "initial"}
-    return widgets.Text(layout=widgets.Layout(width="auto"), style=style, **about)
+        layout = widgets.Layout(width="160px")
+        return widgets.IntText(layout=layout, description=label, value=value)
+    return widgets.Text(
+        layout=widgets.Layout(width="auto"),
+        style={"description_width": "initial"},
+        description=label,
+        value=value,
+    )
 
 
 def _summary(result: Result) -> str:

@@ -5,7 +5,7 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 # Files that run kernels and browsers for minutes start first, so that no process waits for one.
-SLOW = ("test_notebooks", "test_widgets", "test_book", "test_families")
+SLOW = ("test_notebooks", "test_widgets", "test_book", "test_families", "test_wheel")
 
 
 def pytest_collection_modifyitems(items):

@@ -123,10 +123,12 @@ def test_the_toy_model_has_the_toy_lexicon_and_any_other_wordnet(monkeypatch):
     assert asked == ["toy", "wordnet"]
 
 
-def test_wordnet_is_a_lexicon_by_name(monkeypatch):
-    monkeypatch.setattr("dpodiff.spaces.lexicons.wordnet.WordNet", lambda: GEMS)
-    slots = attempt(lexicon="wordnet", space="synonym").objective.space.slots
-    assert [slot.text for slot in slots] == ["red", "ball"]
+def test_wordnet_is_a_lexicon_by_name():
+    slots = attempt(prompt="a huge city", lexicon="wordnet", space="synonym").objective.space.slots
+    assert [slot.choices[:3] for slot in slots] == [
+        ("huge", "vast", "immense"),
+        ("city", "metropolis", "urban center"),
+    ]
 
 
 def test_the_library_alone_needs_no_lexicon(monkeypatch):
@@ -256,7 +258,10 @@ def test_a_trace_is_written(tmp_path):
         ({"solver": "joint"}, "method='joint'"),
         ({"solver": "best-of-n"}, "method='best-of-n'"),
         ({"solver": "EPO"}, "unknown solver 'EPO'; .*did you mean 'epo'"),
-        ({"solver": partial(GPO, steps=5), "loss": without_gradient}, "no gradient in the images"),
+        (
+            {"model": "toy", "solver": partial(GPO, steps=5), "loss": without_gradient},
+            "no gradient in the images",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_what_would_be_right(settings, message, tmp_path):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from book import build, check_pages
+from book.downloads import places, without_traces
 
 ROOT = Path(__file__).parents[1]
 BROWSER = next(filter(None, map(shutil.which, check_pages.BROWSERS)), None)
@@ -51,15 +56,35 @@ def write_book(root: Path, *code: str) -> build.Book:
 def built(tmp_path_factory) -> build.Book:
     """The small book, built once."""
     shown = "import sys, ipywidgets\nprint(word, budget)\nprint('progress', file=sys.stderr)"
-    book = write_book(tmp_path_factory.mktemp("book"), shown, "ipywidgets.IntSlider()")
+    named = "from pathlib import Path\nprint(sys.executable)\nPath('dpodiff').resolve()"
+    book = write_book(tmp_path_factory.mktemp("book"), shown, named, "ipywidgets.IntSlider()")
     build.main(["--root", str(book.root)])
     return book
+
+
+@pytest.fixture(scope="module")
+def downloaded(built) -> dict:
+    """The notebook that the built page offers for download."""
+    page = (built.index.parent / "notebooks" / "01_chapter.html").read_text()
+    offered = re.search(r'href="(\.\./_sources/notebooks/01_chapter\.ipynb)"', page)
+    return json.loads((built.index.parent / "notebooks" / offered[1]).read_text())
 
 
 def test_page_shows_what_the_chapter_printed_under_the_profile(built):
     page = (built.index.parent / "notebooks" / "01_chapter.html").read_text()
     assert "plane 3" in page
     assert ">progress\n" not in page
+
+
+def test_buttons_lead_to_the_notebook_in_the_repository(built):
+    page = (built.index.parent / "notebooks" / "01_chapter.html").read_text()
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    named = repository["url"].removeprefix("https://github.com/")
+    notebook = f"{repository['branch']}/notebooks/01_chapter.ipynb"
+    assert f'"https://colab.research.google.com/github/{named}/blob/{notebook}"' in page
+    assert f'"https://mybinder.org/v2/gh/{named}/' in page
+    assert f'"{repository["url"]}"' in page
+    assert "thebe" not in page
 
 
 def test_pages_load_no_script_from_elsewhere(built):
@@ -70,6 +95,50 @@ def test_pages_load_no_script_from_elsewhere(built):
 def test_sources_stay_without_outputs(built):
     chapter = nbformat.read(built.root / "notebooks" / "01_chapter.ipynb", as_version=4)
     assert all(not cell.get("outputs") for cell in chapter.cells)
+
+
+def test_downloaded_notebook_names_no_folder_of_this_machine(built, downloaded):
+    text = json.dumps(downloaded)
+    for folder in (built.root, ROOT, sys.prefix, Path.home(), tempfile.gettempdir()):
+        assert f"{folder}/" not in text
+    assert "PosixPath('dpodiff')" in text
+    assert ".venv/bin/python" in text
+
+
+def test_downloaded_notebook_keeps_what_the_chapter_printed_and_nothing_of_its_run(downloaded):
+    assert "plane 3" in json.dumps(downloaded["cells"])
+    assert "papermill" not in downloaded["metadata"]
+    for cell in downloaded["cells"]:
+        assert cell["metadata"].keys() <= {"tags"}
+        assert all(output.get("name") != "stderr" for output in cell.get("outputs", ()))
+
+
+def test_only_a_folder_at_its_beginning_is_replaced():
+    text = "in /home/me/book/a, /home/me/x and https://example.org/home/me/x"
+    image = "iVBORw0KGgo/home/me/A="
+    shown = [
+        new_output("stream", text=text),
+        new_output("display_data", {"image/png": "/home/me/", "text/html": f"base64,{image}"}),
+    ]
+    notebook = new_notebook(cells=[new_code_cell("1", outputs=shown)])
+    tidy = without_traces(notebook, {"/home/me/": "~/", "/home/me/book/": ""})
+    stream, display = tidy.cells[0].outputs
+    assert stream.text == "in a, ~/x and https://example.org/home/me/x"
+    assert display.data == {"image/png": "/home/me/", "text/html": f"base64,{image}"}
+    assert notebook.cells[0].outputs[0].text == text
+
+
+def test_places_are_those_of_this_machine():
+    assert places(Path("/srv/book"))["/srv/book/"] == ""
+    assert places(Path("/"))[f"{sys.prefix}/"] == ".venv/"
+    assert "//" not in places(Path("/"))
+
+
+def test_seconds_are_told_slowest_chapter_first(capsys):
+    build.report({"01_fast": 2.0, "02_slow": 30.4}, rendering=10, total=27)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["30", "2", "32", "10", "27"]
+    assert "02_slow" in lines[0]
 
 
 def test_path_of_the_first_page_is_all_that_is_printed(built, capfd):

@@ -11,20 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
-import matplotlib
-import matplotlib.pyplot as plt
 import nbformat
 import offline
 import pytest
 import tiny
-from IPython.core.displayhook import CapturingDisplayHook
-from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
 from papermill import inspect_notebook
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+from shells import Shell, cleared, opened, run_cell
 
 from book import build
 from dpodiff.toy import WEIGHTS
@@ -119,42 +114,16 @@ def downloaded(folder, monkeypatch) -> None:
     monkeypatch.setattr("dpodiff.models.stable_diffusion.StableDiffusion.steps", 5)
 
 
-class Shell(InteractiveShell):
-    """What a kernel's shell is to a chapter."""
-
-    def enable_gui(self, gui=None):
-        """Figures that are shown in the page need no window."""
-
-
 @pytest.fixture(scope="module")
 def one_shell(tmp_path_factory) -> Iterator[Shell]:
-    backend, interactive = matplotlib.get_backend(), matplotlib.is_interactive()
-    home = str(tmp_path_factory.mktemp("ipython"))
-    shell = Shell.instance(ipython_dir=home, user_module=ModuleType("chapter"))
-    shell.history_manager.enabled = False
-    shell.run_line_magic("matplotlib", "inline")
-    yield shell
-    Shell.clear_instance()
-    plt.switch_backend(backend)
-    matplotlib.interactive(interactive)
+    with opened(tmp_path_factory.mktemp("ipython")) as shell:
+        yield shell
 
 
 @pytest.fixture
 def shell(one_shell) -> Iterator[Shell]:
-    """A shell that knows no name, with figures shown in the page."""
-    one_shell.reset()
-    with matplotlib.rc_context():
+    with cleared(one_shell):
         yield one_shell
-    plt.close("all")
-
-
-def run_cell(shell: Shell, source: str) -> list[dict]:
-    """What the cell shows, by kind; an exception of the cell is raised."""
-    shell.display_pub = CapturingDisplayPublisher()
-    outputs = shell.display_pub.outputs
-    shell.display_trap.hook = CapturingDisplayHook(shell, outputs)
-    shell.run_cell(source).raise_error()
-    return [output["data"] for output in outputs]
 
 
 def run_chapter(shell: Shell, notebook: nbformat.NotebookNode, name: str) -> None:

@@ -1,18 +1,22 @@
-"""The quickstart through real papermill: other parameters work, bad ones are answered clearly.
+"""The quickstart with other parameters: good ones work, bad ones are answered clearly.
 
-That every chapter runs on another model than the toy one is in `test_gpu_path`.
+One run of each kind goes through real papermill and a kernel of its own, the others through a shell
+in this process. That every chapter runs on another model than the toy one is in `test_gpu_path`.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
-import tiny
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+from shells import Shell, cleared, opened, run_cell
 from traitlets.config import Config
 
 from dpodiff.toy import WEIGHTS
-from dpodiff.toy.captions import known_words
 
 QUICKSTART = Path(__file__).parents[1] / "notebooks" / "01_quickstart.ipynb"
 SMALL = {"budget": 2, "seeds": 1}
@@ -39,34 +43,29 @@ def printed(done: nbformat.NotebookNode) -> str:
     return "".join(output.get("text", "") for output in outputs)
 
 
-def shown(done: nbformat.NotebookNode, figure: str) -> list:
-    named = [
-        c
-        for c in done.cells
-        if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == figure
-    ]
-    return named[0].outputs
+def run_cells(shell: Shell, notebook: nbformat.NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            run_cell(shell, cell.source)
+
+
+@pytest.fixture(scope="module")
+def one_shell(tmp_path_factory) -> Iterator[Shell]:
+    with opened(tmp_path_factory.mktemp("ipython")) as shell:
+        yield shell
+
+
+@pytest.fixture
+def shell(one_shell, tmp_path, monkeypatch) -> Iterator[Shell]:
+    monkeypatch.chdir(tmp_path)  # a notebook may not depend on where it is run
+    with cleared(one_shell):
+        yield one_shell
 
 
 def test_a_prompt_of_ones_own(tmp_path):
     text = printed(run(tmp_path, prompt="a yellow boat on the sea", **SMALL))
     assert "prompt:           a yellow boat on the sea" in text
     assert "2 evaluations" in text
-
-
-def test_a_model_of_ones_own(tmp_path, monkeypatch):
-    folder = tiny.stable_diffusion_v1_4(tmp_path / "sd", sorted(known_words()))
-    startup = tmp_path / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    # What IPython runs before a notebook: two CLIPs that need no download.
-    (startup / "clips.py").write_text(
-        f"import sys\nfrom pathlib import Path\nsys.path.append({str(Path(__file__).parent)!r})\n"
-        f"import offline\noffline.have_clips(Path({str(tmp_path)!r}), dict.__setitem__)\n"
-    )
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    done = run(tmp_path, model=str(folder), **SMALL)
-    assert "2 evaluations" in printed(done)
-    assert any("image/png" in output.get("data", ()) for output in shown(done, "quickstart-strip"))
 
 
 @pytest.mark.parametrize(
@@ -80,8 +79,24 @@ def test_a_model_of_ones_own(tmp_path, monkeypatch):
     ],
     ids=["unknown word", "empty prompt", "long prompt", "unknown model", "no budget"],
 )
-def test_a_bad_parameter_is_answered_in_one_clear_line(tmp_path, parameters, answer):
+def test_a_bad_parameter_is_answered_in_one_clear_line(shell, parameters, answer):
+    chapter = parameterize_notebook(load_notebook_node(str(QUICKSTART)), SMALL | parameters)
+    with pytest.raises(ValueError, match=re.escape(answer)):  # a PromptError is one, too
+        run_cells(shell, chapter)
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["installed", "missing"])
+def test_the_package_is_installed_where_it_is_missing_only(shell, monkeypatch, missing):
+    asked = []
+    shell.register_magic_function(asked.append, magic_name="pip")
+    if missing:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    run_cell(shell, nbformat.read(QUICKSTART, as_version=4).cells[1].source)
+    assert asked == ['install --quiet "dpodiff[plots,panel]"'] * missing
+
+
+def test_papermill_passes_the_answer_to_a_bad_parameter_on(tmp_path):
     with pytest.raises(papermill.PapermillExecutionError) as caught:
-        run(tmp_path, **SMALL | parameters)
-    assert caught.value.ename in ("ValueError", "PromptError")
-    assert answer in caught.value.evalue
+        run(tmp_path, **SMALL | {"model": "tyo"})
+    assert caught.value.ename == "LoadError"
+    assert "there is no model or folder 'tyo'" in caught.value.evalue

@@ -13,12 +13,16 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import dpodiff
+
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Written in parts, so that this file passes its own test.
 HOSTS = ["pypi" + ".org", "pythonhosted" + ".org", "anaconda" + ".org", "npmjs" + ".org"]
@@ -54,12 +58,11 @@ def is_plain(node: ast.expr) -> bool:
 
 
 def test_conda_environment_agrees_with_pyproject():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"].values()
-    wanted = bounds(project["dependencies"] + [line for extra in extras for line in extra])
+    extras = PROJECT["optional-dependencies"].values()
+    wanted = bounds(PROJECT["dependencies"] + [line for extra in extras for line in extra])
     python, _, pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     found = bounds([line for line in pip["pip"] if not line.startswith("--editable")])
-    assert python == f"python{project['requires-python']}"
+    assert python == f"python{PROJECT['requires-python']}"
     assert found == wanted
 
 
@@ -74,10 +77,17 @@ def test_every_pinned_requirement_has_hashes_and_no_address():
     assert "--find-links" not in text
 
 
-def test_every_direct_dependency_is_pinned():
+def test_every_license_in_the_package_is_stated():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"].values()
-    direct = bounds(project["dependencies"] + [line for extra in extras for line in extra])
+    stated = {path for pattern in project["license-files"] for path in ROOT.glob(pattern)}
+    found = set((ROOT / "dpodiff").rglob("LICENSE*"))
+    assert len(found) == 1
+    assert stated == found | {ROOT / "LICENSE"}
+
+
+def test_every_direct_dependency_is_pinned():
+    extras = PROJECT["optional-dependencies"].values()
+    direct = bounds(PROJECT["dependencies"] + [line for extra in extras for line in extra])
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert direct.keys() <= set(pinned)
 
@@ -90,10 +100,59 @@ def test_no_file_names_a_package_host():
     assert named == []
 
 
+def test_every_file_gives_the_same_address_of_the_repository():
+    configured = PROJECT["urls"]["Repository"]
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"] == configured
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["repository-code"] == configured
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff"):
+        found = re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", (ROOT / name).read_text())
+        assert set(found) <= {configured}, name
+
+
+def test_every_file_gives_the_same_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == dpodiff.__version__
+    released = re.findall(r"^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
+    assert released[0] == dpodiff.__version__
+
+
+def test_every_version_of_the_changelog_has_a_link():
+    headings = re.findall(r"^## \[(.+?)\]", CHANGELOG, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert re.findall(r"^\[(.+?)\]: https://", CHANGELOG, re.MULTILINE) == headings
+
+
+def test_readme_shows_a_small_figure_that_is_there():
+    shown = re.findall(r"!\[.+?\]\((.+?)\)", (ROOT / "README.md").read_text())
+    assert shown
+    for name in shown:
+        assert (ROOT / name).stat().st_size <= 150_000
+
+
+def test_links_of_the_text_files_lead_to_files_that_are_there():
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!https?://)(.+?)\)", (ROOT / name).read_text()):
+            assert (ROOT / target).exists(), f"{name} leads to {target}"
+
+
+def test_no_module_searches_the_system_for_words():
+    text = {path: path.read_text() for path in (ROOT / "dpodiff").rglob("*.py")}
+    searching = re.compile(r"nltk\.downloader|nltk\.data\.(find|path|load)|nltk\.download\(")
+    assert [path.name for path, source in text.items() if searching.search(source)] == []
+
+
 @each_notebook
 def test_notebook_holds_no_outputs(path: Path):
     code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@each_notebook
+def test_notebook_begins_with_its_title_and_the_same_install_cell(path: Path):
+    title, install = json.loads(path.read_text())["cells"][:2]
+    first = json.loads(NOTEBOOKS[0].read_text())["cells"][1]
+    assert "".join(title["source"]).startswith("# ")
+    assert install["source"] == first["source"]
+    assert install["metadata"]["tags"] == ["remove-cell"]
 
 
 @each_notebook

@@ -27,7 +27,7 @@ from dpodiff.api.parts import (
 )
 from dpodiff.gradients import Checkpointed, Estimator, Full, Hybrid
 from dpodiff.losses.base import Loss
-from dpodiff.models import Model
+from dpodiff.models.base import TextToImage, require_model
 from dpodiff.models.black_box import BlackBox
 from dpodiff.models.noise import check_eta
 from dpodiff.objective import Budget, Objective, Task
@@ -61,7 +61,7 @@ def align(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | Model | BlackBox" = "toy",
+    model: str | TextToImage = "toy",
     loss: "str | Loss | None" = None,
     method: str | Callable[..., Solver] = "dno",
     estimator: "str | Estimator | Hybrid | None" = None,
@@ -115,6 +115,13 @@ def align(
         LoadError: if model or loss cannot be loaded.
         ValueError: if an argument is not among these, or has a range it lies outside of, saying
             what would be right; before any image is made and before the trace file is touched.
+
+    Examples:
+        >>> result = dpodiff.align("a red ball", budget=6, seeds=1, progress=False)
+        >>> result.losses < result.baseline_losses
+        True
+        >>> tuple(result.noise.shape)  # of one seed, one vector
+        (1, 1, 4, 16, 16)
     """
     check_arguments(
         prompt=prompt,
@@ -154,7 +161,7 @@ def align(
     if method == "best-of-n":
         return search_noise(objective, limit, trace=record, progress=progress, callback=callback)
     solver = _solver(method, objective, seed, settings)
-    if solver.follows_gradients and not has_gradient(loss, prompt, model):
+    if solver.follows_gradients and not has_gradient(loss, prompt, require_model(model, "noise")):
         check_gradient(torch.zeros(1), loss)  # raises, naming what needs none
     return search(
         solver,
@@ -223,7 +230,7 @@ def _estimator(estimator: "str | Estimator | Hybrid | None") -> "Estimator | Hyb
     return ESTIMATORS[estimator]
 
 
-def _check_open(model: "Model | BlackBox") -> None:
+def _check_open(model: TextToImage) -> None:
     if isinstance(model, BlackBox):
         raise ValueError(
             f"{model.name} shows no noise to search; method='best-of-n' draws new seeds instead"

@@ -11,8 +11,7 @@ from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import Model, TextToImage
     from dpodiff.objective.objective import Task
     from dpodiff.solvers.run import Callback, Viewer
 
@@ -62,9 +61,7 @@ def check_arguments(
     check_callable("viewer", viewer, "a callable from a record and images, or None", optional=True)
 
 
-def chosen_model(
-    model: "str | Model | BlackBox", prompt: str, negative_prompt: str
-) -> "Model | BlackBox":
+def chosen_model(model: "str | TextToImage", prompt: str, negative_prompt: str) -> "TextToImage":
     """The model that was given, by itself or by its name, which can take the prompts.
 
     Raises:
@@ -78,14 +75,10 @@ def chosen_model(
     return model
 
 
-def has_gradient(loss: "Loss", prompt: str, model: "Model | BlackBox") -> bool:
-    """Whether a loss can be followed through a model: it is asked about one gray image."""
+def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
+    """Whether a loss can be followed: it is asked about one gray image."""
     import torch
 
-    from dpodiff.models.black_box import BlackBox
-
-    if isinstance(model, BlackBox):
-        return False
     shape = (1, 3, model.image_size, model.image_size)
     gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
     try:
@@ -96,7 +89,7 @@ def has_gradient(loss: "Loss", prompt: str, model: "Model | BlackBox") -> bool:
         return False
 
 
-def chosen_loss(loss: "str | Loss | None", model: "Model | BlackBox") -> "Loss":
+def chosen_loss(loss: "str | Loss | None", model: "TextToImage") -> "Loss":
     """The loss that was given, by itself or by its name, or the model's default."""
     if isinstance(loss, str):
         from dpodiff import losses
@@ -105,7 +98,17 @@ def chosen_loss(loss: "str | Loss | None", model: "Model | BlackBox") -> "Loss":
     return default_loss(model) if loss is None else loss
 
 
-def default_loss(model: "Model | BlackBox") -> "Loss":
+def default_loss(model: "TextToImage") -> "Loss":
+    """The spherical CLIP loss that goes with a model.
+
+    The toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
+    downloaded on first use.
+
+    Examples:
+        >>> from dpodiff.api import default_loss
+        >>> default_loss(dpodiff.load("toy"))
+        SphericalCLIP('toy')
+    """
     from dpodiff.losses import SphericalCLIP
 
     if is_toy(model):
@@ -113,11 +116,11 @@ def default_loss(model: "Model | BlackBox") -> "Loss":
     return SphericalCLIP("ViT-B-32-quickgelu", "openai", device=model.device)
 
 
-def is_toy(model: "str | Model | BlackBox") -> bool:
+def is_toy(model: "str | TextToImage") -> bool:
     return (model if isinstance(model, str) else model.name) == names.TOY
 
 
-def _default_lexicon(model: "str | Model | BlackBox") -> str:
+def _default_lexicon(model: "str | TextToImage") -> str:
     return names.TOY if is_toy(model) else "wordnet"
 
 
@@ -144,7 +147,7 @@ def chosen_space(
     space: str | Space,
     prompt: str,
     negative_prompt: str,
-    model: "Model | BlackBox",
+    model: "TextToImage",
     *,
     lexicon: str | Lexicon | None,
     locked: Sequence[str] = (),
@@ -186,15 +189,13 @@ def _lexicon(name: str) -> Lexicon:
     return WordNet()
 
 
-def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model | BlackBox") -> None:
+def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToImage") -> None:
     """Refuse a space in which a search would be in vain.
 
     Raises:
         ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
             prompt that the model does not look at; saying what would be right.
     """
-    from dpodiff.models.black_box import BlackBox
-
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
     if space.size == 1:
@@ -202,9 +203,8 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "Model |
             f"nothing can change in {prompt!r}: none of its words has an alternative; "
             "the space 'nplib' does not depend on them"
         )
-    changes = any(slot.side == "negative" for slot in space.slots)
-    if changes and not isinstance(model, BlackBox) and not model.takes_negative:
+    if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
         raise ValueError(
-            f"with guidance {model.guidance:g}, {model.name} does not look at negative prompts, "
-            "which this space changes: use space='synonym', or set the model's guidance above 1"
+            f"as it is set, {model.name} does not look at negative prompts, which this space "
+            "changes: use space='synonym', or set the model's guidance above 1"
         )

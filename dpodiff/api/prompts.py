@@ -35,8 +35,7 @@ from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import TextToImage
     from dpodiff.objective import Task
     from dpodiff.solvers.run import Callback
     from dpodiff.spaces.constraints import Constraint, Encoder
@@ -47,7 +46,7 @@ def improve(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | Model | BlackBox" = "toy",
+    model: "str | TextToImage" = "toy",
     loss: "str | Loss | None" = None,
     space: str | Space = "antonym+nplib",
     lexicon: str | Lexicon | None = None,
@@ -104,7 +103,15 @@ def improve(
             which is one, if the model cannot take the prompt. All arguments are checked before any
             image is made and before the trace file is touched, the model before the words.
         RuntimeError: if the first image alone runs out of memory, saying what would help.
-        ImportError, LookupError: if WordNet is needed and missing, saying how to get it.
+
+    Examples:
+        >>> result = dpodiff.improve(
+        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, progress=False
+        ... )
+        >>> result.prompts.negative
+        'blue, moon, sky, grainy, blocky, bad, poor'
+        >>> result.losses < result.baseline_losses, result.cost.images
+        (True, 3)
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)
@@ -134,7 +141,7 @@ def attack(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | Model | BlackBox" = "toy",
+    model: "str | TextToImage" = "toy",
     loss: "str | Loss | None" = None,
     space: str | Space = "synonym",
     similarity: float = 0.9,
@@ -164,9 +171,18 @@ def attack(
         batch_size, trace, progress, callback: as in `improve`.
 
     Raises:
-        TypeError, LoadError, ValueError, RuntimeError, LookupError: as in `improve`; ValueError
+        TypeError, LoadError, ValueError, RuntimeError: as in `improve`; ValueError
             also if `similarity` is no cosine, LoadError if the encoder cannot be loaded.
         ImportError: if a package for the encoder is missing, saying how to get it.
+
+    Examples:
+        >>> result = dpodiff.attack(
+        ...     "a blue car", similarity=0.8, budget=3, seeds=1, progress=False
+        ... )
+        >>> result.prompts.positive
+        'a sapphire vehicle'
+        >>> result.losses > result.baseline_losses
+        True
     """
     from dpodiff.spaces.constraints import check_cosine
 
@@ -199,7 +215,7 @@ def _search_words(
     prompt: str,
     *,
     negative_prompt: str,
-    model: "str | Model | BlackBox",
+    model: "str | TextToImage",
     loss: "str | Loss | None",
     space: str | Space,
     lexicon: str | Lexicon | None,
@@ -209,7 +225,7 @@ def _search_words(
     seed: int,
     task: "Task",
     locked: Sequence[str],
-    make_constraint: "Callable[[Model | BlackBox], Constraint | None]",
+    make_constraint: "Callable[[TextToImage], Constraint | None]",
     batch_size: int | None,
     trace: str | PathLike | None,
     progress: bool,
@@ -255,7 +271,7 @@ def _search_words(
 
 def _similar(
     prompt: str,
-    model: "Model | BlackBox",
+    model: "TextToImage",
     encoder: "str | Encoder | None",
     similarity: float,
 ) -> "Constraint":
@@ -268,7 +284,7 @@ def _similar(
 
 
 def _solver(
-    solver: str | Callable[..., Solver], space: Space, model: "Model | BlackBox", seed: int
+    solver: str | Callable[..., Solver], space: Space, model: "TextToImage", seed: int
 ) -> Solver:
     if callable(solver):
         return solver(space, seed=seed)
@@ -277,17 +293,16 @@ def _solver(
     return RECIPES[solver](space, steps=steps, seed=seed)
 
 
-def _check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "Model | BlackBox") -> None:
+def _check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "TextToImage") -> None:
     """Refuse a loss without a gradient, or a black box, for a solver that follows gradients."""
     from dpodiff.losses import check_differentiable
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import require_model
 
     if not solver.follows_gradients:
         return
-    if isinstance(model, BlackBox):
-        model.encode_mixture(())  # raises, naming the solvers that need no gradient
+    own = require_model(model, "gradients")
     check_differentiable(loss)
-    if not has_gradient(loss, prompt, model):
+    if not has_gradient(loss, prompt, own):
         raise ValueError(
             f"the loss {name_of(loss)} has no gradient in the images; "
             "the solvers 'epo' and 'random' need none"

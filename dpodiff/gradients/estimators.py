@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
 
 class Estimator(ABC):
-    """Images with a graph to the texts, or to the noise."""
+    """Images with a graph to the texts, or to the noise.
+
+    Examples:
+        >>> class AfterTwo(dpodiff.gradients.Estimator):
+        ...     def __call__(self, *arguments, **settings):
+        ...         return dpodiff.gradients.Shortcut(step=2)(*arguments, **settings)
+        >>> AfterTwo().is_final(steps=10)  # its images are estimates
+        False
+    """
 
     @abstractmethod
     def __call__(
@@ -80,7 +88,17 @@ class _FinalEstimator(Estimator):
 
 @dataclass(frozen=True)
 class Full(_FinalEstimator):
-    """The exact gradient, by keeping the graph of every step."""
+    """The exact gradient, by keeping the graph of every step.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> noise = model.latents([0]).requires_grad_()
+        >>> texts = model.encode(["a red ball"]), model.encode([""])
+        >>> images = dpodiff.gradients.Full()(model, noise, *texts, steps=2, guidance=5.0)
+        >>> images.mean().backward()
+        >>> noise.grad.shape == noise.shape, model.forwards, model.backwards
+        (True, 4, 4)
+    """
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         texts = positive, negative
@@ -89,26 +107,51 @@ class Full(_FinalEstimator):
 
 @dataclass(frozen=True)
 class Checkpointed(_FinalEstimator):
-    """The exact gradient, each step's graph made again on the way back (Chen et al., 2016)."""
+    """The exact gradient, each step's graph made again on the way back (Chen et al., 2016).
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> noise = model.latents([0]).requires_grad_()
+        >>> texts = model.encode(["a red ball"]), model.encode([""])
+        >>> estimator = dpodiff.gradients.Checkpointed()
+        >>> images = estimator(model, noise, *texts, steps=2, guidance=5.0)
+        >>> images.mean().backward()
+        >>> model.forwards, model.backwards  # each step is computed twice
+        (8, 4)
+    """
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
-        rollout = {"steps": steps, "guidance": guidance, "predict": _checkpointed}
-        latents = sample(model, noise, positive, negative, **rollout)
+        latents = sample(
+            model,
+            noise,
+            positive,
+            negative,
+            steps=steps,
+            guidance=guidance,
+            predict=_checkpointed,
+        )
         return again(model.decode, latents)
 
 
 @dataclass(frozen=True)
 class Truncated(_FinalEstimator):
-    """The graph of the last `k` steps only (Clark et al., 2024, DRaFT-K)."""
+    """The graph of the last `k` steps only (Clark et al., 2024, DRaFT-K).
+
+    Examples:
+        >>> truncated = dpodiff.gradients.Truncated(k=2)
+        >>> truncated.is_final(steps=10)  # its images are the sampler's own
+        True
+    """
 
     k: int = 1
 
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         _check_steps(self, self.k, 1, steps)
-        texts, rollout = (positive, negative), {"steps": steps, "guidance": guidance}
+        texts, start = (positive, negative), steps - self.k
         with torch.no_grad():
-            x = sample(model, noise, *texts, **rollout, stop=steps - self.k)
-        return model.decode(sample(model, x, *texts, **rollout, start=steps - self.k))
+            x = sample(model, noise, *texts, steps=steps, guidance=guidance, stop=start)
+        x = sample(model, x, *texts, steps=steps, guidance=guidance, start=start)
+        return model.decode(x)
 
 
 @dataclass(frozen=True)
@@ -117,6 +160,11 @@ class Shortcut(Estimator):
 
     The closed form of the clean latent from one prediction (eq. 8 of the paper) takes the place of
     all later steps. Where none are left it is not needed, and this is the sampler itself.
+
+    Examples:
+        >>> shortcut = dpodiff.gradients.Shortcut(step=3, k=1)
+        >>> shortcut.is_final(steps=10), shortcut.is_final(steps=4)
+        (False, True)
     """
 
     step: int
@@ -125,13 +173,14 @@ class Shortcut(Estimator):
     def __call__(self, model, noise, positive, negative, *, steps, guidance):
         _check_steps(self, self.k, 1, steps)
         _check_steps(self, self.step, 0, steps - self.k)
-        texts, rollout = (positive, negative), {"steps": steps, "guidance": guidance}
+        texts, start, end = (positive, negative), self.step, self.step + self.k
         with torch.no_grad():
-            x = sample(model, noise, *texts, **rollout, stop=self.step)
-        end = self.step + self.k
+            x = sample(model, noise, *texts, steps=steps, guidance=guidance, stop=start)
+        # Of the last step with a graph, only the prediction is wanted, unless the rollout ends.
+        stop = end if end == steps else end - 1
+        x = sample(model, x, *texts, steps=steps, guidance=guidance, start=start, stop=stop)
         if end == steps:
-            return model.decode(sample(model, x, *texts, **rollout, start=self.step))
-        x = sample(model, x, *texts, **rollout, start=self.step, stop=end - 1)
+            return model.decode(x)
         t = model.scheduler(steps).timesteps[end - 1]
         return model.decode(model.predict_x0(x, t, guided(model, x, t, *texts, guidance)))
 
@@ -145,6 +194,12 @@ class SDO(_FinalEstimator):
 
     Every step adds a multiple of its prediction to a multiple of its latent. Kept differentiable,
     the multiples carry the gradient of the true picture back to the one step (2505.07477).
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> schedule = lambda steps: [dpodiff.gradients.SDO(step) for step in range(steps)]
+        >>> dpodiff.GPO(space, steps=10, schedule=schedule).ask().estimator
+        SDO(step=0)
     """
 
     step: int
@@ -156,7 +211,15 @@ class SDO(_FinalEstimator):
 
 @dataclass(frozen=True)
 class DRTune(_FinalEstimator):
-    """The graph of the texts at `k` evenly spread steps; no latent is a way back (2405.00760)."""
+    """The graph of the texts at `k` evenly spread steps; no latent is a way back (2405.00760).
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(1, 1, 4, 16, 16)
+        >>> estimator = dpodiff.gradients.DRTune(k=2)
+        >>> solver = dpodiff.DNO(space, noise, estimator=estimator)
+        >>> solver.ask().estimator
+        DRTune(k=2)
+    """
 
     k: int = 5
 
@@ -171,6 +234,12 @@ def loss_scale(dtype: torch.dtype) -> float:
 
     In half precision a gradient would vanish on its way through the layers (Micikevicius et al.,
     2018, mixed precision training).
+
+    Examples:
+        >>> dpodiff.gradients.loss_scale(torch.float16)
+        1024.0
+        >>> dpodiff.gradients.loss_scale(torch.float32)
+        1.0
     """
     return 1024.0 if dtype == torch.float16 else 1.0
 
@@ -179,8 +248,17 @@ def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, pre
     """Pictures of a rollout; a step not kept has a graph through the scheduler's skip alone."""
     for index in range(steps):
         predict = predict_kept if index in kept else _without_graph
-        one = {"start": index, "stop": index + 1, "predict": predict}
-        x = sample(model, x, positive, negative, steps=steps, guidance=guidance, **one)
+        x = sample(
+            model,
+            x,
+            positive,
+            negative,
+            steps=steps,
+            guidance=guidance,
+            start=index,
+            stop=index + 1,
+            predict=predict,
+        )
     return model.decode(x)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ class Hybrid:
     """The hybrid gradient of DNO, for losses that are black boxes (Tang et al., 2024, section 5).
 
     The noise is perturbed `samples` times, by mu times a normal direction each. From the changes of
-    the loss and of the image, the gradient with respect to the image is estimated as
+    the loss and of the image, the gradient with respect to the image is estimated as::
 
         g = sum_i (l_i - l_0) (x_i - x_0),    normalized,
 
@@ -33,6 +34,12 @@ class Hybrid:
 
     Raises:
         ValueError: if there is no sample, or mu is not above 0.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(1, 1, 4, 16, 16)
+        >>> solver = dpodiff.DNO(space, noise, estimator=dpodiff.Hybrid(samples=8))
+        >>> solver.follows_gradients  # so a loss without a gradient will do
+        False
     """
 
     samples: int = 16
@@ -86,7 +93,7 @@ class Hybrid:
         moved = render((noise.detach() + self.mu * offsets).flatten(0, 1))
         changes = (losses(moved).unflatten(0, (-1, len(images))) - losses(images)).to(images.dtype)
         steps = moved.unflatten(0, changes.shape) - images
-        total = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")
+        total: Any = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")  # a tensor too
         length = torch.linalg.vector_norm(total, dim=(1, 2, 3), keepdim=True)
         return total / length.clamp_min(torch.finfo(total.dtype).tiny)
 

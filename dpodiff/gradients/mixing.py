@@ -14,7 +14,15 @@ from dpodiff.spaces.space import Slot, Space
 
 
 class Mixture(NamedTuple):
-    """The two prompts of a point between the candidates, as pieces in their order."""
+    """The two prompts of a point between the candidates, as pieces in their order.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> space = dpodiff.Space("a red ball", (dpodiff.Slot("red", ("red", "crimson")),))
+        >>> mixture = dpodiff.gradients.mix(space, [torch.tensor([0.25, 0.75])])
+        >>> tuple(model.encode_mixture(mixture.positive).shape)
+        (1, 32, 128)
+    """
 
     positive: tuple[Piece, ...]
     negative: tuple[Piece, ...]
@@ -29,6 +37,13 @@ def mix(space: Space, weights: Sequence[torch.Tensor]) -> Mixture:
 
     Raises:
         ValueError: if there is not one weight a choice; names the slot.
+
+    Examples:
+        >>> slot = dpodiff.Slot("red", ("red", "crimson"))
+        >>> space = dpodiff.Space("a red ball", (slot,))
+        >>> mixture = dpodiff.gradients.mix(space, [torch.tensor([0.25, 0.75])])
+        >>> [piece.choices for piece in mixture.positive]
+        [('a ',), ('red', 'crimson'), (' ball',)]
     """
     if len(weights) != len(space.slots):
         raise ValueError(f"{len(space.slots)} slots need as many weights, not {len(weights)}")
@@ -43,11 +58,12 @@ Weighted = list[tuple[Slot, torch.Tensor]]
 
 
 def _positive(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
-    placed = sorted((p for p in pairs if p[0].side == "positive"), key=lambda p: p[0].start)
+    placed = [pair for pair in pairs if pair[0].side == "positive"]
     pieces, end = [], 0
-    for slot, weights in placed:
-        pieces += [Piece((prompt[end : slot.start],)), Piece(slot.choices, weights)]
-        end = slot.end
+    for slot, weights in sorted(placed, key=lambda pair: pair[0].span):
+        start, stop = slot.span
+        pieces += [Piece((prompt[end:start],)), Piece(slot.choices, weights)]
+        end = stop
     return (*pieces, Piece((prompt[end:],)))
 
 

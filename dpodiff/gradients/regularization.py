@@ -51,6 +51,14 @@ def improbability(
 
     Raises:
         ValueError: if a number is below 1, or the noise has not enough entries.
+
+    Examples:
+        >>> from dpodiff.gradients.regularization import improbability
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> noise = torch.randn(1, 4, 16, 16, generator=generator)
+        >>> usual, doubled = improbability(torch.cat([noise, 2 * noise]), generator)
+        >>> bool(usual < 5), bool(doubled > 100)
+        (True, True)
     """
     flat = noise.flatten(1)
     if k < 1 or permutations < 1:
@@ -84,7 +92,7 @@ def log_probability(entries: torch.Tensor, k: int = 4) -> torch.Tensor:
 
 
 def norm_surprise(noise: torch.Tensor) -> torch.Tensor:
-    """ReNO's penalty: how unlikely the length r of normal noise in d dimensions is.
+    """ReNO's penalty: how unlikely the length r of normal noise in d dimensions is::
 
         r^2 / 2 - (d - 1) ln r,
 
@@ -95,6 +103,12 @@ def norm_surprise(noise: torch.Tensor) -> torch.Tensor:
 
     Returns:
         penalties (batch,), at least 0; differentiable but at 0.
+
+    Examples:
+        >>> from dpodiff.gradients.regularization import norm_surprise
+        >>> usual = torch.full((1, 101), 100 / 101).sqrt()  # the sum of squares is 100
+        >>> norm_surprise(torch.cat([usual, 2 * usual])).round(decimals=1).abs()
+        tensor([ 0.0000, 80.7000])
     """
     flat = noise.flatten(1)
     d = flat.shape[1]

@@ -22,6 +22,15 @@ class Relaxed:
 
     Attributes:
         logits: (choices,) a slot, float64.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> relaxed = dpodiff.gradients.Relaxed.start(space)
+        >>> relaxed.probabilities()[0].round(2)
+        array([0.48, 0.17, 0.17, 0.17])
+        >>> weights = relaxed.gumbel(np.random.default_rng(0), temperature=0.1)
+        >>> relaxed.mode(), round(weights[0].sum().item(), 6)
+        ((0,), 1.0)
     """
 
     logits: tuple[torch.Tensor, ...]
@@ -60,12 +69,24 @@ class Relaxed:
 
 
 def corner(space: Space, candidate: Candidate) -> tuple[torch.Tensor, ...]:
-    """The weights (choices,) a slot at which the mixture is this candidate."""
+    """The weights (choices,) a slot at which the mixture is this candidate.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> dpodiff.gradients.corner(space, (2,))
+        (tensor([0., 0., 1., 0.], dtype=torch.float64),)
+    """
     rows = zip(candidate, space.slots, strict=True)
     return tuple(torch.eye(len(slot.choices), dtype=torch.float64)[k] for k, slot in rows)
 
 
 def entropy(probabilities: Sequence[np.ndarray]) -> float:
-    """Mean entropy of the slots in nats: 0 where every slot has decided."""
+    """Mean entropy of the slots in nats: 0 where every slot has decided.
+
+    Examples:
+        >>> even, sure = np.array([0.5, 0.5]), np.array([1.0, 0.0])
+        >>> round(dpodiff.gradients.entropy([even]), 3), dpodiff.gradients.entropy([sure])
+        (0.693, 0.0)
+    """
     rows = [-(row * np.log(np.maximum(row, 1e-300))).sum() for row in probabilities]
     return float(np.mean(rows)) if rows else 0.0

@@ -78,6 +78,12 @@ def load(
     Raises:
         LoadError: if there is no such loss, or its weights are of another kind or cannot be had,
             saying what would be right.
+
+    Examples:
+        >>> dpodiff.losses.load("toy")
+        SphericalCLIP('toy')
+        >>> dpodiff.losses.load("jpeg")
+        JPEG(95)
     """
     kind, _, source = name.partition(":")
     if name in PIXELS:
@@ -91,7 +97,8 @@ def load(
         architecture, _, weights = source.partition("/")
         return SphericalCLIP(architecture, weights or None, device)
     if kind in REWARDS:
-        return REWARDS[kind](*[source] * bool(source), device=device)
+        reward = REWARDS[kind]
+        return reward(source, device=device) if source else reward(device=device)
     known = [*PACKAGED, "clip", *REWARDS, *PIXELS]
     near = difflib.get_close_matches(kind, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "or any callable in its place"

@@ -1,7 +1,7 @@
 """LAION's aesthetic predictor, v2 (Schuhmann, 2022): how much people like a picture on average."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import normalize
@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from dpodiff.losses.base import Reward
 from dpodiff.losses.linear_head import linear_head
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.models.pretrained import count_layers, fill, naming_missing, part, read
+from dpodiff.models.pretrained import count_layers, fill, freeze, naming_missing, part, read
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
@@ -30,6 +30,10 @@ class Aesthetic(Reward):
 
     Raises:
         LoadError: if it cannot be had, is a pickle, or holds other weights.
+
+    Examples:
+        >>> loss = dpodiff.losses.Aesthetic()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(
@@ -41,9 +45,9 @@ class Aesthetic(Reward):
         tensors = read(source)
         self.clip = _vision(part(tensors, "clip."), source)
         self.head = linear_head(part(tensors, "mlp.layers."), source)
-        for module in (self.clip, self.head):
-            module.to(self.device).eval().requires_grad_(False)
-        size = self.clip.config.image_size
+        freeze(self.clip, self.device)
+        freeze(self.head, self.device)
+        size: Any = self.clip.config.image_size  # an int; the type allows for several
         self._preprocess = Preprocessing((size, size))
 
     def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:

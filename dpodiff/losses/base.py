@@ -17,6 +17,12 @@ def is_differentiable(loss: Callable[..., Any]) -> bool:
     """Whether a loss has a gradient in the images.
 
     A loss without one says so by an attribute `differentiable = False`; any other has one.
+
+    Examples:
+        >>> dpodiff.losses.is_differentiable(dpodiff.losses.white)
+        True
+        >>> dpodiff.losses.is_differentiable(dpodiff.losses.JPEG())
+        False
     """
     return getattr(loss, "differentiable", True)
 
@@ -26,6 +32,14 @@ def check_differentiable(loss: Callable[..., Any]) -> None:
 
     Raises:
         ValueError: naming the solvers that need no gradient.
+
+    Examples:
+        >>> dpodiff.losses.check_differentiable(dpodiff.losses.white)  # passes
+        >>> try:
+        ...     dpodiff.losses.check_differentiable(dpodiff.losses.JPEG())
+        ... except ValueError as error:
+        ...     print(str(error).split(",")[0])
+        the loss JPEG(95) has no gradient in the images
     """
     if not is_differentiable(loss):
         raise ValueError(
@@ -42,6 +56,14 @@ class Reward(ABC):
         differentiable: whether it has a gradient in the images.
         device: where it is computed.
         source: where its weights came from.
+
+    Examples:
+        >>> class Redness(dpodiff.losses.Reward):
+        ...     def _score(self, images, prompts):
+        ...         return images[:, 0].mean(dim=(1, 2))
+        >>> loss, images = Redness("no weights", device="cpu"), torch.ones(1, 3, 8, 8)
+        >>> loss.reward(images, ["a wall"]), loss(images, ["a wall"])
+        (tensor([1.]), tensor([-1.]))
     """
 
     differentiable = True

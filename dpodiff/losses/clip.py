@@ -20,10 +20,15 @@ PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of t
 
 
 def spherical_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """2 arcsin(|x - y| / 2)^2 of unit vectors (..., dim): half the square of the angle between.
+    """`2 arcsin(|x - y| / 2)^2` of unit vectors (..., dim): half the square of their angle.
 
     Written with the arctangent, which is the same and keeps the gradient finite at both ends, where
     the vectors are equal and where they are opposite.
+
+    Examples:
+        >>> x, y = torch.eye(2)  # unit vectors at a right angle
+        >>> dpodiff.losses.spherical_distance(x, y).round(decimals=2)
+        tensor(1.2300)
     """
     apart = torch.linalg.vector_norm(x - y, dim=-1)
     return 2 * torch.atan2(apart, torch.linalg.vector_norm(x + y, dim=-1)) ** 2
@@ -47,6 +52,13 @@ class SphericalCLIP:
     Raises:
         LoadError: if architecture or weights are not known or not said, are only a pickle, or
             cannot be had.
+
+    Examples:
+        >>> images = dpodiff.load("toy").generate(["a red ball"], [""], [0])
+        >>> loss = dpodiff.SphericalCLIP("toy")
+        >>> fit, misfit = loss(images, ["a red ball"]), loss(images, ["a blue boat"])
+        >>> (fit < misfit).item()
+        True
     """
 
     differentiable = True
@@ -64,7 +76,8 @@ class SphericalCLIP:
         self.device = choose_device(device)
         checked = _checked_weights(source, pretrained)
         try:
-            self.clip = open_clip.create_model(
+            # Any: open_clip types neither its parameters nor its methods.
+            self.clip: Any = open_clip.create_model(
                 source, pretrained, device=self.device, require_pretrained=True, **checked
             )
         except (OSError, ValueError, SafetensorError) as error:
@@ -132,17 +145,18 @@ def _checked_weights(source: str, pretrained: str | None) -> dict[str, Any]:
     elif kind == "hf-hub":
         _download({"hf_hub": f"{place}/"}, source)
     else:
-        _check_architecture(source, pretrained)
-        if not (config := open_clip.get_pretrained_cfg(source, pretrained)):
-            find(pretrained)
+        tag = _checked_tag(source, pretrained)
+        if not (config := open_clip.get_pretrained_cfg(source, tag)):
+            find(tag)
         else:
-            _download(config, f"{source}/{pretrained}")
+            _download(config, f"{source}/{tag}")
             # The architecture alone does not tell which GELU the weights were trained with.
             return {"force_quick_gelu": bool(config.get("quick_gelu"))}
     return {}
 
 
-def _check_architecture(source: str, pretrained: str | None) -> None:
+def _checked_tag(source: str, pretrained: str | None) -> str:
+    """The tag or file of an architecture's weights; refuses what open_clip does not know."""
     import open_clip
 
     known = open_clip.list_models()
@@ -163,6 +177,7 @@ def _check_architecture(source: str, pretrained: str | None) -> None:
             f"unknown weights {pretrained!r} of {source!r}; choose from {', '.join(tags)}, "
             "or give a safetensors file"
         )
+    return pretrained
 
 
 def _download(config: dict[str, Any], name: str) -> None:

@@ -1,10 +1,12 @@
 """Human Preference Score v2.1 (Wu et al., 2023): a CLIP tuned to which picture people chose."""
 
+from typing import Any
+
 import torch
 
 from dpodiff.losses.base import Reward
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.models.pretrained import fill, part, read
+from dpodiff.models.pretrained import fill, freeze, part, read
 from dpodiff.models.text_cache import TextCache
 
 
@@ -22,6 +24,10 @@ class HPS(Reward):
 
     Raises:
         LoadError: if it cannot be had, is a pickle, or holds other weights.
+
+    Examples:
+        >>> loss = dpodiff.losses.HPS()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(
@@ -35,9 +41,11 @@ class HPS(Reward):
         super().__init__(source, device)
         tensors = read(source)
         tensors = part(tensors, "model.") or tensors  # imscore names its module, the release none
-        self.clip = open_clip.CLIP(**open_clip.get_model_config(architecture))
+        config: dict[str, Any] = open_clip.get_model_config(architecture) or {}
+        # Any: open_clip types neither its parameters nor its methods.
+        self.clip: Any = open_clip.CLIP(**config)
         fill(self.clip, tensors, source)
-        self.clip.to(self.device).eval().requires_grad_(False)
+        freeze(self.clip, self.device)
         self._tokenize = open_clip.get_tokenizer(architecture)
         self._preprocess = Preprocessing(tuple(self.clip.visual.image_size), "longest")
         self._texts = TextCache(self._encode_texts)

@@ -1,14 +1,23 @@
 """ImageReward (Xu et al., 2023): a BLIP that reads the prompt while it looks at the picture."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dpodiff.losses.base import Reward
 from dpodiff.losses.linear_head import linear_head
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.models.pretrained import beside, count_layers, fill, load, naming_missing, part, read
+from dpodiff.models.pretrained import (
+    beside,
+    count_layers,
+    fill,
+    freeze,
+    load,
+    naming_missing,
+    part,
+    read,
+)
 
 if TYPE_CHECKING:
     from transformers import BlipTextModel, BlipVisionModel
@@ -42,6 +51,10 @@ class ImageReward(Reward):
 
     Raises:
         LoadError: if it or the tokenizer cannot be had, is a pickle, or holds other weights.
+
+    Examples:
+        >>> loss = dpodiff.losses.ImageReward()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(
@@ -57,8 +70,8 @@ class ImageReward(Reward):
         self.text = _text(part(tensors, "blip.text_encoder."), source)
         self.head = linear_head(part(tensors, "mlp.layers."), source)
         for module in (self.vision, self.text, self.head):
-            module.to(self.device).eval().requires_grad_(False)
-        size = self.vision.config.image_size
+            freeze(module, self.device)
+        size: Any = self.vision.config.image_size  # an int; the type allows for several
         self._preprocess = Preprocessing((size, size))
         self._tokenizer = load(BertTokenizer, beside(source, "vocab.txt", TOKENIZER))
 
@@ -118,7 +131,10 @@ def _text(tensors: dict[str, torch.Tensor], source: str) -> "BlipTextModel":
         num_hidden_layers=count_layers(tensors, "encoder.layer."),
         num_attention_heads=width // HEAD,
         max_position_embeddings=longest,
-        **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"), 0),
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+        sep_token_id=0,
     )
     model = BlipTextModel(config, add_pooling_layer=False)
     fill(model, tensors, source)

@@ -1,11 +1,13 @@
 """PickScore (Kirstain et al., 2023): a CLIP tuned to the choices of the users of a web page."""
 
+from typing import Any
+
 import torch
 from torch.nn.functional import normalize
 
 from dpodiff.losses.base import Reward
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.models.pretrained import beside, load
+from dpodiff.models.pretrained import beside, freeze, load
 from dpodiff.models.text_cache import TextCache
 
 PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"  # as its model card says
@@ -24,6 +26,10 @@ class PickScore(Reward):
 
     Raises:
         LoadError: if weights, tokenizer or processor cannot be had.
+
+    Examples:
+        >>> loss = dpodiff.losses.PickScore()  # downloads its weights  # doctest: +SKIP
+        >>> losses = loss(images, ["a red ball"] * len(images))  # doctest: +SKIP
     """
 
     def __init__(
@@ -34,11 +40,13 @@ class PickScore(Reward):
         from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
         super().__init__(source, device)
-        self.clip = load(CLIPModel, source, use_safetensors=True, dtype=torch.float32)
-        self.clip.to(self.device).eval().requires_grad_(False)
+        # Any: its features are typed as a tuple, its tokenizer as the class that picks one.
+        self.clip: Any = load(CLIPModel, source, use_safetensors=True, dtype=torch.float32)
+        freeze(self.clip, self.device)
         processor = load(CLIPImageProcessor, beside(source, "preprocessor_config.json", PROCESSOR))
         self._preprocess = Preprocessing.of_transformers(processor)
-        self._tokenizer = load(AutoTokenizer, beside(source, "tokenizer_config.json", PROCESSOR))
+        tokens = beside(source, "tokenizer_config.json", PROCESSOR)
+        self._tokenizer: Any = load(AutoTokenizer, tokens)
         self._texts = TextCache(self._encode_texts)
 
     def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:

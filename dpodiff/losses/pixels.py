@@ -13,12 +13,22 @@ from dpodiff.losses.base import check_pairs
 
 
 def white(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-    """Minus the mean brightness (batch,): from -1 for white to 0 for black. Differentiable."""
+    """Minus the mean brightness (batch,): from -1 for white to 0 for black. Differentiable.
+
+    Examples:
+        >>> dpodiff.losses.white(torch.ones(1, 3, 8, 8), ["a white wall"])
+        tensor([-1.])
+    """
     return -black(images, prompts)
 
 
 def black(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-    """The mean brightness (batch,): from 0 for black to 1 for white. Differentiable."""
+    """The mean brightness (batch,): from 0 for black to 1 for white. Differentiable.
+
+    Examples:
+        >>> dpodiff.losses.black(torch.ones(1, 3, 8, 8), ["a white wall"])
+        tensor([1.])
+    """
     check_pairs(images, prompts)
     return images.float().mean(dim=(1, 2, 3))
 
@@ -28,6 +38,12 @@ def contrast(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
 
     From -2.25, half black and half white, to 0, one shade; a fourth of DNO's number, whose pixels
     go from -1 to 1.
+
+    Examples:
+        >>> images = torch.zeros(1, 3, 8, 8)
+        >>> images[..., :4] = 1  # the left half is white
+        >>> dpodiff.losses.contrast(images, ["two walls"])
+        tensor([-2.2500])
     """
     check_pairs(images, prompts)
     return -images.float().sum(dim=1).flatten(1).var(dim=1, correction=0)
@@ -47,6 +63,12 @@ class JPEG:
 
     Raises:
         ValueError: if the quality is not in its range.
+
+    Examples:
+        >>> loss = dpodiff.losses.JPEG(quality=80)
+        >>> plain, noisy = torch.zeros(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+        >>> (loss(plain, ["a wall"]) < loss(noisy, ["a wall"])).item()
+        True
     """
 
     differentiable = False

@@ -43,16 +43,27 @@ class Preprocessing:
         """What `open_clip.get_model_preprocess_cfg` says."""
         size = config["size"]
         size = (size, size) if isinstance(size, int) else tuple(size)
-        look = config["resize_mode"], config["interpolation"]
-        return cls(size, *look, tuple(config["mean"]), tuple(config["std"]))
+        return cls(
+            size,
+            fit=config["resize_mode"],
+            interpolation=config["interpolation"],
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+        )
 
     @classmethod
     def of_transformers(cls, processor: "CLIPImageProcessor") -> "Preprocessing":
         """What an image processor says that scales the shorter side and crops, as CLIP's do."""
         size = (processor.crop_size["height"], processor.crop_size["width"])
         interpolation = {2: "bilinear", 3: "bicubic"}[int(processor.resample)]  # pillow's numbers
-        look = "shortest", interpolation, tuple(processor.image_mean), tuple(processor.image_std)
-        return cls(size, *look, half="down")
+        return cls(
+            size,
+            fit="shortest",
+            interpolation=interpolation,
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+            half="down",
+        )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:  # (batch, 3, *size)
         if tuple(images.shape[-2:]) != self.size:
@@ -61,7 +72,7 @@ class Preprocessing:
             scaled = self._scaled(*images.shape[-2:])
             images = transforms.resize(images, scaled, mode, antialias=True).clamp(0, 1)
             images = self._cut(images)
-        return transforms.normalize(images, self.mean, self.std)
+        return transforms.normalize(images, list(self.mean), list(self.std))
 
     def _scaled(self, height: int, width: int) -> list[int]:
         """What `torchvision.transforms.functional.resize` is to make of the sides."""

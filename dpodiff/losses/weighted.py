@@ -1,5 +1,6 @@
 """Several losses as one."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,7 +11,7 @@ from dpodiff.names import name_of
 
 
 class Weighted:
-    """The weighted sum of losses.
+    """The weighted sum of losses::
 
         loss = Weighted({load("clip"): 1.0, load("hpsv2.1"): 2.0, black: 0.1})
 
@@ -25,6 +26,14 @@ class Weighted:
 
     Raises:
         ValueError: if there is none, or a weight is not finite.
+
+    Examples:
+        >>> from dpodiff.losses import contrast, white
+        >>> loss = dpodiff.Weighted({white: 1.0, contrast: 0.5})
+        >>> loss
+        Weighted(1 * white, 0.5 * contrast)
+        >>> loss(torch.ones(1, 3, 8, 8), ["a white wall"])
+        tensor([-1.])
     """
 
     def __init__(
@@ -50,9 +59,8 @@ class Weighted:
         Raises:
             ValueError: if one of the losses does not give (batch,).
         """
-        return sum(
-            weight * self._of(loss, images, prompts) for loss, weight in self.weights.items()
-        )
+        terms = (weight * self._of(loss, images, prompts) for loss, weight in self.weights.items())
+        return functools.reduce(torch.add, terms)
 
     def _of(self, loss: Callable, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         values = loss(images, prompts)

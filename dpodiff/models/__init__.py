@@ -63,10 +63,14 @@ def load(
     Raises:
         LoadError: if there is no such model, it is of a family not supported, or its files are
             missing or broken.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> model.steps, model.guidance, model.image_size
+        (10, 5.0, 64)
     """
-    settings = {"name": name, "device": device, "dtype": dtype}
     if name == names.TOY:
-        return names.toy("model")(**settings)
+        return names.toy("model")(name, device, dtype)
     folder = NAMES.get(name, name)
     pipeline = _pipeline_class(folder)
     if pipeline not in FAMILIES:
@@ -75,7 +79,7 @@ def load(
         )
     module, family = FAMILIES[pipeline]
     kind = getattr(importlib.import_module(f"dpodiff.models.{module}"), family)
-    return kind.from_pretrained(folder, **settings)
+    return kind.from_pretrained(folder, name=name, device=device, dtype=dtype)
 
 
 def _pipeline_class(name: str) -> str | None:

@@ -7,20 +7,71 @@ makes pictures of it. Solvers call `generate`; gradients put the four together t
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import torch
 
-from dpodiff.models.sampling import guided, sample
+from dpodiff.models.sampling import Scheduler, guided, sample
 
 if TYPE_CHECKING:
-    from diffusers import SchedulerMixin
-
     from dpodiff.models.mixture import Piece
 
 
 class PromptError(ValueError):
-    """A prompt the model cannot take; says why, and what would be right."""
+    """A prompt the model cannot take; says why, and what would be right.
+
+    Examples:
+        >>> try:
+        ...     dpodiff.load("toy").check("")
+        ... except dpodiff.PromptError as error:
+        ...     print(error)
+        the prompt is empty; say what the picture shows
+    """
+
+
+class TextToImage(Protocol):
+    """Makes images from prompts, negative prompts and seeds: all that a search of words needs.
+
+    A `Model` does, and so does a `BlackBox`, of which no more is known.
+
+    Attributes:
+        name: for the record.
+        device: of the images.
+        forwards, backwards: rows of the denoiser so far; 0 where they are not known.
+    """
+
+    name: str
+    device: torch.device
+    forwards: int
+    backwards: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of a rollout.
+
+        Raises:
+            ValueError: if they are not known.
+        """
+        ...
+
+    @property
+    def takes_negative(self) -> bool:
+        """Whether negative prompts may change anything."""
+        ...
+
+    def check(self, prompt: str, negative_prompt: str = "") -> None:
+        """Refuses prompts the model cannot take.
+
+        Raises:
+            PromptError: naming what is wrong.
+        """
+        ...
+
+    def generate(
+        self, prompts: Sequence[str], negative_prompts: Sequence[str], seeds: Sequence[int]
+    ) -> torch.Tensor:
+        """Images (batch, 3, height, width) in [0, 1], one a (prompt, negative prompt, seed)."""
+        ...
 
 
 class Model(ABC):
@@ -35,6 +86,14 @@ class Model(ABC):
         image_size: height and width in pixels. These three may be set.
         forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
         backwards: rows of its backward passes so far.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> images = model.generate(["a red ball on the sea"], ["blurry"], [0])
+        >>> tuple(images.shape)
+        (1, 3, 64, 64)
+        >>> model.forwards  # 10 steps, each with the prompt and with the negative prompt
+        20
     """
 
     name: str
@@ -96,7 +155,7 @@ class Model(ABC):
 
     @property
     def takes_negative(self) -> bool:
-        """Whether negative prompts change anything: only guidance above 1 looks at them.
+        """Whether negative prompts change anything, as they do with guidance above 1.
 
         Distilled models (SD-Turbo, SDXL-Turbo, Flux) do without.
         """
@@ -136,7 +195,7 @@ class Model(ABC):
         """Noise (batch, channel, h, w) to start from; a row depends on its own seed only."""
 
     @abstractmethod
-    def scheduler(self, steps: int) -> "SchedulerMixin":
+    def scheduler(self, steps: int) -> Scheduler:
         """A fresh scheduler for one rollout of `steps`; it may keep state from step to step.
 
         Raises:
@@ -188,9 +247,32 @@ class Model(ABC):
         """
 
 
+def require_model(model: TextToImage, what: str) -> Model:
+    """The same model, if it can be looked into.
+
+    Args:
+        model: anything that makes images.
+        what: is to be looked at, for the error.
+
+    Raises:
+        ValueError: if it is a black box, naming the solvers that need no more.
+    """
+    if not isinstance(model, Model):
+        raise refusal(model.name, what)
+    return model
+
+
+def refusal(name: str, what: str) -> ValueError:
+    """The error that says what a black box does not have."""
+    return ValueError(
+        f"{name} is a black box, which has no {what} to look at; "
+        "the solvers 'epo' and 'random' need none"
+    )
+
+
 def choose_device(device: str | torch.device | None = None) -> torch.device:
     """The device meant: None or "auto" is the GPU with the most free memory, or else the CPU."""
-    if device not in (None, "auto"):
+    if device is not None and device != "auto":
         return torch.device(device)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count <= 1:

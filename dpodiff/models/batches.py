@@ -14,16 +14,16 @@ To begin with few wastes little: what fails is at most twice as large as what is
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dpodiff.checks import check_whole
 
 if TYPE_CHECKING:
     import torch
 
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import TextToImage
 
+Items = TypeVar("Items", "torch.Tensor", "Sequence[Any]")  # what can be cut
 Made = TypeVar("Made")
 
 ON_CPU = 16  # where the toy model makes the most pictures a second
@@ -49,16 +49,14 @@ class Batches:
         ValueError: if the size is no whole number from 1 on.
     """
 
-    def __init__(self, model: "Model | BlackBox", size: int | None = None) -> None:
+    def __init__(self, model: "TextToImage", size: int | None = None) -> None:
         if size is not None:
             check_whole("batch_size", size, 1)
         self._model, self._asked = model, size
         found = (ON_CPU, ON_CPU) if model.device.type == "cpu" else (FIRST, MOST)
         self.size, self._most = found if size is None else (size, size)
 
-    def map(
-        self, work: "Callable[[Sequence | torch.Tensor], Made]", items: "Sequence | torch.Tensor"
-    ) -> Iterator[Made]:
+    def map(self, work: Callable[[Items], Made], items: Items) -> Iterator[Made]:
         """Yield what the work makes of each batch, in the order of the items.
 
         It is as if a batch that ran out of memory had never been tried: its results are lost with
@@ -82,7 +80,7 @@ class Batches:
             done += count
             yield made
 
-    def _fitted(self, work: Callable, batch: "Sequence | torch.Tensor") -> tuple[int, Made]:
+    def _fitted(self, work: Callable[[Items], Made], batch: Items) -> tuple[int, Made]:
         """What the work makes of as much of the batch as fits, and how much that is."""
         model, tried = self._model, len(batch)
         counted = model.forwards, model.backwards

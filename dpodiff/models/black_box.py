@@ -10,17 +10,13 @@ has to see inside, and is refused.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import torch
 from PIL import Image
 
-from dpodiff.models.base import PromptError
+from dpodiff.models.base import PromptError, refusal
 from dpodiff.names import name_of
-
-if TYPE_CHECKING:
-    from dpodiff.models.mixture import Piece
 
 Picture = Image.Image | np.ndarray | torch.Tensor
 # (prompt, negative prompt, seed) -> picture
@@ -44,6 +40,14 @@ class BlackBox:
 
     Raises:
         ValueError: if there is no worker.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((64, 64, 3), 0.5)
+        >>> model = dpodiff.BlackBox(paint, name="gray")
+        >>> images = model.generate(["a red ball", "a cup"], ["", ""], [0, 1])
+        >>> tuple(images.shape), images.mean().item()
+        ((2, 3, 64, 64), 0.5)
     """
 
     device = torch.device("cpu")  # where the pictures lie
@@ -66,15 +70,7 @@ class BlackBox:
         Raises:
             ValueError: always, naming the solvers that need no steps.
         """
-        self._refuse("steps")
-
-    def encode_mixture(self, pieces: "Sequence[Piece]") -> torch.Tensor:
-        """Impossible.
-
-        Raises:
-            ValueError: always, naming the solvers that need no gradient.
-        """
-        self._refuse("gradients")
+        raise refusal(self.name, "steps")
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:
         """Refuses an empty prompt only.
@@ -124,12 +120,6 @@ class BlackBox:
     def _call(self, job: tuple[str, str, int]) -> str:
         prompt, negative, seed = job
         return f"{self.name}: generate({prompt!r}, {negative!r}, {seed})"
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise ValueError(
-            f"{self.name} is a black box, which has no {what} to look at; "
-            "the solvers 'epo' and 'random' need none"
-        )
 
 
 def as_image(picture: Picture) -> torch.Tensor:

@@ -24,10 +24,11 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     T5EncoderModel,
-    T5TokenizerFast,
+    T5Tokenizer,
 )
 
-from dpodiff.models.latent import LatentDiffusion, check_steps
+from dpodiff.models.latent import LatentDiffusion, check_steps, config_of, pixels_of_latent
+from dpodiff.models.sampling import Scheduler
 from dpodiff.models.text import Encoded, TextEncoder, with_pooled, without_pooled
 
 PATCH = 2  # latent pixels a side that are one token of the transformer
@@ -39,7 +40,9 @@ class Flow(LatentDiffusion):
     Args:
         transformer, vae, text_encoders: the parts.
         schedule: configuration of the folder's scheduler.
-        settings: the other arguments of `LatentDiffusion`.
+        image_size: height and width in pixels.
+        name: to be known by.
+        device: of all parts.
     """
 
     def __init__(
@@ -48,38 +51,57 @@ class Flow(LatentDiffusion):
         vae: AutoencoderKL,
         text_encoders: list[TextEncoder],
         schedule: Mapping[str, Any],
-        **settings: Any,
+        *,
+        image_size: int,
+        name: str,
+        device: torch.device,
     ) -> None:
-        super().__init__(transformer, vae, text_encoders, patch=PATCH, **settings)
-        self.transformer = transformer
-        self.schedule = FlowMatchEulerDiscreteScheduler.from_config(
-            {**schedule, "stochastic_sampling": False}
+        super().__init__(
+            transformer,
+            vae,
+            text_encoders,
+            image_size=image_size,
+            patch=PATCH,
+            name=name,
+            device=device,
         )
+        self.transformer = transformer
+        self.schedule = _euler({**schedule, "stochastic_sampling": False})
 
-    def scheduler(self, steps: int) -> FlowMatchEulerDiscreteScheduler:
-        check_steps(steps, self.schedule.config.num_train_timesteps)
-        scheduler = copy.copy(self.schedule)  # it counts its steps: a rollout has its own
+    def scheduler(self, steps: int) -> Scheduler:
+        check_steps(steps, config_of(self.schedule).num_train_timesteps)
+        # It counts its steps: a rollout has its own.
+        scheduler: Any = copy.copy(self.schedule)
         scheduler.set_timesteps(steps, sigmas=self._sigmas(steps), mu=self._shift())
         return scheduler
 
-    def _sigmas(self, steps: int) -> np.ndarray | None:
+    def _sigmas(self, steps: int) -> list[float] | None:
         """Noise levels before they are shifted; None for the scheduler's own."""
         return None
 
     def _shift(self) -> float | None:
         """How far larger pictures start with more noise, where the folder asks for it."""
-        config = self.schedule.config
+        config = config_of(self.schedule)
         if not config.use_dynamic_shifting:
             return None
-        sizes = config.base_image_seq_len, config.max_image_seq_len
-        tokens = (self.latent_size // PATCH) ** 2
-        return calculate_shift(tokens, *sizes, config.base_shift, config.max_shift)
+        return calculate_shift(
+            (self.latent_size // PATCH) ** 2,  # tokens
+            config.base_image_seq_len,
+            config.max_image_seq_len,
+            config.base_shift,
+            config.max_shift,
+        )
 
     def predict_x0(
         self, x: torch.Tensor, t: torch.Tensor | float, prediction: torch.Tensor
     ) -> torch.Tensor:
         sigma = torch.as_tensor(t, dtype=torch.float32, device=x.device).view(-1, 1, 1, 1)
-        return x - sigma / self.schedule.config.num_train_timesteps * prediction
+        return x - sigma / config_of(self.schedule).num_train_timesteps * prediction
+
+
+def _euler(config: Mapping[str, Any]) -> FlowMatchEulerDiscreteScheduler:
+    kind: Any = FlowMatchEulerDiscreteScheduler  # its type says that a pair may come back
+    return kind.from_config(config)
 
 
 class StableDiffusion3(Flow):
@@ -101,7 +123,7 @@ class StableDiffusion3(Flow):
         "text_encoder": CLIPTextModelWithProjection,
         "tokenizer_2": CLIPTokenizer,
         "text_encoder_2": CLIPTextModelWithProjection,
-        "tokenizer_3": T5TokenizerFast,
+        "tokenizer_3": T5Tokenizer,
         "text_encoder_3": T5EncoderModel,
         "transformer": SD3Transformer2DModel,
         "vae": AutoencoderKL,
@@ -117,32 +139,40 @@ class StableDiffusion3(Flow):
         vae: AutoencoderKL,
         schedule: Mapping[str, Any],
         *,
-        tokenizer_3: T5TokenizerFast | None = None,
+        tokenizer_3: T5Tokenizer | None = None,
         text_encoder_3: T5EncoderModel | None = None,
         name: str,
         device: torch.device,
     ) -> None:
         pairs = (tokenizer, text_encoder), (tokenizer_2, text_encoder_2)
         encoders = [TextEncoder(*pair, penultimate=True) for pair in pairs]
-        if text_encoder_3 is not None:
+        if tokenizer_3 is not None and text_encoder_3 is not None:
             encoders.append(TextEncoder(tokenizer_3, text_encoder_3, limit=self.T5_TOKENS))
-        pixels = 2 ** (len(vae.config.block_out_channels) - 1)
-        settings = {"image_size": transformer.config.sample_size * pixels, "name": name}
-        super().__init__(transformer, vae, encoders, schedule, **settings, device=device)
+        super().__init__(
+            transformer,
+            vae,
+            encoders,
+            schedule,
+            image_size=config_of(transformer).sample_size * pixels_of_latent(vae),
+            name=name,
+            device=device,
+        )
 
     def _join(self, *encoded: Encoded) -> torch.Tensor:
         first, second, *t5 = encoded
-        width = self.transformer.config.joint_attention_dim
+        width = config_of(self.transformer).joint_attention_dim
         clip = torch.cat([first.tokens, second.tokens], dim=-1)
         clip = F.pad(clip, (0, width - clip.shape[-1]))
         rest = t5[0].tokens if t5 else clip.new_zeros(len(clip), self.T5_TOKENS, width)
-        pooled = torch.cat([first.pooled, second.pooled], dim=-1)
+        pooled = torch.cat([first.of_text, second.of_text], dim=-1)
         return with_pooled(torch.cat([clip, rest], dim=1), pooled)
 
     def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
-        tokens, pooled = without_pooled(encoding, self.transformer.config.pooled_projection_dim)
-        inputs = {"encoder_hidden_states": tokens, "pooled_projections": pooled}
-        return self.transformer(x, timestep=t, **inputs).sample
+        width = config_of(self.transformer).pooled_projection_dim
+        tokens, pooled = without_pooled(encoding, width)
+        return self.transformer(
+            x, timestep=t, encoder_hidden_states=tokens, pooled_projections=pooled
+        ).sample
 
 
 class Flux(Flow):
@@ -170,7 +200,7 @@ class Flux(Flow):
     parts: ClassVar = {
         "tokenizer": CLIPTokenizer,
         "text_encoder": CLIPTextModel,
-        "tokenizer_2": T5TokenizerFast,
+        "tokenizer_2": T5Tokenizer,
         "text_encoder_2": T5EncoderModel,
         "transformer": FluxTransformer2DModel,
         "vae": AutoencoderKL,
@@ -180,7 +210,7 @@ class Flux(Flow):
         self,
         tokenizer: CLIPTokenizer,
         text_encoder: CLIPTextModel,
-        tokenizer_2: T5TokenizerFast,
+        tokenizer_2: T5Tokenizer,
         text_encoder_2: T5EncoderModel,
         transformer: FluxTransformer2DModel,
         vae: AutoencoderKL,
@@ -192,20 +222,26 @@ class Flux(Flow):
         t5 = TextEncoder(tokenizer_2, text_encoder_2, limit=self.T5_TOKENS)
         encoders = [TextEncoder(tokenizer, text_encoder), t5]
         # The transformer takes any size; the pipeline's own is 128 latent pixels.
-        image_size = 128 * 2 ** (len(vae.config.block_out_channels) - 1)
-        settings = {"image_size": image_size, "name": name, "device": device}
-        super().__init__(transformer, vae, encoders, schedule, **settings)
-        self.steps = 28 if transformer.config.guidance_embeds else 4  # dev or schnell
+        super().__init__(
+            transformer,
+            vae,
+            encoders,
+            schedule,
+            image_size=128 * pixels_of_latent(vae),
+            name=name,
+            device=device,
+        )
+        self.steps = 28 if config_of(transformer).guidance_embeds else 4  # dev or schnell
 
-    def _sigmas(self, steps: int) -> np.ndarray:
-        return np.linspace(1.0, 1 / steps, steps)
+    def _sigmas(self, steps: int) -> list[float]:
+        return np.linspace(1.0, 1 / steps, steps).tolist()
 
     def _join(self, *encoded: Encoded) -> torch.Tensor:
         clip, t5 = encoded
-        return with_pooled(t5.tokens, clip.pooled)
+        return with_pooled(t5.tokens, clip.of_text)
 
     def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
-        config, size = self.transformer.config, x.shape[-1] // PATCH
+        config, size = config_of(self.transformer), x.shape[-1] // PATCH
         tokens, pooled = without_pooled(encoding, config.pooled_projection_dim)
         places = [torch.arange(n, device=x.device, dtype=x.dtype) for n in (1, size, size)]
         guidance = x.new_full((len(x),), self.distilled_guidance, dtype=torch.float32)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
+from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, ModelMixin
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,7 +56,7 @@ class LatentDiffusion(Model):
 
     def __init__(
         self,
-        denoiser: nn.Module,
+        denoiser: ModelMixin,
         vae: AutoencoderKL,
         text_encoders: Sequence[TextEncoder],
         *,
@@ -97,12 +97,18 @@ class LatentDiffusion(Model):
         device = choose_device(device)
         dtype = dtype or (cls.half if device.type == "cuda" else torch.float32)
         with hidden_bars(Path(folder).is_dir()), _one_error(folder):
-            index = DiffusionPipeline.load_config(folder)
+            index = _read_config(DiffusionPipeline, folder)
             kinds = {k: kind for k, kind in cls.parts.items() if index.get(k) != [None, None]}
             parts = {k: _load(kind, folder, k, dtype) for k, kind in kinds.items()}
-            schedule = DDIMScheduler.load_config(folder, subfolder="scheduler")
-        settings = cls._settings(index) | {"name": name or str(folder), "device": device}
-        return cls(**parts, schedule=schedule, **settings)
+            schedule = _read_config(DDIMScheduler, folder, subfolder="scheduler")
+        family: Any = cls  # its own constructor names the parts it takes
+        return family(
+            **parts,
+            **cls._settings(index),
+            schedule=schedule,
+            name=name or str(folder),
+            device=device,
+        )
 
     @classmethod
     def _settings(cls, index: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +156,7 @@ class LatentDiffusion(Model):
         Raises:
             ValueError: if no latents make pictures of `image_size`.
         """
-        pixels = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        pixels = pixels_of_latent(self.vae)
         if self.image_size < 1 or self.image_size % (pixels * self._patch):
             raise ValueError(
                 f"image_size must be a multiple of {pixels * self._patch} for {self.name}, "
@@ -160,7 +166,7 @@ class LatentDiffusion(Model):
 
     def latents(self, seeds: Sequence[int]) -> torch.Tensor:
         # Drawn on the CPU in float32, so that a seed means the same picture on every device.
-        shape = (1, self.vae.config.latent_channels, self.latent_size, self.latent_size)
+        shape = (1, config_of(self.vae).latent_channels, self.latent_size, self.latent_size)
         rows = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
         return torch.cat(rows).to(self.device, self.dtype)
 
@@ -176,9 +182,10 @@ class LatentDiffusion(Model):
             self.forwards += len(gradient)  # computed again in the backward pass
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        config = self.vae.config
+        config = config_of(self.vae)
         latents = latents.to(self.vae.dtype) / config.scaling_factor + (config.shift_factor or 0)
-        images = self.vae.decode(latents).sample
+        decoder: Any = self.vae  # its types are of another age: FloatTensor, or a tuple
+        images = decoder.decode(latents).sample
         # Never half precision: losses need more.
         images = images.to(torch.promote_types(images.dtype, torch.float32))
         return (images / 2 + 0.5).clamp(0, 1)
@@ -204,16 +211,32 @@ def _one_error(folder: str | Path) -> Iterator[None]:
         raise LoadError(f"the model {folder} cannot be loaded: {reason}") from error
 
 
+def config_of(part: Any) -> Any:
+    """The configuration of a part of diffusers, of whose fields its type knows nothing."""
+    return part.config
+
+
+def pixels_of_latent(vae: AutoencoderKL) -> int:
+    """Pixels a side that one latent pixel stands for."""
+    return 2 ** (len(config_of(vae).block_out_channels) - 1)
+
+
+def _read_config(kind: Any, folder: str | Path, **where: str) -> dict[str, Any]:
+    return kind.load_config(folder, **where)
+
+
 def _load(kind: type, folder: str | Path, subfolder: str, dtype: torch.dtype) -> Any:
     if issubclass(kind, PreTrainedTokenizerBase):
         return kind.from_pretrained(folder, subfolder=subfolder)
-    stored = {"subfolder": subfolder, "use_safetensors": True}
     if issubclass(kind, PreTrainedModel):
-        return kind.from_pretrained(folder, **stored, dtype=dtype)
+        return kind.from_pretrained(folder, subfolder=subfolder, use_safetensors=True, dtype=dtype)
     if issubclass(kind, AutoencoderKL):
         # In float16 decoders overflow on some latents, SDXL's on most, and their gradients too.
         dtype = torch.float32
-    return kind.from_pretrained(folder, **stored, torch_dtype=dtype)
+    part: Any = kind  # of diffusers
+    return part.from_pretrained(
+        folder, subfolder=subfolder, use_safetensors=True, torch_dtype=dtype
+    )
 
 
 def _freeze(module: nn.Module, device: torch.device) -> None:
@@ -222,4 +245,5 @@ def _freeze(module: nn.Module, device: torch.device) -> None:
     On a CPU that memory format saves the toy U-Net 12% of its time.
     """
     module.eval().requires_grad_(False)
-    module.to(device=device, memory_format=torch.channels_last)
+    module.to(device)
+    module.to(memory_format=torch.channels_last)

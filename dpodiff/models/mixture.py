@@ -27,6 +27,12 @@ class Piece:
     Attributes:
         choices: the one text, or the alternatives; "" leaves the piece out.
         weights: (choices,), at least 0, their sum 1; None for fixed text.
+
+    Examples:
+        >>> from dpodiff.models.mixture import Piece, shown_text
+        >>> color = Piece(("red", "blue"), torch.tensor([0.3, 0.7]))
+        >>> shown_text([Piece(("a ",)), color, Piece((" ball",))])
+        'a blue ball'
     """
 
     choices: tuple[str, ...]

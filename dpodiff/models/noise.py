@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dpodiff.models.base import Model
+from dpodiff.models.sampling import Scheduler
 
 if TYPE_CHECKING:
-    from diffusers import DDIMScheduler
-    from diffusers.schedulers.scheduling_ddim import DDIMSchedulerOutput
+    from dpodiff.models.mixture import Piece
 
 
 def check_eta(eta: float) -> None:
@@ -46,6 +46,14 @@ def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:
         model: whose noise it is.
         seeds: one a picture.
         eta: 0 gives one vector, anything above `model.steps` more.
+
+    Examples:
+        >>> from dpodiff.models.noise import draw
+        >>> model = dpodiff.load("toy")
+        >>> tuple(draw(model, seeds=[0, 1]).shape)
+        (2, 1, 4, 16, 16)
+        >>> tuple(draw(model, seeds=[0, 1], eta=1.0).shape)  # one more for each of 10 steps
+        (2, 11, 4, 16, 16)
     """
     start = model.latents(seeds)
     start = start.to(torch.promote_types(start.dtype, torch.float32)).unsqueeze(1)
@@ -62,7 +70,7 @@ def _later(seed: int, shape: tuple[int, ...], steps: int) -> Iterator[torch.Tens
     return (torch.randn(shape, generator=generator) for _ in range(steps))
 
 
-class FixedNoise:
+class FixedNoise(Model):
     """A model whose rollouts have this noise; all else is the model's own.
 
     Args:
@@ -73,28 +81,46 @@ class FixedNoise:
 
     Raises:
         ValueError: if the number of vectors does not fit eta and the steps of the model.
-    """
 
-    generate = Model.generate  # on this noise, instead of that of its seeds
+    Examples:
+        >>> from dpodiff.models.noise import FixedNoise, draw
+        >>> model = dpodiff.load("toy")
+        >>> fixed = FixedNoise(model, draw(model, seeds=[3]))
+        >>> torch.equal(fixed.latents(), model.latents([3]))
+        True
+    """
 
     def __init__(self, model: Model, noise: torch.Tensor, eta: float = 0.0) -> None:
         check_eta(eta)
-        vectors = 1 + model.steps * (eta > 0)
+        vectors = 1 + model.steps if eta > 0 else 1
         if noise.ndim != 5 or noise.shape[1] != vectors:
             raise ValueError(
                 f"at eta = {eta} the noise must be (seeds, {vectors}, channel, h, w), "
                 f"not {tuple(noise.shape)}"
             )
         self.model, self.noise, self.eta = model, noise, eta
+        self.name, self.device, self.dtype = model.name, model.device, model.dtype
+        self.steps, self.guidance = model.steps, model.guidance
+        self.image_size = model.image_size
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
+    @property
+    def takes_negative(self) -> bool:
+        return self.model.takes_negative
+
+    def check(self, prompt: str, negative_prompt: str = "") -> None:
+        self.model.check(prompt, negative_prompt)
+
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        return self.model.encode(texts)
+
+    def encode_mixture(self, pieces: "Sequence[Piece]") -> torch.Tensor:
+        return self.model.encode_mixture(pieces)
 
     def latents(self, seeds: Sequence[int] = ()) -> torch.Tensor:
         """The first vectors (batch, channel, h, w), whatever the seeds."""
         return self.noise[:, 0].to(self.model.dtype)
 
-    def scheduler(self, steps: int) -> Any:
+    def scheduler(self, steps: int) -> Scheduler:
         """A fresh scheduler for one rollout, which adds the other vectors."""
         from diffusers import DDIMScheduler
 
@@ -112,19 +138,29 @@ class FixedNoise:
             )
         return _Stochastic(scheduler, self.noise[:, 1:].unbind(1), self.eta)
 
+    def _denoise(
+        self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
+    ) -> torch.Tensor:
+        return self.model.denoise(x, t, embeddings)  # so that its own counts grow
+
+    def predict_x0(
+        self, x: torch.Tensor, t: torch.Tensor | int, prediction: torch.Tensor
+    ) -> torch.Tensor:
+        return self.model.predict_x0(x, t, prediction)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.model.decode(latents)
+
 
 class _Stochastic:
     """A DDIM scheduler whose steps add given noise."""
 
-    def __init__(
-        self, scheduler: "DDIMScheduler", noises: Sequence[torch.Tensor], eta: float
-    ) -> None:
+    # Any: diffusers says that timesteps are whole numbers, and passes tensors.
+    def __init__(self, scheduler: Any, noises: Sequence[torch.Tensor], eta: float) -> None:
         self.scheduler, self.eta = scheduler, eta
-        self.timesteps = scheduler.timesteps
+        self.timesteps: torch.Tensor = scheduler.timesteps
         self._noise_of = dict(zip(self.timesteps.tolist(), noises, strict=True))
 
-    def step(
-        self, prediction: torch.Tensor, t: torch.Tensor, x: torch.Tensor
-    ) -> "DDIMSchedulerOutput":
+    def step(self, prediction: torch.Tensor, t: torch.Tensor, x: torch.Tensor, /) -> Any:
         noise = self._noise_of[t.item()].to(x.dtype)
         return self.scheduler.step(prediction, t, x, eta=self.eta, variance_noise=noise)

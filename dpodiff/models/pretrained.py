@@ -87,6 +87,12 @@ def fill(module: "nn.Module", tensors: "Mapping[str, torch.Tensor]", source: str
         ) from None
 
 
+def freeze(module: "nn.Module", device: "torch.device") -> None:
+    """Readies a network for use on a device: no training, no gradients of weights."""
+    module.to(device)
+    module.eval().requires_grad_(False)
+
+
 def part(tensors: "Mapping[str, torch.Tensor]", prefix: str) -> "dict[str, torch.Tensor]":
     """The tensors whose names begin so, without the beginning; buffers of positions left out."""
     return {
@@ -131,7 +137,8 @@ def load(kind: type[T], source: str, **settings: Any) -> T:
     folder = Path(source)
     try:
         with hidden_bars(folder.is_dir()):
-            return kind.from_pretrained(source, **settings)
+            loader: Any = kind  # whose type does not say that it has `from_pretrained`
+            return loader.from_pretrained(source, **settings)
     except Exception as error:  # of the operating system, the hub, or its network library
         weights = settings.get("use_safetensors")
         if weights and folder.is_dir() and not list(folder.glob("*.safetensors")):

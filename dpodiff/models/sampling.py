@@ -12,8 +12,30 @@ from typing import Any, Protocol
 import torch
 
 
+class Scheduler(Protocol):
+    """What sampling needs of a scheduler of diffusers."""
+
+    @property
+    def timesteps(self) -> torch.Tensor:
+        """Of the rollout's steps (steps,), in order."""
+        ...
+
+    def step(self, prediction: torch.Tensor, t: Any, x: torch.Tensor, /) -> Any:
+        """Takes one step; `prev_sample` of the result are the latents after it."""
+        ...
+
+
 class Denoiser(Protocol):
-    """What sampling needs of a model; see `dpodiff.models.base.Model` for both methods."""
+    """What sampling needs of a model; see `dpodiff.models.base.Model` for both methods.
+
+    Examples:
+        >>> from dpodiff.models.sampling import guided
+        >>> class Half:
+        ...     def denoise(self, x, t, embeddings):
+        ...         return x / 2
+        >>> guided(Half(), torch.ones(2), 0, None, None, guidance=1.0)
+        tensor([0.5000, 0.5000])
+    """
 
     def denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
@@ -21,7 +43,7 @@ class Denoiser(Protocol):
         """The prediction from latents (batch, channel, h, w)."""
         ...
 
-    def scheduler(self, steps: int) -> Any:
+    def scheduler(self, steps: int) -> Scheduler:
         """A fresh scheduler for one rollout."""
         ...
 
@@ -47,6 +69,14 @@ def guided(
 
     Returns:
         prediction of the shape of `x`.
+
+    Examples:
+        >>> from dpodiff.models.sampling import guided
+        >>> model = dpodiff.load("toy")
+        >>> texts = model.encode(["a red ball"]), model.encode(["blurry"])
+        >>> prediction = guided(model, model.latents([0]), 999, *texts, guidance=5.0)
+        >>> tuple(prediction.shape), model.forwards
+        ((1, 4, 16, 16), 2)
     """
     if guidance <= 1:
         return model.denoise(x, t, positive)
@@ -93,6 +123,15 @@ def sample(
 
     Returns:
         latents before step `stop`, or clean ones at the end.
+
+    Examples:
+        >>> from dpodiff.models.sampling import sample
+        >>> model = dpodiff.load("toy")
+        >>> texts = model.encode(["a red ball"]), model.encode([""])
+        >>> half = sample(model, model.latents([0]), *texts, steps=4, guidance=5.0, stop=2)
+        >>> latents = sample(model, half, *texts, steps=4, guidance=5.0, start=2)
+        >>> tuple(model.decode(latents).shape)
+        (1, 3, 64, 64)
     """
     scheduler = model.scheduler(steps)
     for t in scheduler.timesteps[start:stop]:

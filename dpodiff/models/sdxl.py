@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from dpodiff.models.latent import config_of
 from dpodiff.models.stable_diffusion import UNetDiffusion
 from dpodiff.models.text import Encoded, TextEncoder, with_pooled, without_pooled
 
@@ -53,9 +54,16 @@ class StableDiffusionXL(UNetDiffusion):
     ) -> None:
         pairs = (tokenizer, text_encoder), (tokenizer_2, text_encoder_2)
         encoders = [TextEncoder(*pair, penultimate=True) for pair in pairs]
-        settings = {"fixes": {"clip_sample": False}, "name": name, "device": device}
-        super().__init__(unet, vae, encoders, schedule, **settings)
-        self._pooled = text_encoder_2.config.projection_dim
+        super().__init__(
+            unet,
+            vae,
+            encoders,
+            schedule,
+            fixes={"clip_sample": False},
+            name=name,
+            device=device,
+        )
+        self._pooled: int = config_of(text_encoder_2).projection_dim
         self._zeros_for_empty = zeros_for_empty
 
     @classmethod
@@ -70,7 +78,7 @@ class StableDiffusionXL(UNetDiffusion):
 
     def _join(self, *encoded: Encoded) -> torch.Tensor:
         tokens = torch.cat([part.tokens for part in encoded], dim=-1)
-        return with_pooled(tokens, encoded[-1].pooled)
+        return with_pooled(tokens, encoded[-1].of_text)
 
     def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
         tokens, pooled = without_pooled(encoding, self._pooled)

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from dpodiff.models.latent import LatentDiffusion, check_steps
+from dpodiff.models.latent import LatentDiffusion, check_steps, config_of, pixels_of_latent
 from dpodiff.models.text import Encoded, TextEncoder
 
 
@@ -45,14 +45,21 @@ class UNetDiffusion(LatentDiffusion):
         name: str,
         device: torch.device,
     ) -> None:
-        image_size = unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1)
-        settings = {"image_size": image_size, "name": name, "device": device}
-        super().__init__(unet, vae, text_encoders, **settings)
+        super().__init__(
+            unet,
+            vae,
+            text_encoders,
+            image_size=config_of(unet).sample_size * pixels_of_latent(vae),
+            name=name,
+            device=device,
+        )
         self.unet = unet
         euler = schedule.get("_class_name", "").startswith("Euler")
         spacing = schedule.get("timestep_spacing", "leading")
-        clean = {"set_alpha_to_one": True} if euler else {}  # Euler's last step leaves no noise
-        self.schedule = DDIMScheduler.from_config({**schedule, **fixes, **clean})
+        config = {**schedule, **fixes}
+        if euler:
+            config["set_alpha_to_one"] = True  # Euler's last step leaves no noise
+        self.schedule = _ddim(config)
         # Its first latents are pure noise, for all that the schedule keeps some signal.
         noise = (1 - self.schedule.alphas_cumprod[-1]).sqrt().item()
         self._start = noise if euler and spacing != "leading" else 1.0
@@ -63,7 +70,7 @@ class UNetDiffusion(LatentDiffusion):
         return super().latents(seeds) * self._start
 
     def scheduler(self, steps: int) -> DDIMScheduler:
-        check_steps(steps, self.schedule.config.num_train_timesteps)
+        check_steps(steps, config_of(self.schedule).num_train_timesteps)
         scheduler = copy.copy(self.schedule)  # what a rollout sets, it sets on the copy
         scheduler.set_timesteps(steps)
         return scheduler
@@ -74,7 +81,7 @@ class UNetDiffusion(LatentDiffusion):
         # Float32 all through: near pure noise, a rounded division by sqrt(signal) is far off.
         signal = self.schedule.alphas_cumprod[torch.as_tensor(t).cpu()].to(x.device)
         signal = signal.view(-1, 1, 1, 1)  # (batch or 1, channel, h, w)
-        match self.schedule.config.prediction_type:
+        match config_of(self.schedule).prediction_type:
             case "epsilon":
                 return (x - (1 - signal).sqrt() * prediction) / signal.sqrt()
             case "v_prediction":  # Salimans & Ho, 2022, appendix D
@@ -83,6 +90,11 @@ class UNetDiffusion(LatentDiffusion):
                 return prediction
             case other:
                 raise ValueError(f"unknown prediction_type {other!r} in {self.name}'s scheduler")
+
+
+def _ddim(config: Mapping[str, Any]) -> DDIMScheduler:
+    kind: Any = DDIMScheduler  # its type says that a pair may come back
+    return kind.from_config(config)
 
 
 class StableDiffusion(UNetDiffusion):
@@ -116,9 +128,15 @@ class StableDiffusion(UNetDiffusion):
     ) -> None:
         self.tokenizer, self.text_encoder = tokenizer, text_encoder
         encoders = [TextEncoder(tokenizer, text_encoder)]
-        # In files from before these two were settled.
-        fixes = {"clip_sample": False, "steps_offset": 1}
-        super().__init__(unet, vae, encoders, schedule, fixes=fixes, name=name, device=device)
+        super().__init__(
+            unet,
+            vae,
+            encoders,
+            schedule,
+            fixes={"clip_sample": False, "steps_offset": 1},  # older files have them otherwise
+            name=name,
+            device=device,
+        )
 
     def _join(self, *encoded: Encoded) -> torch.Tensor:
         return encoded[0].tokens

@@ -8,7 +8,7 @@ is always one tensor (batch, row, dim): to be cached, repeated and differentiate
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -29,6 +29,17 @@ class Encoded(NamedTuple):
 
     tokens: torch.Tensor
     pooled: torch.Tensor | None
+
+    @property
+    def of_text(self) -> torch.Tensor:
+        """The pooled vector (batch, dim) of a network that has one.
+
+        Raises:
+            ValueError: if it has none.
+        """
+        if self.pooled is None:
+            raise ValueError("this text encoder has no vector of the whole text, only its tokens")
+        return self.pooled
 
 
 class TextEncoder:
@@ -67,8 +78,13 @@ class TextEncoder:
         Raises:
             PromptError: if a text is longer; nothing is cut off in silence.
         """
-        padded = {"padding": "max_length", "max_length": self.limit, "truncation": False}
-        rows = self.tokenizer(list(texts), **padded, verbose=False).input_ids
+        rows = self.tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=self.limit,
+            truncation=False,
+            verbose=False,
+        ).input_ids
         for text, row in zip(texts, rows, strict=True):
             if len(row) > self.limit:
                 raise PromptError(
@@ -89,7 +105,7 @@ class TextEncoder:
         if padding < 0:
             total = self.limit - padding
             raise PromptError(f"a mixed prompt has {total} tokens; {self.limit} is the most")
-        blank = self.tokenizer.pad_token_id
+        blank: Any = self.tokenizer.pad_token_id  # an int; the type allows for several
         row = [*self._start, *layout.ids, self._end, *[blank] * padding]
 
         def replace(table: nn.Embedding, inputs: tuple, embedded: torch.Tensor) -> torch.Tensor:
@@ -114,7 +130,8 @@ class TextEncoder:
     def _table(self) -> nn.Embedding:
         if isinstance(self.network, T5EncoderModel):
             return self.network.encoder.embed_tokens  # its own table shares weights, is not called
-        return self.network.get_input_embeddings()
+        table: Any = self.network.get_input_embeddings()  # typed as any module
+        return table
 
 
 def with_pooled(tokens: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:

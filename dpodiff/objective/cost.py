@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,8 +16,7 @@ import torch
 from dpodiff.checks import check_finite, check_whole
 
 if TYPE_CHECKING:
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
+    from dpodiff.models.base import Model, TextToImage
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,10 @@ class Budget:
     Raises:
         ValueError: if there is not at least one evaluation and some time, or they are no finite
             numbers.
+
+    Examples:
+        >>> dpodiff.Budget(evaluations=100, seconds=60)
+        Budget(evaluations=100, seconds=60)
     """
 
     evaluations: int = 40
@@ -66,6 +69,12 @@ class Cost:
         seconds: spent on images, losses and gradients; on batches that ran out of memory too, of
             which nothing else is counted.
         peak_memory: in bytes, of this process so far: allocated on a GPU, else resident.
+
+    Examples:
+        >>> earlier = dpodiff.Cost(evaluations=3, images=12)
+        >>> added = dpodiff.Cost(evaluations=5, images=20).since(earlier)
+        >>> added.evaluations, added.images
+        (2, 8)
     """
 
     evaluations: int = 0
@@ -82,7 +91,7 @@ class Cost:
     def since(self, start: "Cost") -> "Cost":
         """What was added after `start`; the peak stays the peak."""
         added = {f.name: getattr(self, f.name) - getattr(start, f.name) for f in fields(self)}
-        return Cost(**added | {"peak_memory": self.peak_memory})
+        return replace(Cost(**added), peak_memory=self.peak_memory)
 
 
 def peak_memory(device: torch.device | str) -> int:
@@ -96,7 +105,7 @@ def peak_memory(device: torch.device | str) -> int:
 
 
 @contextmanager
-def measured(cost: Cost, model: "Model | BlackBox") -> Iterator[Cost]:
+def measured(cost: Cost, model: "TextToImage") -> Iterator[Cost]:
     """Add seconds, memory and denoiser rows of a piece of work to a cost; no rows if it fails.
 
     Args:

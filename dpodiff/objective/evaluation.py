@@ -24,6 +24,13 @@ class Evaluation:
         value: what solvers minimize; infinite if rejected or if any loss is not finite.
         noise: (seeds, vectors, channel, h, w) the images were made of; None is the seeds' own.
         penalties: of that noise, one per seed, part of the value; empty means 0.
+
+    Examples:
+        >>> prompts = dpodiff.Prompts("a red ball", "blurry")
+        >>> dpodiff.Evaluation((1,), prompts, losses=(0.25, 0.75), value=0.5).rejected
+        False
+        >>> dpodiff.Evaluation((1,), prompts, losses=(), value=float("inf")).rejected
+        True
     """
 
     candidate: Candidate

@@ -5,24 +5,23 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dpodiff.models.base import TextToImage, require_model
 from dpodiff.models.noise import FixedNoise, draw
 from dpodiff.spaces.space import Prompts
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
-    from dpodiff.models.base import Model
-    from dpodiff.models.black_box import BlackBox
 
 Job = tuple[Prompts, int]  # one image to make: its prompts and its seed
 
 
 def render(
-    model: "Model | BlackBox", jobs: Sequence[Job], eta: float = 0.0, stop: int | None = None
+    model: TextToImage, jobs: Sequence[Job], eta: float = 0.0, stop: int | None = None
 ) -> torch.Tensor:
     """Images (batch, 3, height, width) of the jobs, without a graph.
 
     Args:
-        model: makes them.
+        model: makes them; no black box if there is an eta or a stop.
         jobs: one per image.
         eta: see `dpodiff.models.noise`.
         stop: number of steps after which the clean image is estimated; None takes all steps.
@@ -30,11 +29,13 @@ def render(
     prompts, seeds = zip(*jobs, strict=True)
     positive, negative = (list(texts) for texts in zip(*prompts, strict=True))
     if eta:
-        model = FixedNoise(model, draw(model, seeds, eta), eta)
+        own = require_model(model, "noise")
+        model = FixedNoise(own, draw(own, seeds, eta), eta)
     with torch.no_grad():
-        if stop is None:  # a black box knows no other call
+        if stop is None:
             return model.generate(positive, negative, list(seeds))
-        return model.generate(positive, negative, list(seeds), stop=stop)
+        own = require_model(model, "steps")
+        return own.generate(positive, negative, list(seeds), stop=stop)
 
 
 def score(loss: "Loss", images: torch.Tensor, prompt: str) -> torch.Tensor:

@@ -100,18 +100,18 @@ class NoiseObjective:
             ValueError: if the loss or the estimator has no gradient, saying what would have one.
         """
         leaf = noise.detach().clone().requires_grad_()
-        hybrid = estimator if isinstance(estimator, Hybrid) else None
-        images = self._with_graph(leaf, hybrid.estimator if hybrid else estimator)
-        if hybrid is None:
+        if isinstance(estimator, Hybrid):
+            images = self._with_graph(leaf, estimator.estimator)
+            losses, direction = self._by_perturbation(estimator, leaf, images.detach(), seed)
+            total = (direction * images).sum()
+        else:
+            images = self._with_graph(leaf, estimator)
             losses = self._losses(images)
             check_gradient(losses, self.loss)
             total = self.sign * losses.sum()
-        else:
-            losses, direction = self._by_perturbation(hybrid, leaf, images.detach(), seed)
-            total = (direction * images).sum()
         scale = loss_scale(self.model.dtype)
-        (total * scale).backward()
-        return images.detach(), losses.detach(), leaf.grad / scale
+        (gradient,) = torch.autograd.grad(total * scale, leaf)
+        return images.detach(), losses.detach(), gradient / scale
 
     @torch.no_grad()
     def _by_perturbation(

@@ -22,7 +22,7 @@ import torch
 
 from dpodiff.checks import check_callable, check_whole
 from dpodiff.gradients import Hybrid
-from dpodiff.models.base import Model, PromptError
+from dpodiff.models.base import PromptError, TextToImage, require_model
 from dpodiff.models.batches import Batches
 from dpodiff.models.noise import check_eta, draw
 from dpodiff.objective.cost import Cost, measured, price_of_rows
@@ -36,7 +36,6 @@ from dpodiff.spaces.space import Candidate, Prompts, Space
 if TYPE_CHECKING:
     from dpodiff.gradients import Estimator
     from dpodiff.losses.base import Loss
-    from dpodiff.models.black_box import BlackBox
     from dpodiff.spaces.constraints import Constraint
 
 Task = Literal["improve", "attack"]
@@ -65,11 +64,22 @@ class Objective:
         ValueError: if loss or constraint cannot be called, there is no seed, one is no whole
             number, the task is unknown, the batch is empty, or eta is not in its range.
         RuntimeError: by any method that makes images, if one alone runs out of memory.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), 0.75 if "dark" in negative_prompt else 0.25)
+        >>> space = dpodiff.nplib_space("a white wall", ["dark", "ugly"], slots=1)
+        >>> model, loss = dpodiff.BlackBox(paint), dpodiff.losses.white
+        >>> objective = dpodiff.Objective(model, loss, space, seeds=[0, 1])
+        >>> [evaluation.value for evaluation in objective.evaluate([(0,), (1,), (2,)])]
+        [-0.25, -0.75, -0.25]
+        >>> objective.cost.evaluations, objective.cost.images
+        (3, 6)
     """
 
     def __init__(
         self,
-        model: "Model | BlackBox",
+        model: TextToImage,
         loss: "Loss",
         space: Space,
         seeds: Iterable[int],
@@ -86,8 +96,8 @@ class Objective:
         self.seeds = tuple(seeds)
         for seed in self.seeds:
             check_whole("a seed", seed)
-        self.task, self.constraint, self.batch_size = task, constraint, batch_size
-        self.eta = eta
+        self.task: Task = task
+        self.constraint, self.batch_size, self.eta = constraint, batch_size, eta
         self.batches = Batches(model, batch_size)
         # With a graph, far fewer images fit.
         self.graph_batches = Batches(model, batch_size)
@@ -101,7 +111,7 @@ class Objective:
 
     def noise(self) -> torch.Tensor:
         """The noise of the objective's own seeds, (seeds, vectors, channel, h, w)."""
-        return draw(self.model, self.seeds, self.eta)
+        return draw(require_model(self.model, "noise"), self.seeds, self.eta)
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Evaluations of the candidates, in their order."""
@@ -148,8 +158,9 @@ class Objective:
         Raises:
             ValueError: if the loss has no gradient, naming solvers that need none.
         """
+        model = require_model(self.model, "gradients")
         words = TextObjective(
-            model=self.model,
+            model=model,
             space=self.space,
             loss=self.loss,
             seeds=self.seeds,
@@ -157,9 +168,9 @@ class Objective:
             sign=self._sign,
             batches=self.graph_batches,
         )
-        with measured(self.cost, self.model) as work:
+        with measured(self.cost, model) as work:
             answer = words.value_and_gradient(weights, estimator, noise)
-        self.cost.spent += price_of_rows(work, self.model, len(self.seeds))
+        self.cost.spent += price_of_rows(work, model, len(self.seeds))
         self.cost.gradients += 1
         self.cost.images += len(self.seeds)
         return answer
@@ -192,7 +203,8 @@ class Objective:
             ValueError: if loss or estimator have no gradient, saying what would have one, or if
                 there is not one noise per seed.
         """
-        prompts, model, count = self.space.decode(query.candidate), self.model, len(self.seeds)
+        model, count = require_model(self.model, "noise"), len(self.seeds)
+        prompts = self.space.decode(query.candidate)
         if len(query.noise) != count:
             raise ValueError(f"{count} seeds need as many noises, not {len(query.noise)}")
         if not self._allows(prompts):
@@ -255,7 +267,7 @@ class Objective:
 
     def _noise_objective(self, prompts: Prompts, steps: int) -> NoiseObjective:
         return NoiseObjective(
-            model=self.model,
+            model=require_model(self.model, "noise"),
             prompts=prompts,
             loss=self.loss,
             prompt=self.space.prompt,

@@ -28,6 +28,16 @@ class ValueAndGradient(NamedTuple):
     Attributes:
         value: the estimated objective at the mixture; lower is better, for attacks too.
         gradients: d value / d weights, (choices,) per slot.
+
+    Examples:
+        >>> from dpodiff.objective.queries import ValueAndGradient
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> solver = dpodiff.GPO(space, steps=10)
+        >>> gradient = torch.tensor([0.0, 0.0, -1.0, 0.0])  # "ugly" helps
+        >>> answer = ValueAndGradient(0.5, (gradient,))
+        >>> solver.learn(solver.ask(), answer)
+        >>> solver.relaxed.probabilities()[0].round(2)
+        array([0.17, 0.17, 0.48, 0.17])
     """
 
     value: float
@@ -42,6 +52,12 @@ class GradientQuery:
         weights: (choices,) per slot.
         estimator: how the gradient passes through the sampler.
         noise: (seeds, vectors, channel, h, w) to take instead of the seeds' own.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> query = dpodiff.GPO(space, steps=10).ask()
+        >>> query.estimator, [tuple(row.shape) for row in query.weights]
+        (Shortcut(step=3, k=1), [(4,)])
     """
 
     weights: "tuple[torch.Tensor, ...]"
@@ -57,6 +73,14 @@ class PreviewQuery:
         candidates: to be valued.
         step: after how many steps of the sampler the clean image is estimated; None is all.
         seeds: how many of the objective's seeds are used, the first ones; None is all.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> look = dpodiff.solvers.Rung(step=3, best_of=2)
+        >>> solver = dpodiff.Screening(dpodiff.RandomSearch(space, batch=1), [look])
+        >>> solver.ask()
+        PreviewQuery(candidates=((10, 7), (6, 3)), step=3, seeds=None)
     """
 
     candidates: tuple[Candidate, ...]
@@ -74,6 +98,14 @@ class NoiseEvaluation(NamedTuple):
             not asked for.
         images: (seeds, 3, height, width) in [0, 1], on the CPU; None if rejected.
         final: whether the images are the sampler's own, so that the losses count as an evaluation.
+
+    Examples:
+        >>> from dpodiff.objective.queries import NoiseQuery
+        >>> model, space = dpodiff.load("toy"), dpodiff.Space("a red ball")
+        >>> objective = dpodiff.Objective(model, dpodiff.losses.white, space, [0])
+        >>> answer = objective.evaluate_noise(NoiseQuery(objective.noise(), ()))
+        >>> answer.final, answer.gradients, tuple(answer.images.shape)
+        (True, None, (1, 3, 64, 64))
     """
 
     evaluation: Evaluation
@@ -99,6 +131,12 @@ class NoiseQuery:
         steps: of the rollout, if not the model's own number.
         penalties: one per seed, added to the value of the seed; empty means 0.
         seed: of the directions of a hybrid gradient.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
+        >>> query = dpodiff.DNO(space, noise, gamma=0.1).ask()
+        >>> query.candidate, query.estimator, len(query.penalties)
+        ((), Checkpointed(), 2)
     """
 
     noise: "torch.Tensor"

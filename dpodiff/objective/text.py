@@ -10,7 +10,7 @@ the batches are summed at the two encodings, and that sum is backpropagated thro
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,7 +65,9 @@ class TextObjective:
             noise = draw(self.model, self.seeds, self.eta) if noise is None else noise.detach()
             work = partial(self._batch, encodings, estimator)
             values, parts = zip(*self.batches.map(work, noise))
-            if gradients := [sum(same) for same in zip(*parts)]:  # d value / d encodings
+            # d value / d encodings
+            gradients = [reduce(torch.add, same) for same in zip(*parts)]
+            if gradients:
                 torch.autograd.backward([t for t in texts if t.requires_grad], gradients)
         scale = loss_scale(self.model.dtype)
         return ValueAndGradient(sum(values), tuple(_gradient(leaf) / scale for leaf in leaves))

@@ -21,9 +21,14 @@ class BookFigure(Figure):
         return buffer.getvalue()
 
 
-def style(index: int) -> dict[str, str]:
-    """Color and line style of the curve with this number."""
-    return {"color": PALETTE[index % len(PALETTE)], "linestyle": LINES[index % len(LINES)]}
+def color_of(index: int) -> str:
+    """The color of the curve with this number."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def line_of(index: int) -> str:
+    """The line style of the curve with this number."""
+    return LINES[index % len(LINES)]
 
 
 def open_frame(ax: Axes) -> None:

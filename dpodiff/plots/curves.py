@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dpodiff.plots.base import FONT, PALETTE, BookFigure, open_frame, style
+from dpodiff.plots.base import FONT, PALETTE, BookFigure, color_of, line_of, open_frame
 from dpodiff.results.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MARKERS = "os^Dv"
 CENT = 1e-9  # prices are sums of fractions
 
 Points = tuple[Sequence[float], Sequence[float]]  # x and y
@@ -27,7 +27,7 @@ def lines(
     ylabel: str,
     markers: bool = False,
     bands: Mapping[str, Points] | None = None,
-) -> Figure:
+) -> BookFigure:
     """Curves in one plot.
 
     Args:
@@ -35,15 +35,30 @@ def lines(
         xlabel, ylabel: of the axes.
         markers: whether to mark the points.
         bands: lower and upper end of a band about some of the curves, by the same names.
+
+    Examples:
+        >>> curves = {"EPO": ([1, 2, 3], [0.9, 0.7, 0.6])}
+        >>> curves["random"] = ([1, 2, 3], [0.9, 0.8, 0.8])
+        >>> figure = dpodiff.plots.lines(curves, xlabel="evaluations", ylabel="best loss")
+        >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
+        ('evaluations', 2)
     """
     figure = BookFigure(figsize=(6, 3.8), layout="constrained")
     ax = figure.subplots()
     for index, (name, (x, y)) in enumerate(curves.items()):
-        marker = "os^Dv"[index % 5] if markers else None
-        ax.plot(x, y, marker=marker, markersize=5, label=name or None, **style(index))
-        if name in (bands or {}):
-            color = PALETTE[index % len(PALETTE)]
-            ax.fill_between(x, *bands[name], color=color, alpha=0.2, linewidth=0)
+        color = color_of(index)
+        ax.plot(
+            x,
+            y,
+            marker=MARKERS[index % len(MARKERS)] if markers else None,
+            markersize=5,
+            label=name or None,
+            color=color,
+            linestyle=line_of(index),
+        )
+        if bands is not None and name in bands:
+            low, high = bands[name]
+            ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
     ax.set_xlabel(xlabel, fontsize=FONT)
     ax.set_ylabel(ylabel, fontsize=FONT)
     if any(curves):
@@ -54,21 +69,28 @@ def lines(
 
 def scatter(
     clouds: Mapping[str, Points], *, xlabel: str, ylabel: str, diagonal: bool = False
-) -> Figure:
+) -> BookFigure:
     """Points in one plot.
 
     Args:
         clouds: x and y of each, by the name that the legend shows.
         xlabel, ylabel: of the axes.
         diagonal: whether to draw the line on which x and y are equal.
+
+    Examples:
+        >>> points = {"prompts": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.2])}
+        >>> figure = dpodiff.plots.scatter(points, xlabel="before", ylabel="after")
+        >>> figure.axes[0].get_ylabel()
+        'after'
     """
     figure = BookFigure(figsize=(4.6, 3.8), layout="constrained")
     ax = figure.subplots()
     for index, (name, (x, y)) in enumerate(clouds.items()):
-        color, marker = PALETTE[index % len(PALETTE)], "os^Dv"[index % 5]
+        color, marker = color_of(index), MARKERS[index % len(MARKERS)]
         ax.scatter(x, y, s=28, color=color, marker=marker, alpha=0.7, label=name)
     if diagonal:
-        ax.axline((ax.get_xlim()[0],) * 2, slope=1, color="0.5", linestyle="--", linewidth=1)
+        left = ax.get_xlim()[0]
+        ax.axline((left, left), slope=1, color="0.5", linestyle="--", linewidth=1)
     ax.set_xlabel(xlabel, fontsize=FONT)
     ax.set_ylabel(ylabel, fontsize=FONT)
     ax.legend(fontsize=FONT - 1, frameon=False)
@@ -82,7 +104,7 @@ def convergence(
     ylabel: str = "best loss",
     relative: bool = False,
     means: bool = False,
-) -> Figure:
+) -> BookFigure:
     """Best value so far against cost: the median over runs, and the middle half of them.
 
     A run that ended early keeps its last value.
@@ -95,6 +117,13 @@ def convergence(
         relative: whether to subtract each run's first value, that of the user's own prompt; so
             runs of different prompts can stand in one plot.
         means: whether to draw the means over runs, which claims are about, and nothing else.
+
+    Examples:
+        >>> curves = dpodiff.Recorded.load("claims").of("random", "epo").curves
+        >>> curves = curves[curves["search_seed"] == 0]
+        >>> figure = dpodiff.plots.convergence(curves, relative=True)
+        >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
+        ('cost in evaluations', 2)
     """
     bought = {name: [_bought(run) for run in group] for name, group in _grouped(runs).items()}
     figure = BookFigure(figsize=(6, 3.8), layout="constrained")
@@ -103,13 +132,22 @@ def convergence(
     evaluations = np.arange(1, longest + 1)
     for index, (name, group) in enumerate(bought.items()):
         best = np.stack([_best_so_far(run, evaluations, relative) for run in group])
+        color = color_of(index)
         if means:
             middle = np.nanmean(best, axis=0)
         else:
             low, middle, high = np.nanquantile(best, [0.25, 0.5, 0.75], axis=0)
-            shade = {"color": PALETTE[index % len(PALETTE)], "alpha": 0.2, "linewidth": 0}
-            ax.fill_between(evaluations, low, high, step="post", **shade)
-        ax.step(evaluations, middle, where="post", label=f"{name} ({len(group)})", **style(index))
+            ax.fill_between(
+                evaluations, low, high, step="post", color=color, alpha=0.2, linewidth=0
+            )
+        ax.step(
+            evaluations,
+            middle,
+            where="post",
+            label=f"{name} ({len(group)})",
+            color=color,
+            linestyle=line_of(index),
+        )
     ax.set_xlabel("cost in evaluations", fontsize=FONT)
     ax.set_ylabel(ylabel, fontsize=FONT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -118,13 +156,22 @@ def convergence(
     return figure
 
 
-def intervals(frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - before") -> Figure:
+def intervals(
+    frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - before"
+) -> BookFigure:
     """Mean differences with their confidence intervals, one a line, and where nothing changes.
 
     Args:
         frame: one row an interval, named by its index, with columns "mean", "low" and "high", as
             `paired_bootstrap` gives them.
         xlabel: what the differences are of.
+
+    Examples:
+        >>> claims = [("EPO beats random search", "epo", "random")]
+        >>> table = dpodiff.Recorded.load("claims").contrasts(claims, "loss, search seeds")
+        >>> figure = dpodiff.plots.intervals(table)
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['EPO beats random search']
     """
     figure = BookFigure(figsize=(6, 1 + 0.4 * len(frame)), layout="constrained")
     ax = figure.subplots()
@@ -147,15 +194,15 @@ def _grouped(
         return runs
     others = [column for column in runs if column not in ("solver", "spent", "best")]
     return {
-        name: [run for _, run in group.groupby(others, dropna=False)]
+        str(name): [run for _, run in group.groupby(others, dropna=False)]
         for name, group in runs.groupby("solver", sort=False)
     }
 
 
 def _bought(run: "Trace | pd.DataFrame") -> Bought:
     if isinstance(run, Trace):
-        pairs = [(record.spent, record.best) for record in run.records]
-        return tuple(np.array(pairs, dtype=float).T)
+        spent = [record.spent for record in run.records]
+        return np.array(spent), np.array([record.best for record in run.records])
     return run["spent"].to_numpy(float), run["best"].to_numpy(float)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from dpodiff.plots.base import FONT, BookFigure, no_frame
 from dpodiff.results.result import Result
@@ -30,7 +29,7 @@ def strip(
     *,
     losses: tuple[Sequence[float], Sequence[float]] | None = None,
     texts: tuple[str, str] = ("before", "after"),
-) -> Figure:
+) -> BookFigure:
     """Two rows of images, before and after, one column a seed.
 
     Args:
@@ -41,18 +40,27 @@ def strip(
 
     Raises:
         ValueError: if the images are not of that shape, or the rows not of one length.
+
+    Examples:
+        >>> before, after = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
+        >>> texts = "a dark wall", "a white wall"
+        >>> figure = dpodiff.plots.strip(before, after, texts=texts)
+        >>> figure.savefig("strip.png")
+        >>> len(figure.axes)
+        4
     """
     if isinstance(before, Result):
         return _strip_of(before)
-    if len(before) != len(after):
-        raise ValueError(f"{len(before)} images before, but {len(after)} after")
+    count = 0 if after is None else len(after)
+    if after is None or len(before) != count:
+        raise ValueError(f"{len(before)} images before, but {count} after")
     width = CELL * max(len(before), 3)
-    texts = [textwrap.fill(text, int(width * LETTERS)) for text in texts]
-    heights = [CELL + LINE * (text.count("\n") + 2.5) for text in texts]
+    titles = [textwrap.fill(text, int(width * LETTERS)) for text in texts]
+    heights = [CELL + LINE * (title.count("\n") + 2.5) for title in titles]
     figure = BookFigure(figsize=(width, sum(heights)), layout="constrained")
-    parts = figure.subfigures(2, 1, height_ratios=heights)
+    parts = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, images, row, text in zip(
-        parts, (before, after), losses or (None, None), texts, strict=True
+        parts, (before, after), losses or (None, None), titles, strict=True
     ):
         part.suptitle(text, fontsize=FONT, x=0.01, ha="left", parse_math=False)
         axes = part.subplots(1, len(images), squeeze=False)[0]
@@ -65,7 +73,7 @@ def strip(
 
 def contact_sheet(
     images: "Images", titles: Sequence[str] | None = None, columns: int = 8
-) -> Figure:
+) -> BookFigure:
     """Images in reading order, each under its title.
 
     Args:
@@ -75,6 +83,12 @@ def contact_sheet(
 
     Raises:
         ValueError: if the images are not of that shape, or the titles not as many.
+
+    Examples:
+        >>> images = torch.ones(3, 3, 8, 8)
+        >>> figure = dpodiff.plots.contact_sheet(images, ["a", "b", "c"], columns=3)
+        >>> [axes.get_title() for axes in figure.axes]
+        ['a', 'b', 'c']
     """
     pixels = _pixels(images)
     titles = [""] * len(pixels) if titles is None else list(titles)
@@ -95,7 +109,13 @@ def contact_sheet(
 
 
 class Slider:
-    """Frames with a slider under them; plain HTML, so it works on a page without a kernel."""
+    """Frames with a slider under them; plain HTML, so it works on a page without a kernel.
+
+    Examples:
+        >>> slider = dpodiff.plots.slider([torch.zeros(1, 3, 8, 8)], ["step 0"])
+        >>> "step 0" in slider._repr_html_()  # what a notebook shows
+        True
+    """
 
     def __init__(self, pngs: Sequence[bytes], labels: Sequence[str]) -> None:
         self._pngs, self._labels = pngs, labels
@@ -118,7 +138,9 @@ class Slider:
         )
 
 
-def slider(frames: Sequence["Images | Figure"], labels: Sequence[str], columns: int = 8) -> Slider:
+def slider(
+    frames: Sequence["Images | BookFigure"], labels: Sequence[str], columns: int = 8
+) -> Slider:
     """An animation that the reader moves: one row of images, or one figure, a frame.
 
     Args:
@@ -128,14 +150,22 @@ def slider(frames: Sequence["Images | Figure"], labels: Sequence[str], columns: 
 
     Raises:
         ValueError: if the labels are not as many as the frames.
+
+    Examples:
+        >>> frames = [torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)]
+        >>> slider = dpodiff.plots.slider(frames, ["step 0", "step 1"])
+        >>> slider._repr_html_().count("<figure ")
+        2
     """
     if len(frames) != len(labels):
         raise ValueError(f"{len(frames)} frames, but {len(labels)} labels")
-    figures = (f if isinstance(f, Figure) else contact_sheet(f, columns=columns) for f in frames)
+    figures = (
+        f if isinstance(f, BookFigure) else contact_sheet(f, columns=columns) for f in frames
+    )
     return Slider([figure._repr_png_() for figure in figures], labels)
 
 
-def _strip_of(result: Result) -> Figure:
+def _strip_of(result: Result) -> BookFigure:
     space = result.objective.space
     return strip(
         result.before,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dpodiff.plots.base import FONT, PALETTE, WIDTH, BookFigure, no_frame, open_frame
@@ -18,7 +17,7 @@ LETTERS = 14.5  # of small print, an inch
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", PALETTE[0]])
 
 
-def distribution(space: Space, probabilities: Sequence[Sequence[float]]) -> Figure:
+def distribution(space: Space, probabilities: Sequence[Sequence[float]]) -> BookFigure:
     """A table of all choices, one slot a row; the darker a word, the more likely it is.
 
     Args:
@@ -27,6 +26,12 @@ def distribution(space: Space, probabilities: Sequence[Sequence[float]]) -> Figu
 
     Raises:
         ValueError: if there is not one probability a choice; names the slot.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> figure = dpodiff.plots.distribution(space, [[0.2, 0.7, 0.1]])
+        >>> [text.get_text() for text in figure.axes[0].texts][2:]
+        ['blurry', '0.70', 'ugly', '0.10']
     """
     _check(space, probabilities)
     columns = max(len(slot.choices) for slot in space.slots)
@@ -55,7 +60,7 @@ def learned(
     xlabel: str = "gradient step",
     ylabel: str = "probability",
     columns: int = 3,
-) -> Figure:
+) -> BookFigure:
     """The probabilities of each slot's choices along a search, one small plot a slot.
 
     The choice that won is a thick line, the slot's first choice a dashed one, the others are gray.
@@ -69,6 +74,12 @@ def learned(
 
     Raises:
         ValueError: if there is not one probability a choice; names the slot.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> history = [[[0.4, 0.3, 0.3]], [[0.1, 0.7, 0.2]]]  # of two steps
+        >>> dpodiff.plots.learned(space, history).axes[0].get_title()
+        '− library: blurry'
     """
     for moment in history:
         _check(space, moment)
@@ -97,7 +108,7 @@ def learned(
 
 def population(
     space: Space, candidates: Sequence[Candidate], values: Sequence[float], *, parents: int = 0
-) -> Figure:
+) -> BookFigure:
     """Candidates as rows of words, the best on top; the same word of a slot has the same color.
 
     Args:
@@ -108,6 +119,12 @@ def population(
 
     Raises:
         ValueError: if the values are not as many as the candidates.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> figure = dpodiff.plots.population(space, [(1,), (2,)], values=[0.5, 0.4])
+        >>> [text.get_text() for text in figure.axes[0].texts]  # the best on top
+        ['ugly', 'blurry']
     """
     if len(candidates) != len(values):
         raise ValueError(f"{len(candidates)} candidates, but {len(values)} values")
@@ -135,13 +152,20 @@ def population(
 
 def triangle(
     clouds: Mapping[str, np.ndarray], corners: Sequence[str], center: np.ndarray | None = None
-) -> Figure:
+) -> BookFigure:
     """Weights over three choices as points in triangles, one beside the other.
 
     Args:
         clouds: points (n, 3), each at least 0 with sum 1, by the title of their triangle.
         corners: the three choices.
         center: a point (3,) marked by a cross in all of them.
+
+    Examples:
+        >>> points = np.random.default_rng(0).dirichlet([1, 1, 1], size=50)
+        >>> corners = "red", "green", "blue"
+        >>> figure = dpodiff.plots.triangle({"even": points}, corners)
+        >>> figure.axes[0].get_title()
+        'even'
     """
     places = np.array([[0, 0], [1, 0], [0.5, math.sqrt(3) / 2]])
     side = WIDTH / max(len(clouds), 2)  # inches
@@ -176,7 +200,7 @@ def _check(space: Space, probabilities: Sequence[Sequence[float]]) -> None:
             raise ValueError(f"{slot} needs {len(slot.choices)} probabilities, not {len(row)}")
 
 
-def _table(rows: int, columns: int) -> tuple[Figure, Axes]:
+def _table(rows: int, columns: int) -> tuple[BookFigure, Axes]:
     figure = BookFigure(figsize=(WIDTH, ROW * rows + 0.4), layout="constrained")
     ax = figure.subplots()
     no_frame(ax)
@@ -206,7 +230,7 @@ def _name_rows(ax: Axes, names: Sequence[str]) -> None:
 def _slot_name(slot: Slot, signed: bool = True) -> str:
     """The word a slot stands for, with the sign of the side it is on."""
     sign = "+ " if slot.side == "positive" else "− "
-    return sign * signed + (slot.text or "library")
+    return (sign if signed else "") + (slot.text or "library")
 
 
 def _cut(word: str, columns: int) -> str:
@@ -222,4 +246,5 @@ def _tint(choice: int) -> tuple[float, float, float]:
     # Every palette color but black, and then the same ones paler.
     color = np.array(to_rgb(PALETTE[(choice - 1) % 6]))
     depth = 0.55 if choice <= 6 else 0.25
-    return tuple(1 - depth * (1 - color))
+    red, green, blue = (1 - depth * (1 - color)).tolist()
+    return red, green, blue

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 
 class Judge(Protocol):
-    """An independent evaluation of images, such as `dpodiff.toy.judge.Judge`."""
+    """An independent evaluation of images, such as `dpodiff.toy.judge.Judge`.
+
+    Examples:
+        >>> class Brightness:
+        ...     def measures(self, images, prompt):
+        ...         return {"brightness": images.mean().item()}
+        >>> Brightness().measures(torch.ones(2, 3, 8, 8), "a white wall")
+        {'brightness': 1.0}
+    """
 
     def measures(self, images: "torch.Tensor", prompt: str) -> dict[str, float]:
         """Measures of images (batch, 3, height, width) of one prompt, by name."""
@@ -56,6 +64,18 @@ def held_out(
 
     Raises:
         ValueError: if the search has used one of the seeds.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), 0.75 if negative_prompt else 0.25)
+        >>> settings = {"loss": "white", "space": "nplib", "budget": 3, "progress": False}
+        >>> model = dpodiff.BlackBox(paint)
+        >>> result = dpodiff.improve("a wall", model=model, **settings)
+        >>> losses = {"white": dpodiff.losses.white}
+        >>> print(dpodiff.held_out(result, seeds=[10, 11], losses=losses))
+                 before  after  difference
+        measure
+        white     -0.25  -0.75        -0.5
     """
     objective, seeds = result.objective, list(seeds)
     if seen := sorted(set(seeds) & set(objective.seeds)):
@@ -87,6 +107,18 @@ def on_search_seeds(
 
     Returns:
         One row a measure, with columns "before", "after" and "difference".
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), 0.75 if negative_prompt else 0.25)
+        >>> settings = {"loss": "white", "space": "nplib", "budget": 3, "progress": False}
+        >>> model = dpodiff.BlackBox(paint)
+        >>> result = dpodiff.improve("a wall", model=model, **settings)
+        >>> losses = {"white": dpodiff.losses.white}
+        >>> print(dpodiff.on_search_seeds(result, losses))
+                 before  after  difference
+        measure
+        white     -0.25  -0.75        -0.5
     """
     images = {"before": result.before, "after": result.images}
     prompt = result.objective.space.prompt
@@ -107,6 +139,14 @@ def visual_distance(
 
     Returns:
         distances (batch,).
+
+    Examples:
+        >>> clip = dpodiff.SphericalCLIP("toy-heldout")
+        >>> white, black = torch.ones(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
+        >>> dpodiff.visual_distance(white, white, clip)
+        tensor([0.])
+        >>> bool(dpodiff.visual_distance(white, black, clip) > 0)
+        True
     """
     apart = clip.features(before) - clip.features(after)
     return apart.square().sum(dim=-1) / 2  # 1 - cosine of unit vectors, and 0 for equal ones

@@ -12,7 +12,7 @@ import textwrap
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.statistics import Interval, paired_bootstrap, verdict
@@ -40,6 +40,13 @@ class Recorded:
             prompt and solver, "search_seed" too.
         curves: columns "prompt", "solver", "search_seed", "spent" and "best", a row an improvement;
             None if the record has traces instead.
+
+    Examples:
+        >>> record = dpodiff.Recorded.load("claims")
+        >>> record.of("random", "epo").table["solver"].unique().tolist()
+        ['random', 'epo']
+        >>> record.contrast("epo", "random").columns.tolist()
+        ['mean', 'low', 'high', 'prompts']
     """
 
     name: str
@@ -80,8 +87,10 @@ class Recorded:
         known = list(self.table["solver"].unique())
         if missing := [solver for solver in solvers if solver not in known]:
             raise ValueError(f"{self.name} has no {missing[0]!r}; it has {', '.join(known)}")
-        kept = (f if f is None else f[f["solver"].isin(solvers)] for f in (self.table, self.curves))
-        return replace(self, **dict(zip(("table", "curves"), kept)))
+        table, curves = self.table, self.curves
+        if curves is not None:
+            curves = curves[curves["solver"].isin(solvers)]
+        return replace(self, table=table[table["solver"].isin(solvers)], curves=curves)
 
     def gained(self, start: float, end: float) -> "Recorded":
         """The record of what was gained between two costs, by the loss that the searches saw.
@@ -96,16 +105,19 @@ class Recorded:
         Raises:
             ValueError: if the record kept no curves.
         """
-        if self.curves is None:
+        curves: Any = self.curves  # pandas types the results of its methods by all they may be
+        if curves is None:
             raise ValueError(f"{self.name} has no curves, so nothing is known between the ends")
-        keys = ["prompt", "solver", "search_seed"]
-        first = self.curves.groupby(keys, sort=False)["best"].first()
+        import pandas as pd
 
-        def reached(cost: float) -> "pd.Series":
-            paid = self.curves[self.curves["spent"] <= cost]
+        keys = ["prompt", "solver", "search_seed"]
+        first = curves.groupby(keys, sort=False)["best"].first()
+
+        def reached(cost: float) -> Any:  # a series
+            paid = curves[curves["spent"] <= cost]
             return paid.groupby(keys)["best"].last().reindex(first.index).fillna(first)
 
-        change = (reached(end) - reached(start)).rename("after").reset_index()
+        change = pd.DataFrame({"after": reached(end) - reached(start)}).reset_index()
         return replace(self, table=change.assign(measure="loss, search seeds", before=0.0))
 
     def stamp_text(self) -> str:
@@ -120,12 +132,16 @@ class Recorded:
     def per_prompt(self) -> "pd.DataFrame":
         """Mean before and after of each solver, measure and prompt."""
         keys = ["solver", "measure", "prompt"]
-        return self.table.groupby(keys, sort=False)[["before", "after"]].mean().reset_index()
+        # Any: pandas says that a mean of groups may be any scalar too.
+        means: Any = self.table.groupby(keys, sort=False)[["before", "after"]].mean()
+        return means.reset_index()
 
     def differences(self) -> "pd.DataFrame":
         """Mean of after - before over prompts, with a paired 95% interval a solver and measure."""
         import pandas as pd
 
+        # Any: pandas knows keys of groups as Hashable only, though they are pairs here.
+        groups: Any = self.per_prompt().groupby(["solver", "measure"], sort=False)
         rows = {
             f"{solver}: {measure}": {
                 "solver": solver,
@@ -134,9 +150,7 @@ class Recorded:
                 "after": group["after"].mean(),
                 **_interval(group["after"] - group["before"]),
             }
-            for (solver, measure), group in self.per_prompt().groupby(
-                ["solver", "measure"], sort=False
-            )
+            for (solver, measure), group in groups
         }
         return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -157,7 +171,8 @@ class Recorded:
         if "search_seed" not in table:
             table = table.assign(search_seed=0)
         keys = ["measure", "prompt", "search_seed", "solver"]
-        after = table.groupby(keys, sort=False)["after"].mean().unstack()
+        means: Any = table.groupby(keys, sort=False)["after"].mean()
+        after = means.unstack()
         gaps = (after[first] - after[second]).dropna()
         return gaps.groupby(["measure", "prompt"], sort=False).mean()
 
@@ -175,16 +190,19 @@ class Recorded:
 
         rows, known = {}, set(self.table["solver"])
         for text, first, second in claims:
-            pairs = self._pairs(first, second) if {first, second} <= known else ()
+            if not {first, second} <= known:
+                continue
+            pairs = self._pairs(first, second)
             if len(pairs) and len(gaps := pairs.loc[measure]) > 1:
                 rows[text] = _interval(gaps)
-        columns = ["mean", "low", "high", "prompts"]
+        columns = pd.Index(["mean", "low", "high", "prompts"])
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def tested(self, claims: "Sequence[Claim]", measure: str, better: str = "lower") -> list[str]:
         """`claim` of each in `contrasts`."""
         return [
-            _said(text, row, better) for text, row in self.contrasts(claims, measure).iterrows()
+            _said(str(text), row, better)
+            for text, row in self.contrasts(claims, measure).iterrows()
         ]
 
     def verdicts(self, *, worse: bool = False) -> list[str]:
@@ -193,10 +211,11 @@ class Recorded:
         Args:
             worse: whether the claim is "it gets worse", as of an attack.
         """
-        return [
-            _said(name, row, "lower" if _lower_is_better(row["measure"]) != worse else "higher")
-            for name, row in self.differences().iterrows()
-        ]
+        lines = []
+        for name, row in self.differences().iterrows():
+            lower = _lower_is_better(str(row["measure"])) != worse
+            lines.append(_said(str(name), row, "lower" if lower else "higher"))
+        return lines
 
     def claim(self, text: str, first: str, second: str, measure: str, better: str) -> str:
         """One claim on two solvers at equal cost, with its interval, as `verdict` says it.
@@ -214,12 +233,14 @@ class Recorded:
 
 def _interval(gaps: "pd.Series") -> dict[str, float]:
     """The mean over prompts, its interval, and how many prompts they are."""
-    return paired_bootstrap(gaps)._asdict() | {"prompts": len(gaps)}
+    mean, low, high = paired_bootstrap(gaps)
+    return {"mean": mean, "low": low, "high": high, "prompts": len(gaps)}
 
 
 def _lower_is_better(measure: str) -> bool:
     return measure.startswith("loss") or measure == "visual distance"
 
 
-def _said(text: str, row: "pd.Series", better: str) -> str:
+def _said(text: str, row: Any, better: str) -> str:
+    """`verdict` on a row of a frame, which has "mean", "low", "high" and "prompts"."""
     return verdict(text, Interval(row["mean"], row["low"], row["high"]), row["prompts"], better)

@@ -26,6 +26,17 @@ class Result:
         cost: of this search alone.
         noise: (seeds, vectors, channel, h, w), the best of each seed; None if none was searched.
         error: the exception that ended a search that failed, with its traceback; else None.
+
+    Examples:
+        >>> result = dpodiff.improve(
+        ...     "a red ball on the sea", budget=2, seeds=1, seed=4, progress=False
+        ... )
+        >>> print(result.prompts.negative)
+        blue, moon, sky, grainy, blocky, bad, poor
+        >>> tuple(result.before.shape), tuple(result.images.shape)
+        ((1, 3, 64, 64), (1, 3, 64, 64))
+        >>> len(result.trace.records)
+        2
     """
 
     candidate: Candidate

@@ -7,7 +7,7 @@ candidates judged beforehand the mean over the draws is exact, and no picture is
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,10 +25,15 @@ def rank_probabilities(count: int, n: int) -> np.ndarray:
         n: of them drawn without replacement, 1 to `count`.
 
     Returns:
-        probabilities (count,): C(count - 1 - r, n - 1) / C(count, n) for rank r.
+        probabilities (count,), of rank r `C(count - 1 - r, n - 1) / C(count, n)`.
 
     Raises:
         ValueError: if `n` lies outside.
+
+    Examples:
+        >>> from dpodiff.results.selection import rank_probabilities
+        >>> rank_probabilities(count=4, n=2).round(3)
+        array([0.5  , 0.333, 0.167, 0.   ])
     """
     if not 1 <= n <= count:
         raise ValueError(f"n must be from 1 to {count}, the candidates there are, not {n}")
@@ -59,15 +64,25 @@ def best_of(
 
     Raises:
         ValueError: if no seed is left unseen, or an n is too large.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from dpodiff.results.selection import best_of
+        >>> rows = [("p", 0, 0, 0.5), ("p", 0, 1, 0.5), ("p", 1, 0, 0.4), ("p", 1, 1, 0.6)]
+        >>> table = pd.DataFrame(rows, columns=["prompt", "candidate", "seed", "loss"])
+        >>> best_of(table, sizes=[1], seen=[0]).round(3).to_dict("records")
+        [{'prompt': 'p', 'n': 1, 'loss': 0.1, 'seen': -0.1}]
     """
     import pandas as pd
 
-    measures = [name for name in table if name not in ("prompt", "candidate", "seed")]
-    known = table["seed"].isin(seen)
+    pictures: Any = table  # pandas types the results of its methods by all they may be
+    measures = [name for name in pictures if name not in ("prompt", "candidate", "seed")]
+    known = pictures["seed"].isin(seen)
     if known.all():
-        raise ValueError(f"no seed is left unseen: all of {sorted(set(table['seed']))} were seen")
-    picked = table[known].groupby(["prompt", "candidate"], sort=False)[by].mean()
-    unseen = table[~known].groupby(["prompt", "candidate"], sort=False)[measures].mean()
+        seeds = sorted(set(pictures["seed"]))
+        raise ValueError(f"no seed is left unseen: all of {seeds} were seen")
+    picked = pictures[known].groupby(["prompt", "candidate"], sort=False)[by].mean()
+    unseen = pictures[~known].groupby(["prompt", "candidate"], sort=False)[measures].mean()
     both = unseen.assign(seen=picked)
     rows = []
     for prompt, group in both.groupby(level="prompt", sort=False):
@@ -94,14 +109,27 @@ def word_effects(
 
     Returns:
         a row a word, lowest first, with "mean", "low" and "high" over prompts and their number.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from dpodiff.results.selection import word_effects
+        >>> rows = [("p", 0, 0.5, ""), ("p", 1, 0.3, "dark")]
+        >>> rows += [("q", 0, 0.6, ""), ("q", 1, 0.5, "dark")]
+        >>> table = pd.DataFrame(rows, columns=["prompt", "candidate", "loss", "negative"])
+        >>> effects = word_effects(table.drop(columns="negative"), table, fewest=2)
+        >>> effects["mean"].round(2).to_dict()
+        {'dark': -0.15}
     """
     import pandas as pd
 
     from dpodiff.results.statistics import paired_bootstrap
 
     keys = ["prompt", "candidate"]
-    value = table.groupby(keys, sort=False)[measure].mean()
-    named = words.assign(word=words["negative"].str.split(", ")).explode("word").set_index(keys)
+    # Any: as above.
+    value: Any = table.groupby(keys, sort=False)[measure].mean()
+    named: Any = (
+        words.assign(word=words["negative"].str.split(", ")).explode("word").set_index(keys)
+    )
     effects: dict[str, list[float]] = {}
     for prompt, values in value.groupby(level="prompt", sort=False):
         for word, rows in named.loc[[prompt]].groupby("word"):
@@ -113,7 +141,7 @@ def word_effects(
         for word, found in effects.items()
         if len(found) >= fewest
     }
-    columns = ["mean", "low", "high", "prompts"]
+    columns = pd.Index(["mean", "low", "high", "prompts"])
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).sort_values("mean")
 
 

@@ -15,7 +15,13 @@ PACKAGES = ("dpodiff", "torch", "diffusers", "transformers", "open_clip_torch", 
 
 @dataclass
 class Stamp:
-    """Where numbers come from: parameters, commit, device, versions, start (UTC), seconds."""
+    """Where numbers come from: parameters, commit, device, versions, start (UTC), seconds.
+
+    Examples:
+        >>> stamp = dpodiff.Stamp.collect({"budget": 40})
+        >>> stamp.parameters, "torch" in stamp.versions
+        ({'budget': 40}, True)
+    """
 
     parameters: dict[str, Any]
     commit: str

@@ -1,15 +1,21 @@
 """Intervals for claims. A claim is reported over prompts, in pairs: after minus before."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FEWEST = 10  # prompts that a claim is made on
 
 
 class Interval(NamedTuple):
-    """A mean and the ends of its confidence interval."""
+    """A mean and the ends of its confidence interval.
+
+    Examples:
+        >>> gain = dpodiff.paired_bootstrap([-0.3, -0.1, -0.2])
+        >>> gain.low <= gain.mean <= gain.high
+        True
+    """
 
     mean: float
     low: float
@@ -17,7 +23,7 @@ class Interval(NamedTuple):
 
 
 def paired_bootstrap(
-    differences: Sequence[float],
+    differences: ArrayLike,
     *,
     level: float = 0.95,
     resamples: int = 10_000,
@@ -33,6 +39,11 @@ def paired_bootstrap(
 
     Raises:
         ValueError: if the differences or the level are out of these ranges.
+
+    Examples:
+        >>> gain = dpodiff.paired_bootstrap([-0.04, -0.01, -0.03, 0.01, -0.02])
+        >>> f"{gain.mean:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
+        '-0.018 [-0.032, -0.002]'
     """
     values = np.asarray(differences, dtype=float)
     if values.ndim != 1 or len(values) < 2:
@@ -58,6 +69,11 @@ def verdict(claim: str, difference: Interval, prompts: float, better: str = "low
         difference: its mean and interval, as `paired_bootstrap` gives them.
         prompts: how many it is the mean of.
         better: the side of zero on which the claim holds, "lower" or "higher".
+
+    Examples:
+        >>> gain = dpodiff.paired_bootstrap([-0.03, -0.01] * 6)
+        >>> print(dpodiff.verdict("the search lowers the loss", gain, prompts=12))
+        holds  the search lowers the loss           -0.0200 [-0.0250, -0.0150]
     """
     mean, low, high = difference
     holds, opposite = (high < 0, low > 0) if better == "lower" else (low > 0, high < 0)

@@ -48,6 +48,14 @@ class Record:
         evaluations, images, denoiser_forwards: made so far by this search.
         spent: the price of all work so far, in evaluations (see `Cost`).
         seconds: since the search began.
+
+    Examples:
+        >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
+        >>> settings = {"model": gray, "loss": "white", "space": "nplib", "progress": False}
+        >>> result = dpodiff.improve("a red ball", budget=1, seeds=2, **settings)
+        >>> record = result.trace.records[0]
+        >>> record.positive, record.losses, record.best
+        ('a red ball', (-0.5, -0.5), -0.5)
     """
 
     index: int
@@ -69,8 +77,9 @@ class Record:
         """The record of one line of a trace file."""
         losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
         value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
-        known = {"candidate": tuple(data["candidate"]), "losses": losses}
-        return cls(**{**data, **known, "value": value, "best": best})
+        fields = dict(data)
+        fields.update(candidate=tuple(data["candidate"]), losses=losses, value=value, best=best)
+        return cls(**fields)
 
 
 class Trace:
@@ -87,6 +96,16 @@ class Trace:
         status: why the search ended; None while it runs, and for ever if it was killed.
         error: type and text of the error, if the search failed.
         cost: the ledger at the end, by name.
+
+    Examples:
+        >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
+        >>> settings = {"model": gray, "loss": "white", "space": "nplib", "progress": False}
+        >>> result = dpodiff.improve("a red ball", budget=3, trace="run.jsonl", **settings)
+        >>> trace = dpodiff.Trace.load("run.jsonl")
+        >>> trace
+        Trace(3 records, status='budget', path=run.jsonl)
+        >>> trace.frame()["loss"].tolist()
+        [-0.5, -0.5, -0.5]
     """
 
     def __init__(self, path: str | os.PathLike | None = None) -> None:
@@ -195,9 +214,9 @@ class Trace:
         elif "step" in data:
             self.steps.append(data["step"])
         elif "end" in data:
-            if self.stamp is None:
-                raise KeyError("stamp")
             end = data["end"]
+            if self.stamp is None:
+                raise KeyError("stamp")  # which comes first
             self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
             self.error = end.get("error")
         else:

@@ -10,29 +10,27 @@ A solver knows the space by its index operations only: it never sees a prompt, a
 that it evaluated itself. `recommend` is for those who run a solver without it.
 
 Instead of candidates a solver may ask a question of `dpodiff.objective.queries`: a
-`GradientQuery`, a `PreviewQuery` or a `NoiseQuery`. It gets the answer by `learn`, and asks again.
+`GradientQuery`, a `PreviewQuery` or a `NoiseQuery`. It gets the answer by `learn`, and asks again;
+a subclass implements the method for each kind of query that it asks, such as `_learn_gradient`.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn, overload
 
 import numpy as np
 
+from dpodiff.objective.queries import (
+    GradientQuery,
+    NoiseEvaluation,
+    NoiseQuery,
+    PreviewQuery,
+    ValueAndGradient,
+)
 from dpodiff.spaces.space import Candidate, Space
 
-if TYPE_CHECKING:
-    from dpodiff.objective.queries import (
-        GradientQuery,
-        NoiseEvaluation,
-        NoiseQuery,
-        PreviewQuery,
-        ValueAndGradient,
-    )
-
-    Query = GradientQuery | PreviewQuery | NoiseQuery
-    Answer = ValueAndGradient | tuple[float, ...] | NoiseEvaluation
+Query = GradientQuery | PreviewQuery | NoiseQuery
 
 TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
 
@@ -46,12 +44,20 @@ class Solver(ABC):
 
     Attributes:
         name: short, for traces and legends.
-        follows_gradients: whether it asks for gradients, so that the loss must have one.
         values: what was told so far, by candidate; lower is better, NaN counts as infinite.
+
+    Examples:
+        >>> class InOrder(dpodiff.Solver):
+        ...     name = "in order"
+        ...     def ask(self):
+        ...         return [c for c in self.space if c not in self.values][:1]
+        >>> solver = InOrder(dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1))
+        >>> solver.tell([(0,), (1,)], [0.5, 0.4])
+        >>> solver.ask(), solver.recommend()
+        ([(2,)], (1,))
     """
 
     name: str
-    follows_gradients: bool = False
 
     def __init__(self, space: Space, *, seed: int = 0) -> None:
         self.space, self.seed = space, seed
@@ -59,13 +65,46 @@ class Solver(ABC):
         self._rng = np.random.default_rng(seed)
         self._seen: set[Candidate] = set()
 
+    @property
+    def follows_gradients(self) -> bool:
+        """Whether it asks for gradients, so that the loss must have one."""
+        return False
+
     @abstractmethod
-    def ask(self) -> "list[Candidate] | Query":
+    def ask(self) -> list[Candidate] | Query:
         """The next candidates to evaluate, or another question; none if all have been seen."""
 
-    def learn(self, query: "Query", answer: "Answer") -> None:
-        """Take the answer to a question that was asked instead of candidates."""
-        raise NotImplementedError(f"{self.name} asks for nothing but evaluations")
+    @overload
+    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None: ...
+    @overload
+    def learn(self, query: PreviewQuery, answer: Sequence[float]) -> None: ...
+    @overload
+    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None: ...
+    def learn(self, query: Query, answer: Any) -> None:
+        """Take the answer to a question that was asked instead of candidates.
+
+        Raises:
+            NotImplementedError: if the solver does not ask such questions.
+        """
+        match query:
+            case GradientQuery():
+                self._learn_gradient(query, answer)
+            case PreviewQuery():
+                self._learn_preview(query, answer)
+            case NoiseQuery():
+                self._learn_noise(query, answer)
+
+    def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
+        self._refuse(query)
+
+    def _learn_preview(self, query: PreviewQuery, answer: Sequence[float]) -> None:
+        self._refuse(query)
+
+    def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
+        self._refuse(query)
+
+    def _refuse(self, query: Query) -> NoReturn:
+        raise NotImplementedError(f"{self.name} does not ask a {type(query).__name__}")
 
     def state(self) -> dict[str, Any]:
         """What the solver believes now, JSON-ready, for the trace; nothing by default."""

@@ -11,29 +11,47 @@ prompt on the objective's own seeds, the baseline of every search.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from dpodiff.objective import Evaluation, Objective
 from dpodiff.objective.cost import Budget
 from dpodiff.results.result import Result
+from dpodiff.results.trace import Trace
 from dpodiff.solvers.base import Solver
-from dpodiff.solvers.loop import search
+from dpodiff.solvers.loop import Callback, search
 from dpodiff.spaces.space import Candidate, Prompts, Slot, Space
 
 
-def search_noise(objective: Objective, budget: Budget, **settings: Any) -> Result:
+def search_noise(
+    objective: Objective,
+    budget: Budget,
+    *,
+    trace: Trace | None = None,
+    progress: bool = True,
+    callback: Callback | None = None,
+) -> Result:
     """Spend a budget on the user's own prompt.
 
     Args:
         objective: whose model, loss, prompt, seeds and task are taken; its ledger is not touched.
         budget: when to end; one evaluation is as many pictures as the objective has seeds.
-        settings: trace, progress and callback, as for `search`.
+        trace, progress, callback: as for `search`.
 
     Returns:
         The result; its pictures and losses are those of the best noises.
+
+    Examples:
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), seed / 8)
+        >>> model, space = dpodiff.BlackBox(paint), dpodiff.Space("a white wall")
+        >>> objective = dpodiff.Objective(model, dpodiff.losses.white, space, seeds=[1, 2])
+        >>> budget = dpodiff.Budget(3)
+        >>> result = dpodiff.search_noise(objective, budget, progress=False)
+        >>> result.baseline_losses, result.losses
+        ((-0.25, -0.125), (-0.75, -0.625))
     """
     noises = Noises(objective, groups=budget.evaluations)
-    return search(InOrder(noises.space), noises, budget, **settings)
+    solver = InOrder(noises.space)
+    return search(solver, noises, budget, trace=trace, progress=progress, callback=callback)
 
 
 class InOrder(Solver):
@@ -89,7 +107,8 @@ class Noises(Objective):
             self.drawn |= {seed: next(losses) for seed in missing}
             self.cost.evaluations += len(missing) // count
             self.cost.spent += len(missing) // count
-            self.cost.cache_hits += not missing
+            if not missing:
+                self.cost.cache_hits += 1
             best = tuple(self.drawn[seed] for seed in self.best(candidate))
             yield Evaluation(candidate, prompts, best, self._value(best))
 

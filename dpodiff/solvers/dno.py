@@ -47,6 +47,13 @@ class DNO(Solver):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
+        >>> solver = dpodiff.DNO(space, noise, lr=0.02)
+        >>> query = solver.ask()
+        >>> tuple(query.noise.shape), query.estimator
+        ((2, 1, 4, 16, 16), Checkpointed())
     """
 
     name = "dno"
@@ -94,13 +101,17 @@ class DNO(Solver):
         """The gradient where the noise stands."""
         return self._query(self.estimator)
 
-    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
+    def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         """Take a step down the gradient of loss and penalty."""
+        if answer.gradients is None:
+            raise ValueError(f"{self.name} learns from gradients, and this answer has none")
         self.taken += 1
-        self.noise.grad = answer.gradients.to(self.noise)
+        gradient = answer.gradients.to(self.noise)
         if self._penalty.requires_grad:
-            (self.gamma * self._penalty.sum()).backward()
-        flat = self.noise.grad.flatten(1)
+            gradient = (
+                gradient + torch.autograd.grad(self.gamma * self._penalty.sum(), self.noise)[0]
+            )
+        flat = gradient.flatten(1)
         wrong = ~flat.isfinite().all(dim=1)
         self.skipped += int(wrong.sum())
         flat[wrong] = 0
@@ -119,14 +130,20 @@ class DNO(Solver):
             self._penalty = self._improbability(self.noise)
         return tuple((self.gamma * self._penalty.detach()).tolist())
 
-    def _query(self, estimator: "Estimator | Hybrid | None", **settings: Any) -> NoiseQuery:
-        settings |= {"estimator": estimator, "penalties": self.penalties()}
-        settings["seed"] = int(self._rng.integers(2**31))
-        return NoiseQuery(self.noise.detach().clone(), self.space.identity, **settings)
+    def _query(
+        self, estimator: "Estimator | Hybrid | None", steps: int | None = None
+    ) -> NoiseQuery:
+        return NoiseQuery(
+            self.noise.detach().clone(),
+            self.space.identity,
+            estimator=estimator,
+            steps=steps,
+            penalties=self.penalties(),
+            seed=int(self._rng.integers(2**31)),
+        )
 
     def _improbability(self, noise: torch.Tensor) -> torch.Tensor:
-        settings = {"k": self.k, "permutations": self.permutations}
-        return improbability(noise, self._permuting, **settings)
+        return improbability(noise, self._permuting, k=self.k, permutations=self.permutations)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW([self.noise], lr=self.lr, weight_decay=0.0)
@@ -148,6 +165,12 @@ class ReNO(DNO):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
+        >>> query = dpodiff.ReNO(space, noise, steps=2).ask()
+        >>> query.steps, query.estimator
+        (2, Full())
     """
 
     name = "reno"
@@ -170,8 +193,15 @@ class ReNO(DNO):
         check_positive(self.name, steps=steps, every=every, momentum=momentum)
         if noise.shape[1] != 1:
             raise ValueError("reno has few steps, so none of their noise: set eta to 0")
-        descent = {"lr": lr, "gamma": gamma, "clip": clip, "estimator": estimator or Full()}
-        super().__init__(space, noise, seed=seed, **descent)
+        super().__init__(
+            space,
+            noise,
+            seed=seed,
+            lr=lr,
+            gamma=gamma,
+            estimator=Full() if estimator is None else estimator,
+            clip=clip,
+        )
         self._looked = 0
 
     def ask(self) -> NoiseQuery:
@@ -180,19 +210,18 @@ class ReNO(DNO):
             return self._query(None)
         return self._query(self.estimator, steps=self.steps)
 
-    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
+    def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         """Take a step after a gradient; a look changes nothing."""
         if query.estimator is None:
             self._looked = self.taken
         else:
-            super().learn(query, answer)
+            super()._learn_noise(query, answer)
 
     def _improbability(self, noise: torch.Tensor) -> torch.Tensor:
         return norm_surprise(noise)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        settings = {"lr": self.lr, "momentum": self.momentum, "nesterov": True}
-        return torch.optim.SGD([self.noise], **settings)
+        return torch.optim.SGD([self.noise], lr=self.lr, momentum=self.momentum, nesterov=True)
 
 
 def check_positive(name: str, **values: float) -> None:

@@ -9,6 +9,7 @@ evaluation is spent twice.
 import math
 from collections.abc import Callable
 
+from dpodiff.objective.queries import GradientQuery
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Candidate, Space
 
@@ -27,6 +28,16 @@ class EPO(Solver):
 
     Raises:
         ValueError: if there are less than 2 parents, more parents than population, or no children.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> solver = dpodiff.EPO(space, population=4, parents=2, mutations=2, crossovers=0)
+        >>> for _ in range(3):
+        ...     candidates = solver.ask()
+        ...     solver.tell(candidates, [-sum(candidate) for candidate in candidates])
+        >>> solver.recommend(), len(solver.values)
+        ((10, 7), 8)
     """
 
     name = "epo"
@@ -50,7 +61,7 @@ class EPO(Solver):
         if min(mutations, crossovers) < 0 or mutations + crossovers < 1:
             raise ValueError(f"EPO needs children, not {mutations} and {crossovers}")
 
-    def ask(self) -> list[Candidate]:
+    def ask(self) -> list[Candidate] | GradientQuery:  # HPO, which is an EPO, begins with gradients
         """The missing part of the first population, then a generation of children."""
         usable = [candidate for candidate, value in self.values.items() if value < math.inf]
         if len(usable) < self.population:

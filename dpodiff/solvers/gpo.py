@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from dpodiff.gradients import Shortcut
 from dpodiff.gradients.relaxation import Relaxed
@@ -53,6 +54,10 @@ def shortcuts(
 
     Raises:
         ValueError: if a number is below 1, or a shortcut would not fit the rollout.
+
+    Examples:
+        >>> dpodiff.solvers.shortcuts(50, iterations=3, repeat=1)
+        [Shortcut(step=15, k=1), Shortcut(step=19, k=1), Shortcut(step=24, k=1)]
     """
     if min(iterations, repeat, k) < 1:
         raise ValueError(f"shortcuts need numbers from 1 on, not {iterations}, {repeat}, {k}")
@@ -94,10 +99,17 @@ class GPO(Solver):
 
     Warns:
         UserWarning: after the last gradient step, if any was skipped.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> solver = dpodiff.GPO(space, steps=50)
+        >>> solver.ask().estimator
+        Shortcut(step=15, k=1)
+        >>> solver.relaxed.mode()  # it starts at the user's own prompt
+        (0,)
     """
 
     name = "gpo"
-    follows_gradients = True
 
     def __init__(
         self,
@@ -142,6 +154,10 @@ class GPO(Solver):
         return super().parameters | {"estimators": [repr(e) for e in self.estimators]}
 
     @property
+    def follows_gradients(self) -> bool:
+        return True
+
+    @property
     def learning(self) -> bool:
         """Whether there are gradient steps left, and something to choose by them."""
         return self.taken < len(self.estimators) and len(self._seen) < self.space.size
@@ -153,7 +169,7 @@ class GPO(Solver):
         self._weights = self.relaxed.gumbel(self._rng, self.temperature)
         return GradientQuery(tuple(w.detach() for w in self._weights), self.estimators[self.taken])
 
-    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None:
+    def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
         """Take a step down the gradient, unless it is not finite."""
         self.taken += 1
         if all(gradient.isfinite().all() for gradient in answer.gradients):
@@ -170,8 +186,7 @@ class GPO(Solver):
     def _descend(self, gradients: Sequence[torch.Tensor]) -> None:
         fitting = [g.to(w) for g, w in zip(gradients, self._weights, strict=True)]
         torch.autograd.backward(self._weights, fitting)  # d value / d logits
-        for row in self.relaxed.logits:
-            row.grad.clamp_(-self.clip, self.clip)
+        nn.utils.clip_grad_value_(self.relaxed.logits, self.clip)
         self._optimizer.step()
         self._optimizer.zero_grad()
         with torch.no_grad():
@@ -180,8 +195,9 @@ class GPO(Solver):
 
     @cached_property
     def _optimizer(self) -> torch.optim.Optimizer:
-        settings = {"lr": self.lr, "momentum": self.momentum, "alpha": self.alpha}
-        return torch.optim.RMSprop(self.relaxed.logits, **settings)
+        return torch.optim.RMSprop(
+            self.relaxed.logits, lr=self.lr, momentum=self.momentum, alpha=self.alpha
+        )
 
     def sample(self) -> Candidate:
         """A candidate drawn from the distribution."""

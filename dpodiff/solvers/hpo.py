@@ -29,17 +29,23 @@ class HPO(EPO):
         seed: of the random numbers.
         gpo: makes the solver of the gradient phase from space, `steps` and `seed`; for other
             settings give `functools.partial(GPO, ...)`.
-        evolution: population, parents, mutations, rate and crossovers, as in `EPO`.
+        population, parents, mutations, rate, crossovers: as in `EPO`.
 
     Attributes:
         gpo: the solver of the gradient phase.
 
     Raises:
         ValueError: as `GPO` and `EPO` do.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> solver = dpodiff.HPO(space, steps=50, population=8, parents=4)
+        >>> solver.ask().estimator  # the gradient phase comes first
+        Shortcut(step=15, k=1)
     """
 
     name = "hpo"
-    follows_gradients = True
 
     def __init__(
         self,
@@ -48,10 +54,26 @@ class HPO(EPO):
         steps: int,
         seed: int = 0,
         gpo: Callable[..., GPO] = GPO,
-        **evolution: Any,
+        population: int = 20,
+        parents: int = 10,
+        mutations: int = 10,
+        rate: float = 0.1,
+        crossovers: int = 10,
     ) -> None:
-        super().__init__(space, seed=seed, **evolution)
+        super().__init__(
+            space,
+            seed=seed,
+            population=population,
+            parents=parents,
+            mutations=mutations,
+            rate=rate,
+            crossovers=crossovers,
+        )
         self.gpo = gpo(space, steps=steps, seed=seed)
+
+    @property
+    def follows_gradients(self) -> bool:
+        return True
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -67,7 +89,7 @@ class HPO(EPO):
         super().tell(candidates, values)
         self.gpo.tell(candidates, values)
 
-    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None:
+    def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
         """Hand the answer to GPO."""
         self.gpo.learn(query, answer)
 

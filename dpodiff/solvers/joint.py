@@ -48,6 +48,14 @@ class Joint(Solver):
 
     Raises:
         ValueError: if the spaces differ, or a turn is empty.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> noise = dpodiff.DNO(space, torch.randn(1, 1, 4, 16, 16))
+        >>> solver = dpodiff.Joint(dpodiff.EPO(space), noise, prompts=8, steps=4)
+        >>> solver.name, solver.state()["turn"]
+        ('epo + dno', 'words')
     """
 
     def __init__(self, words: Solver, noise: DNO, *, prompts: int = 8, steps: int = 4) -> None:
@@ -70,8 +78,11 @@ class Joint(Solver):
     @property
     def parameters(self) -> dict[str, Any]:
         """The name, the turns, and the parameters of both solvers, for the record."""
-        both = {"words": self.words.parameters, "noise": self.noise.parameters}
-        return super().parameters | both
+        return {
+            **super().parameters,
+            "words": self.words.parameters,
+            "noise": self.noise.parameters,
+        }
 
     def ask(self) -> GradientQuery | NoiseQuery:
         """What the solver whose turn it is asks, on what the other has found."""
@@ -82,13 +93,13 @@ class Joint(Solver):
             self._end_words()
         return replace(self.noise.ask(), candidate=self._best)
 
-    def learn(
-        self, query: GradientQuery | NoiseQuery, answer: ValueAndGradient | NoiseEvaluation
-    ) -> None:
+    def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
+        """Hand the answer to the words, which alone ask for such gradients."""
+        self.words.learn(query, answer)
+
+    def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         """Hand the answer to the solver that asked, and change turns when one is over."""
-        if isinstance(query, GradientQuery):
-            self.words.learn(query, answer)
-        elif query.estimator is None:
+        if query.estimator is None:
             self._learn_prompt(query, answer)
         else:
             self.noise.learn(query, answer)
@@ -117,8 +128,9 @@ class Joint(Solver):
             asked = self.words.ask()
             if isinstance(asked, GradientQuery):
                 return replace(asked, noise=noise)
-            if isinstance(asked, PreviewQuery):
-                raise ValueError(f"{self.name}: words that ask for previews cannot take turns")
+            if isinstance(asked, PreviewQuery | NoiseQuery):
+                what = "previews" if isinstance(asked, PreviewQuery) else "noise"
+                raise ValueError(f"{self.name}: words that ask for {what} cannot take turns")
             self._waiting = list(asked)
         if not self._waiting:
             return None  # all have been seen

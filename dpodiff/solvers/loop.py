@@ -73,6 +73,15 @@ def search(
     Warns:
         UserWarning: if losses were not finite, once; they count as infinitely bad. If the search
             failed, with the error.
+
+    Examples:
+        >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
+        >>> space = dpodiff.nplib_space("a white wall", ["dark", "ugly"], slots=1)
+        >>> objective = dpodiff.Objective(gray, dpodiff.losses.white, space, seeds=[0, 1])
+        >>> solver, budget = dpodiff.EPO(space), dpodiff.Budget(10)
+        >>> result = dpodiff.search(solver, objective, budget, progress=False)
+        >>> result.status, result.cost.evaluations
+        ('exhausted', 3)
     """
     _check_arguments(budget, trace, callback, viewer)
     if solver.space != objective.space:
@@ -84,8 +93,9 @@ def search(
     trace = Trace() if trace is None else trace
     trace.check()
     run = Run(solver, objective, budget, trace, callback, viewer)
-    bar = {"desc": solver.name, "disable": not progress, "bar_format": BAR}
-    with tqdm(total=budget.evaluations, **bar) as run.bar:
+    with tqdm(
+        total=budget.evaluations, desc=solver.name, disable=not progress, bar_format=BAR
+    ) as run.bar:
         status = run.until_over()
     return run.finish(status)
 

@@ -50,10 +50,18 @@ class PEZ(Solver):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> solver = dpodiff.PEZ(space, steps=50)
+        >>> solver.ask()
+        [(0,)]
+        >>> solver.tell([(0,)], [0.5])
+        >>> solver.ask().estimator
+        Shortcut(step=15, k=1)
     """
 
     name = "pez"
-    follows_gradients = True
 
     def __init__(
         self,
@@ -83,9 +91,15 @@ class PEZ(Solver):
     def _start(self, candidate: Candidate) -> None:
         """Put the point on a corner, with a fresh optimizer."""
         self.point = [row.requires_grad_() for row in corner(self.space, candidate)]
-        settings = {"lr": self.lr, "weight_decay": self.weight_decay}
-        self._optimizers = [torch.optim.AdamW([row], **settings) for row in self.point]
+        self._optimizers = [
+            torch.optim.AdamW([row], lr=self.lr, weight_decay=self.weight_decay)
+            for row in self.point
+        ]
         self._idle = 0  # steps since the last new candidate
+
+    @property
+    def follows_gradients(self) -> bool:
+        return True
 
     @property
     def projection(self) -> Candidate:
@@ -113,7 +127,7 @@ class PEZ(Solver):
         soft = ((1 - self.softness) * row + self.softness / len(row) for row in sharp)
         return GradientQuery(tuple(soft), next(self._estimators))
 
-    def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None:
+    def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
         """Move the point down the gradient, unless it is not finite."""
         self._idle += 1
         if not all(gradient.isfinite().all() for gradient in answer.gradients):

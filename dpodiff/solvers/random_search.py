@@ -11,6 +11,12 @@ class RandomSearch(Solver):
         space: where to search.
         seed: of the random numbers.
         batch: candidates asked at a time; it does not change which ones.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
+        >>> solver = dpodiff.RandomSearch(space, batch=2)
+        >>> solver.ask(), solver.ask(), solver.ask()
+        ([(3,), (2,)], [(1,), (0,)], [])
     """
 
     name = "random"

@@ -36,13 +36,21 @@ def dpodiff_epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Sol
     - A mutated slot may draw its old word again, and a mutation may change no slot.
     - Both parents of a crossover may be the same.
     - After 10 proposals for each child wanted, most of them seen before, the search gives up.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> from dpodiff.solvers.recipes import dpodiff_epo
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB)
+        >>> solver = dpodiff_epo(space)
+        >>> solver.population, solver.rate
+        (20, 0.1)
     """
     return solvers.EPO(
         space, seed=seed, population=20, parents=10, mutations=10, rate=0.1, crossovers=10
     )
 
 
-def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
+def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> "solvers.GPO":
     """The paper's GPO: 20 gradient steps, then samples for the rest of the budget.
 
     The release differs; none of it is followed:
@@ -50,6 +58,14 @@ def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
     - Mixed token embeddings go to the denoiser without passing the text encoder.
     - Words of several tokens are left out of negative slots and never replace positive ones.
     - Pictures reach CLIP with height and width swapped.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> from dpodiff.solvers.recipes import dpodiff_gpo
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB)
+        >>> solver = dpodiff_gpo(space, steps=50)
+        >>> len(solver.estimators), solver.estimators[0], solver.estimators[-1]
+        (20, Shortcut(step=15, k=1), Shortcut(step=24, k=1))
     """
     return solvers.GPO(
         space,
@@ -76,6 +92,14 @@ def dpodiff_hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
       uniformly: what GPO learned is thrown away. Here it is used, the most likely candidate first.
     - It ends after whole generations: asked for 32 evaluations after the gradient phase, it makes
       40. Here the budget holds.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> from dpodiff.solvers.recipes import dpodiff_hpo
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB)
+        >>> solver = dpodiff_hpo(space, steps=50)
+        >>> solver.population, len(solver.gpo.estimators)
+        (20, 20)
     """
     return solvers.HPO(
         space,

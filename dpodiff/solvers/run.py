@@ -136,10 +136,11 @@ class Run:
         if isinstance(query, GradientQuery):
             answer = self.objective.gradient(query.weights, query.estimator, query.noise)
             value = answer.value
+            self.solver.learn(query, answer)
         else:
-            answer = self.previews(query)
-            value = min(answer, default=math.inf)
-        self.solver.learn(query, answer)
+            values = self.previews(query)
+            value = min(values, default=math.inf)
+            self.solver.learn(query, values)
         self.pay()
         self.note(query, value)
         return self.over()
@@ -182,7 +183,7 @@ class Run:
         """Bring the bar up to date with the ledger; what was added."""
         new = self.cost.spent - self.paid
         self.paid += new
-        self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
+        self.bar.set_postfix(loss=f"{mean(_known(self.best).losses):.4f}", refresh=False)
         self.bar.update(min(new, self.bar.total - self.bar.n))
         return new
 
@@ -210,7 +211,7 @@ class Run:
             negative=evaluation.prompts.negative,
             losses=evaluation.losses,
             value=evaluation.value,
-            best=self.best.value,
+            best=_known(self.best).value,
             evaluations=self.cost.evaluations,
             images=self.cost.images,
             denoiser_forwards=self.cost.denoiser_forwards,
@@ -236,16 +237,17 @@ class Run:
                 "they count as infinitely bad",
                 stacklevel=3,
             )
+        best, baseline = _known(self.best), _known(self.baseline)
         return Result(
-            candidate=self.best.candidate,
-            prompts=self.best.prompts,
-            losses=self.best.losses,
-            baseline_losses=self.baseline.losses,
+            candidate=best.candidate,
+            prompts=best.prompts,
+            losses=best.losses,
+            baseline_losses=baseline.losses,
             status=status,
             cost=self.cost,
             trace=self.trace,
             objective=self.objective,
-            noise=self.best.noise,
+            noise=best.noise,
             error=self.error,
         )
 
@@ -267,6 +269,13 @@ class Run:
                 stacklevel=4,
             )
         return status
+
+
+def _known(evaluation: "Evaluation | None") -> "Evaluation":
+    """An evaluation that a search has from its baseline on."""
+    if evaluation is None:
+        raise RuntimeError("nothing was evaluated yet: a search begins with its baseline")
+    return evaluation
 
 
 def _release(error: BaseException) -> None:

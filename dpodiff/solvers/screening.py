@@ -19,8 +19,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dpodiff.objective.queries import GradientQuery, PreviewQuery, ValueAndGradient
-from dpodiff.solvers.base import Solver
+from dpodiff.objective.queries import (
+    GradientQuery,
+    NoiseQuery,
+    PreviewQuery,
+    ValueAndGradient,
+)
+from dpodiff.solvers.base import Query, Solver
 from dpodiff.spaces.space import Candidate
 
 
@@ -35,6 +40,10 @@ class Rung:
 
     Raises:
         ValueError: if a number is below 1, or nobody is left out.
+
+    Examples:
+        >>> dpodiff.solvers.Rung(step=8, seeds=1)
+        Rung(step=8, seeds=1, best_of=4)
     """
 
     step: int | None = None
@@ -61,6 +70,18 @@ class Screening(Solver):
 
     Raises:
         ValueError: if there is no rung.
+
+    Examples:
+        >>> from dpodiff.toy.words import NPLIB
+        >>> space = dpodiff.nplib_space("a red ball", NPLIB, slots=2)
+        >>> look = dpodiff.solvers.Rung(step=3, seeds=1, best_of=4)
+        >>> solver = dpodiff.Screening(dpodiff.RandomSearch(space, batch=2), [look])
+        >>> query = solver.ask()
+        >>> len(query.candidates), query.step
+        (8, 3)
+        >>> solver.learn(query, [sum(candidate) for candidate in query.candidates])
+        >>> len(solver.ask())  # the best two of eight
+        2
     """
 
     def __init__(self, solver: Solver, rungs: Sequence[Rung]) -> None:
@@ -83,8 +104,11 @@ class Screening(Solver):
     @property
     def parameters(self) -> dict[str, Any]:
         """The name, the rungs and the parameters of the wrapped solver, for the record."""
-        rungs = [asdict(rung) for rung in self.rungs]
-        return super().parameters | {"rungs": rungs, "solver": self.solver.parameters}
+        return {
+            **super().parameters,
+            "rungs": [asdict(rung) for rung in self.rungs],
+            "solver": self.solver.parameters,
+        }
 
     def ask(self) -> list[Candidate] | GradientQuery | PreviewQuery:
         """The next look at the candidates in the race, or those that came through it."""
@@ -92,6 +116,8 @@ class Screening(Solver):
             asked = self.solver.ask()
             if isinstance(asked, GradientQuery):
                 return asked
+            if isinstance(asked, PreviewQuery | NoiseQuery):
+                raise ValueError(f"{self.name}: only a solver of words without looks is screened")
             self._enter(asked or self._second_chances())
         if len(self._pool) > self._places:
             rung = self._to_come[0]
@@ -106,7 +132,7 @@ class Screening(Solver):
         entries = self._places * math.prod(rung.best_of for rung in self.rungs)
         while len(self._pool) < entries:
             more = self.solver.ask()
-            if isinstance(more, GradientQuery) or not more:
+            if isinstance(more, Query) or not more:
                 break
             self._pool += more
 
@@ -115,13 +141,11 @@ class Screening(Solver):
         kept, self._left_out = self._left_out, {}
         return sorted(kept, key=kept.__getitem__)
 
-    def learn(
-        self, query: GradientQuery | PreviewQuery, answer: ValueAndGradient | tuple[float, ...]
-    ) -> None:
-        """Leave out those that look worst; an answer about a gradient is handed on."""
-        if isinstance(query, GradientQuery):
-            self.solver.learn(query, answer)
-            return
+    def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
+        self.solver.learn(query, answer)
+
+    def _learn_preview(self, query: PreviewQuery, answer: Sequence[float]) -> None:
+        """Leave out those that look worst."""
         del self._to_come[0]
         looks = dict(zip(query.candidates, answer, strict=True))
         ranked = sorted(looks, key=looks.__getitem__)

@@ -31,6 +31,12 @@ class ZeroOrder(Solver):
 
     Raises:
         ValueError: naming the argument that makes no sense.
+
+    Examples:
+        >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
+        >>> solver = dpodiff.ZeroOrder(space, noise, radius=0.3)
+        >>> torch.equal(solver.ask().noise, noise), solver.ask().estimator
+        (True, None)
     """
 
     name = "zero-order"
@@ -63,7 +69,7 @@ class ZeroOrder(Solver):
         noise = self.noise if self._tried < 0 else self._neighbor()
         return NoiseQuery(noise, self.space.identity)
 
-    def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
+    def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
         """Remember the best, and move there once enough neighbors were tried."""
         for row, value in enumerate(answer.values):
             if value < self._values[row]:

@@ -51,6 +51,14 @@ class Similarity:
 
     Raises:
         ValueError: if the threshold is no cosine, or the encoder gives no finite vectors.
+
+    Examples:
+        >>> encoder = dpodiff.load_encoder("toy")
+        >>> constraint = dpodiff.Similarity("a red ball", encoder, threshold=0.9)
+        >>> constraint(dpodiff.Prompts("a crimson ball", ""))
+        True
+        >>> constraint(dpodiff.Prompts("a blue boat", ""))
+        False
     """
 
     def __init__(self, prompt: str, encoder: Encoder, threshold: float = 0.9) -> None:
@@ -114,6 +122,12 @@ def load_encoder(name: str, device: str | torch.device | None = None) -> Encoder
 
     Raises:
         ImportError, LoadError: as `sentence_transformer` and `minilm`.
+
+    Examples:
+        >>> encoder = dpodiff.load_encoder("toy")
+        >>> red, crimson, boat = encoder(["a red ball", "a crimson ball", "a blue boat"])
+        >>> (red @ crimson > red @ boat).item()
+        True
     """
     if name == "toy":
         from dpodiff.losses import SphericalCLIP

@@ -40,6 +40,13 @@ def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
     Raises:
         OSError: the file cannot be read.
         ValueError: a .json file holds no JSON object, or no entry of the file is good.
+
+    Examples:
+        >>> with open("prompts.txt", "w") as file:
+        ...     print("a red ball", file=file)
+        ...     print("a blue boat", file=file)
+        >>> dpodiff.read_prompts("prompts.txt")
+        {'a red ball': None, 'a blue boat': None}
     """
     read = _json_prompts if Path(path).suffix == ".json" else _text_prompts
     prompts, problems = read(path)
@@ -67,6 +74,14 @@ def read_spaces(
     Raises:
         OSError: the file cannot be read.
         ValueError: it holds no JSON object, or no entry of it is good.
+
+    Examples:
+        >>> with open("spaces.json", "w") as file:
+        ...     print('{"a red ball": {"synonym": {"ball": ["sphere"]}}}', file=file)
+        >>> spaces = dpodiff.read_spaces("spaces.json")
+        >>> print(dpodiff.describe(spaces["a red ball"]))
+        'a red ball': 1 slots, 2 candidates
+          + ball: sphere
     """
     data, twice = read_json(path)
     problems = [f"{name!r} stands twice in one place, the first was taken" for name in twice]
@@ -93,6 +108,13 @@ def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
     Raises:
         ValueError: naming the prompt, if reading would not give back the same space, because the
             format cannot hold it; or if two spaces have one prompt. Nothing is written then.
+
+    Examples:
+        >>> words = dpodiff.Dictionary(synonyms={"ball": ["sphere", "orb"]})
+        >>> space = dpodiff.synonym_space("a red ball", words)
+        >>> dpodiff.write_spaces("spaces.json", [space])
+        >>> dpodiff.read_spaces("spaces.json")["a red ball"].slots[0].choices
+        ('ball', 'sphere', 'orb')
     """
     entries: dict[str, Any] = {}
     for index, space in enumerate(spaces):
@@ -116,9 +138,9 @@ def _space(
     droppable: bool = False,
 ) -> Space:
     lexicon = Dictionary(words.get("synonym"), words.get("antonym"))
-    options = {"keywords": keywords, "most": sys.maxsize}  # a file means all that it says
-    synonyms = synonym_space(prompt, lexicon, droppable=droppable, **options)
-    return synonyms + antonym_space(prompt, lexicon, **options)
+    most = sys.maxsize  # a file means all that it says
+    synonyms = synonym_space(prompt, lexicon, keywords=keywords, most=most, droppable=droppable)
+    return synonyms + antonym_space(prompt, lexicon, keywords=keywords, most=most)
 
 
 def _choices(space: Space, kind: Kind) -> dict[str, list[str]]:
@@ -162,7 +184,8 @@ def _checked(words: Any, name: str) -> dict[str, list[str]]:
 
 def _keywords(prompt: str, entry: Mapping[str, Any]) -> list[str]:
     """The key words of an entry that stand in its prompt, of others nothing can be exchanged."""
-    if not _is_strings(words := entry.get("keywords")):
+    words: Any = entry.get("keywords")
+    if not _is_strings(words):
         raise ValueError(f"key 'keywords': must be a list of words, not {repr(words)}")
     absent = set(not_in_prompt(prompt, words))
     return [word for word in words if word not in absent]

@@ -8,9 +8,9 @@ are made a space of one slot, so that an objective judges them as it does any ca
     result = dpodiff.improve(prompt, space=space, solver="random", budget=space.size)
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dpodiff.models.pretrained import beside, load
+from dpodiff.models.pretrained import beside, freeze, load
 from dpodiff.spaces.space import Slot, Space
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ class Promptist:
         ValueError: if there is no beam.
         LoadError: if weights or tokenizer cannot be had, or are only a pickle, saying what would be
             right.
+
+    Examples:
+        >>> promptist = dpodiff.Promptist()  # downloads its weights  # doctest: +SKIP
+        >>> rewrites = promptist("a red ball")  # doctest: +SKIP
+        >>> space = promptist.space("a red ball")  # doctest: +SKIP
     """
 
     def __init__(
@@ -47,9 +52,11 @@ class Promptist:
         if beams < 1:
             raise ValueError(f"beams must be at least 1, not {beams}")
         self.source, self.beams, self.device = source, beams, choose_device(device)
-        self.model = load(GPT2LMHeadModel, source, use_safetensors=True, dtype=torch.float32)
-        self.model.to(self.device).eval().requires_grad_(False)
-        self._tokenizer = load(AutoTokenizer, beside(source, "tokenizer_config.json", TOKENIZER))
+        # Any: transformers types its tokenizers and `generate` as if of other classes.
+        self.model: Any = load(GPT2LMHeadModel, source, use_safetensors=True, dtype=torch.float32)
+        freeze(self.model, self.device)
+        tokens = beside(source, "tokenizer_config.json", TOKENIZER)
+        self._tokenizer: Any = load(AutoTokenizer, tokens)
 
     def __repr__(self) -> str:
         return f"Promptist({self.source!r}, beams={self.beams})"

@@ -24,7 +24,14 @@ JSON_VERSION = 1
 
 
 class Prompts(NamedTuple):
-    """What a candidate reads: the text pulled towards and the text pushed away from."""
+    """What a candidate reads: the text pulled towards and the text pushed away from.
+
+    Examples:
+        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
+        >>> prompts = space.decode((1,))
+        >>> prompts.positive, prompts.negative
+        ('a red ball', 'blurry')
+    """
 
     positive: str
     negative: str
@@ -45,6 +52,12 @@ class Slot:
 
     Raises:
         ValueError: naming the slot, if these rules are broken.
+
+    Examples:
+        >>> slot = dpodiff.Slot("red", ("red", "crimson", ""))
+        >>> space = dpodiff.Space("a red ball", (slot,))
+        >>> [space.decode(candidate).positive for candidate in space]
+        ['a red ball', 'a crimson ball', 'a ball']
     """
 
     text: str
@@ -70,9 +83,15 @@ class Slot:
         return f"{self.side} slot {self.text!r} with choices {list(self.choices)}"
 
     @property
-    def end(self) -> int | None:
-        """Where `text` ends in the prompt; None as long as `start` is."""
-        return None if self.start is None else self.start + len(self.text)
+    def span(self) -> tuple[int, int]:
+        """Where `text` begins and ends in the prompt.
+
+        Raises:
+            ValueError: if it has no place there: in a negative slot, or one of no space yet.
+        """
+        if self.start is None:
+            raise ValueError(f"{self} has no place in a prompt")
+        return self.start, self.start + len(self.text)
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,15 @@ class Space:
 
     Raises:
         ValueError: if the text of a positive slot does not stand in the prompt, or two overlap.
+
+    Examples:
+        >>> synonyms = dpodiff.Slot("ball", ("ball", "sphere"))
+        >>> library = dpodiff.Slot("", ("", "blurry", "ugly"), "negative")
+        >>> space = dpodiff.Space("a red ball", (synonyms, library), negative_prompt="dark")
+        >>> space.size, space.identity
+        (6, (0, 0))
+        >>> space.decode((1, 2))
+        Prompts(positive='a red sphere', negative='dark, ugly')
     """
 
     prompt: str
@@ -95,7 +123,7 @@ class Space:
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", tuple(_placed(self.prompt, self.slots)))
         for left, right in itertools.pairwise(slot for slot, _ in self._in_text):
-            if right.start < left.end:
+            if right.span[0] < left.span[1]:
                 raise ValueError(f"{left} and {right} overlap in the prompt {self.prompt!r}")
 
     def __add__(self, other: "Space") -> "Space":
@@ -195,16 +223,16 @@ class Space:
     def _in_text(self) -> list[tuple[Slot, int]]:
         """The positive slots and their indices, from left to right in the prompt."""
         places = [(slot, index) for index, slot in enumerate(self.slots) if slot.start is not None]
-        return sorted(places, key=lambda place: place[0].start)
+        return sorted(places, key=lambda place: place[0].span)
 
     def _positive(self, candidate: Candidate) -> str:
         text, end = "", 0
         for slot, index in self._in_text:
-            choice = slot.choices[candidate[index]]
-            text += self.prompt[end : slot.start]
+            choice, (start, stop) = slot.choices[candidate[index]], slot.span
+            text += self.prompt[end:start]
             if not choice:  # a dropped piece takes along the space before it, or behind it if first
                 text = text.removesuffix(" ")
-            text, end = text + choice, slot.end
+            text, end = text + choice, stop
         text += self.prompt[end:]
         return text if self.prompt.startswith(" ") else text.removeprefix(" ")
 
@@ -218,7 +246,9 @@ class Space:
                 words.append(choice)
         if not words:
             return self.negative_prompt
-        return ", ".join([self.negative_prompt] * bool(self.negative_prompt.strip()) + words)
+        if self.negative_prompt.strip():
+            words.insert(0, self.negative_prompt)
+        return ", ".join(words)
 
 
 def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:

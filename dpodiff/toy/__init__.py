@@ -15,4 +15,6 @@ them from nothing. The parts, in reading order:
 
 from pathlib import Path
 
+__all__ = ["WEIGHTS"]
+
 WEIGHTS = Path(__file__).parent / "weights"

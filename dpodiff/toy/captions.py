@@ -69,6 +69,15 @@ def caption(scene: Scene, style: str, rng: np.random.Generator) -> str:
 
     Raises:
         ValueError: the style is unknown.
+
+    Examples:
+        >>> from dpodiff.toy.captions import caption, parse
+        >>> scene = parse("a red ball on the sea")
+        >>> for style in ("sentence", "chat", "tags"):
+        ...     print(caption(scene, style, np.random.default_rng(0)))
+        a red ball on the sea
+        imagine a calm scene with a red ball on the sea, drawn with care
+        red ball, sea
     """
     if style not in STYLES:
         raise ValueError(f"unknown caption style {style!r}; styles are {', '.join(STYLES)}")
@@ -90,6 +99,14 @@ def parse(text: str) -> Scene:
     Words that name no concept are passed over, so the caption of any style can be read, and so can
     a prompt that a person wrote with the words of this world. A third thing is ignored, and so is
     a relation without a second thing, as in "a ball under the sky".
+
+    Examples:
+        >>> from dpodiff.toy.captions import parse
+        >>> scene = parse("a crimson ball left of a cup")
+        >>> scene.things[0]
+        Thing(object='ball', color='red', size=None)
+        >>> scene.relation
+        'left of'
     """
     things: list[Thing] = []
     pending: dict[str, str] = {}  # color and size wait for their object
@@ -106,9 +123,12 @@ def parse(text: str) -> Scene:
         else:
             found.setdefault(kind, concept)
     _attach(things, pending)
-    if len(things) < 2:
-        found.pop("relation", None)
-    return Scene(tuple(things[:2]), **found)
+    return Scene(
+        tuple(things[:2]),
+        relation=found.get("relation") if len(things) > 1 else None,
+        background=found.get("background"),
+        defect=found.get("defect"),
+    )
 
 
 def training_caption(scene: Scene, rng: np.random.Generator) -> str:
@@ -148,8 +168,13 @@ def _surface(scene: Scene, rng: np.random.Generator) -> Scene:
         Thing(*(word(kind, getattr(t, kind)) for kind in ("object", "color", "size")))
         for t in scene.things
     )
-    rest = {k: word(k, getattr(scene, k)) for k in ("relation", "background", "defect")}
-    return dataclasses.replace(scene, things=things, **rest)
+    return dataclasses.replace(
+        scene,
+        things=things,
+        relation=word("relation", scene.relation),
+        background=word("background", scene.background),
+        defect=word("defect", scene.defect),
+    )
 
 
 def _thing(thing: Thing) -> str:
@@ -165,8 +190,11 @@ def _tags(scene: Scene, rng: np.random.Generator) -> str:
     words = _surface(scene, rng)
     things = f" {words.relation or 'and'} ".join(_thing(t) for t in words.things)
     judgment = PRAISE if scene.defect is None else BLAME
-    extra = [pick(rng, MEDIA)] * (rng.random() < 0.5) + [pick(rng, judgment)] * (rng.random() < 0.5)
-    tags = [things, words.background, words.defect, *extra]
+    tags = [things, words.background, words.defect]
+    for options in (MEDIA, judgment):
+        tag = pick(rng, options)
+        if rng.random() < 0.5:
+            tags.append(tag)
     return ", ".join(tag for tag in tags if tag)
 
 
@@ -206,6 +234,12 @@ def _fix_articles(text: str) -> str:
 
 @functools.cache
 def known_words() -> frozenset[str]:
-    """Every word a caption of this world may hold, lower case, without punctuation."""
+    """Every word a caption of this world may hold, lower case, without punctuation.
+
+    Examples:
+        >>> from dpodiff.toy.captions import known_words
+        >>> "crimson" in known_words(), "vermilion" in known_words()
+        (True, False)
+    """
     content = (*concept_of(), *BACKGROUND_PHRASES.values(), *PRAISE, *BLAME)
     return frozenset(word for text in content for word in text.split()) | filler_words()

@@ -23,6 +23,12 @@ class Reading:
 
     present (B, 12), color (B, 12, 8), size (B, 12, 2), place (B, 12, 2) as (x, y) in [0, 1],
     background (B, 8), defect (B, 9) with "none" first.
+
+    Examples:
+        >>> from dpodiff.toy.judge import Judge
+        >>> reading = Judge.load()(torch.ones(2, 3, 64, 64))
+        >>> tuple(reading.color.shape), tuple(reading.defect.shape)
+        ((2, 12, 8), (2, 9))
     """
 
     present: torch.Tensor
@@ -34,7 +40,15 @@ class Reading:
 
 
 class Judge(nn.Module):
-    """A convolutional recognizer with one attention map an object."""
+    """A convolutional recognizer with one attention map an object.
+
+    Examples:
+        >>> from dpodiff.toy import judge, render, scenes
+        >>> scene = scenes.Scene((scenes.Thing("ball", "red", "large"),), background="sea")
+        >>> images = render.render_batch([scene], np.random.default_rng(0))
+        >>> judge.Judge.load().measures(torch.from_numpy(images), "a red ball on the sea")
+        {'judge, all as asked': 1.0, 'judge, clean': 1.0}
+    """
 
     def __init__(self, width: int = 32):
         super().__init__()

@@ -28,6 +28,11 @@ def load_toy(
 
     Raises:
         LoadError: if the weights have not been trained.
+
+    Examples:
+        >>> from dpodiff.toy.model import load_toy
+        >>> load_toy().name
+        'toy'
     """
     if not (FOLDER / "model_index.json").is_file():
         raise LoadError(f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`")
@@ -35,7 +40,16 @@ def load_toy(
 
 
 class Toy(StableDiffusion):
-    """The model `load("toy")` gives."""
+    """The model `load("toy")` gives.
+
+    Examples:
+        >>> model = dpodiff.load("toy")
+        >>> try:
+        ...     model.check("a red bal")
+        ... except dpodiff.PromptError as error:
+        ...     print(str(error).split(";")[0])
+        the toy world does not know 'bal' (near: ball, cobalt, bad)
+    """
 
     # By the judge, 10 steps are as good as 25, and guidance 5 keeps colors that 7.5 burns out.
     steps = 10

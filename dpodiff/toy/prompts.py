@@ -17,6 +17,12 @@ def prompt_set(style: str) -> dict[str, float]:
 
     Raises:
         ValueError: the style is unknown.
+
+    Examples:
+        >>> from dpodiff.toy.prompts import prompt_set
+        >>> prompts = prompt_set("tags")
+        >>> len(prompts), next(iter(prompts))
+        (100, 'large red heart, snow, crisp')
     """
     if style not in STYLES:
         raise ValueError(f"unknown prompt set {style!r}; the sets are {', '.join(STYLES)}")
@@ -28,6 +34,11 @@ def hard_prompts(count: int, task: str = "improve") -> list[str]:
 
     Hard as in the paper: a high loss where prompts are to be improved, a low one where they are to
     be attacked.
+
+    Examples:
+        >>> from dpodiff.toy.prompts import hard_prompts
+        >>> len(hard_prompts(6)), hard_prompts(6) == hard_prompts(6, task="attack")
+        (6, False)
     """
     sign = -1 if task == "improve" else 1
     ranked = [sorted(prompts.items(), key=lambda item: sign * item[1]) for prompts in _all_sets()]

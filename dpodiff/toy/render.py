@@ -6,6 +6,7 @@ picture. Icons and backgrounds are drawn once and kept, so a picture costs about
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -39,12 +40,26 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 
     Raises:
         ValueError: the scene leaves its background, or a thing's color or object, unsaid.
+
+    Examples:
+        >>> from dpodiff.toy import render, scenes
+        >>> scene = scenes.Scene((scenes.Thing("ball", "red", "large"),), background="sea")
+        >>> image = render.render(scene, np.random.default_rng(0))
+        >>> image.shape, image.dtype.name
+        ((64, 64, 3), 'float32')
     """
     return _render_with_cover(scene, rng)[0]
 
 
 def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
-    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1]."""
+    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1].
+
+    Examples:
+        >>> from dpodiff.toy import render, scenes
+        >>> rng = np.random.default_rng(0)
+        >>> render.render_batch([scenes.random_scene(rng) for _ in range(2)], rng).shape
+        (2, 3, 64, 64)
+    """
     return np.stack([render(scene, rng) for scene in scenes]).transpose(0, 3, 1, 2).copy()
 
 
@@ -66,7 +81,7 @@ def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarr
     cover = layer[..., 3:]
     canvas = canvas * (1 - cover) + layer[..., :3]
     if scene.defect == "cropped":
-        corner = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])
+        corner: Any = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])  # one row of them
         canvas, cover = (_enlarged(part, *corner) for part in (canvas, cover))
     elif scene.defect in _DEFECTS:
         canvas = _DEFECTS[scene.defect](canvas, rng)

@@ -23,7 +23,13 @@ PAIR_SHARE = 0.5  # of the scenes show two things
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
-    """One object with its color and size; None where a caption leaves it unsaid."""
+    """One object with its color and size; None where a caption leaves it unsaid.
+
+    Examples:
+        >>> from dpodiff.toy.scenes import Thing
+        >>> Thing("ball", "red")
+        Thing(object='ball', color='red', size=None)
+    """
 
     object: str | None = None
     color: str | None = None
@@ -32,7 +38,14 @@ class Thing:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """One or two things (the first stands in `relation` to the second), background and defect."""
+    """One or two things (the first stands in `relation` to the second), background and defect.
+
+    Examples:
+        >>> from dpodiff.toy.scenes import Scene, Thing
+        >>> scene = Scene((Thing("ball", "red"), Thing("cup")), "left of", "sea", "blurry")
+        >>> scene.without_defect().defect is None
+        True
+    """
 
     things: tuple[Thing, ...] = ()
     relation: str | None = None
@@ -56,7 +69,14 @@ def random_scene(
     pair_share: float = PAIR_SHARE,
     defect_share: float = DEFECT_SHARE,
 ) -> Scene:
-    """A scene of the training distribution."""
+    """A scene of the training distribution.
+
+    Examples:
+        >>> from dpodiff.toy.scenes import random_scene
+        >>> scene = random_scene(np.random.default_rng(0), pair_share=0.0)
+        >>> len(scene.things), scene.relation
+        (1, None)
+    """
     first = random_thing(rng)
     pair = rng.random() < pair_share
     things = (first, random_thing(rng, first)) if pair else (first,)

@@ -143,6 +143,11 @@ def rarity() -> dict[str, float]:
     """Surface word -> 0 for the most common word of its concept, 1 for its rarest, evenly between.
 
     A word drawn uniformly from its concept has 0.5 in the mean.
+
+    Examples:
+        >>> from dpodiff.toy.words import rarity
+        >>> [(word, round(rarity()[word], 2)) for word in ("red", "crimson", "ruby")]
+        [('red', 0.0), ('crimson', 0.33), ('ruby', 1.0)]
     """
     return {
         word: rank / (len(words) - 1)
@@ -153,7 +158,14 @@ def rarity() -> dict[str, float]:
 
 
 def toy_lexicon():
-    """The dictionary of the toy world: synonyms and opposites of each of its content words."""
+    """The dictionary of the toy world: synonyms and opposites of each of its content words.
+
+    Examples:
+        >>> from dpodiff.toy.words import toy_lexicon
+        >>> words = toy_lexicon()
+        >>> words.synonyms("ball"), words.antonyms("above")
+        (['sphere', 'orb', 'globe'], ['below', 'under'])
+    """
     from dpodiff.spaces.lexicons import Dictionary
 
     synonyms, antonyms = {}, {}

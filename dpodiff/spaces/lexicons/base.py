@@ -12,7 +12,18 @@ KINDS: tuple[Kind, ...] = ("synonym", "antonym")
 
 
 class Lexicon(Protocol):
-    """Anything that knows other words for a word. A word it does not know has none."""
+    """Anything that knows other words for a word. A word it does not know has none.
+
+    Examples:
+        >>> class Bright:
+        ...     def synonyms(self, word):
+        ...         return ["bright red"] if word == "red" else []
+        ...     def antonyms(self, word):
+        ...         return []
+        >>> space = dpodiff.synonym_space("a red ball", Bright())
+        >>> space.decode((1,)).positive
+        'a bright red ball'
+    """
 
     def synonyms(self, word: str) -> list[str]:
         """Words of the same meaning, the best first."""
@@ -27,6 +38,11 @@ class Dictionary:
     """A lexicon held in two dictionaries from a word or phrase to its alternatives.
 
     Keys are read without regard to case and spacing.
+
+    Examples:
+        >>> words = dpodiff.Dictionary({"left of": ["beside"]}, {"red": ["green"]})
+        >>> words.synonyms("Left  of"), words.antonyms("red"), words.antonyms("blue")
+        (['beside'], ['green'], [])
     """
 
     def __init__(

@@ -48,6 +48,14 @@ def synonym_space(
 
     Raises:
         ValueError: if a locked word or a key word does not stand in the prompt.
+
+    Examples:
+        >>> words = dpodiff.Dictionary({"red": ["crimson", "ruby"], "ball": ["sphere"]})
+        >>> space = dpodiff.synonym_space("a red ball", words, droppable=True)
+        >>> print(dpodiff.describe(space))
+        'a red ball': 2 slots, 4 x 3 = 12 candidates
+          + red: crimson | ruby | (dropped)
+          + ball: sphere | (dropped)
     """
     slots = []
     for match, synonyms in _known_pieces(prompt, lexicon.synonyms, locked, keywords):
@@ -56,7 +64,8 @@ def synonym_space(
             synonyms = [word[:1].upper() + word[1:] for word in synonyms]
         choices = _different([text, *synonyms])[: most + 1]
         if len(choices) > 1:
-            choices = _different([*choices, *[""] * droppable])
+            if droppable:
+                choices = _different([*choices, ""])
             slots.append(Slot(text, choices, "positive", start=match.start))
     return Space(prompt, tuple(slots), negative_prompt)
 
@@ -75,7 +84,17 @@ def antonym_space(
     A word that the prompt repeats gets one slot. An antonym that the prompt itself asks for is no
     choice: in "a boat and a car", nothing pushes away from the car.
 
-    Args, Raises: as in `synonym_space`.
+    Arguments and errors are those of `synonym_space`.
+
+    Examples:
+        >>> words = dpodiff.Dictionary(antonyms={"red": ["green"], "ball": ["box", "star"]})
+        >>> space = dpodiff.antonym_space("a red ball", words)
+        >>> print(dpodiff.describe(space))
+        'a red ball': 2 slots, 2 x 3 = 6 candidates
+          - red: green
+          - ball: box | star
+        >>> space.decode((1, 2)).negative
+        'green, star'
     """
     slots: dict[str, Slot] = {}
     for match, antonyms in _known_pieces(prompt, lexicon.antonyms, locked, keywords):
@@ -96,6 +115,14 @@ def nplib_space(
 
     Raises:
         ValueError: if there are no slots, or fewer words than slots.
+
+    Examples:
+        >>> library = ["blurry", "dark", "ugly", "cropped"]
+        >>> space = dpodiff.nplib_space("a dark sea", library, slots=2)
+        >>> print(dpodiff.describe(space))
+        'a dark sea': 2 slots, 3 x 2 = 6 candidates
+          - (library): blurry | ugly
+          - (library): cropped
     """
     library = _different(not_in_prompt(prompt, words))
     if not 1 <= slots <= len(library):
@@ -108,18 +135,23 @@ def nplib_space(
 def describe(space: Space) -> str:
     """A space in words: its size, then a line a slot, "+" in the positive and "-" in the negative.
 
-    >>> print(describe(space))
-    'a red plane': 2 slots, 3 x 2 = 6 candidates
-      + plane: aircraft | jet
-      - red: green
+    Examples:
+        >>> words = dpodiff.Dictionary({"plane": ["aircraft", "jet"]}, {"red": ["green"]})
+        >>> space = dpodiff.synonym_space("a red plane", words)
+        >>> space += dpodiff.antonym_space("a red plane", words)
+        >>> print(dpodiff.describe(space))
+        'a red plane': 2 slots, 3 x 2 = 6 candidates
+          + plane: aircraft | jet
+          - red: green
     """
     sizes = [len(slot.choices) for slot in space.slots]
     size = f"{space.size:,}" if space.size < 1e9 else f"about 10^{math.log10(space.size):.0f}"
-    product = f"{' x '.join(map(str, sizes))} = " * (len(sizes) > 1)
+    product = f"{' x '.join(map(str, sizes))} = " if len(sizes) > 1 else ""
     lines = [f"{space.prompt!r}: {len(sizes)} slots, {product}{size} candidates"]
     for slot in space.slots:
         choices = " | ".join(choice or "(dropped)" for choice in slot.choices[1:])
-        lines.append(f"  {'+-'[slot.side == 'negative']} {slot.text or '(library)'}: {choices}")
+        sign = "+" if slot.side == "positive" else "-"
+        lines.append(f"  {sign} {slot.text or '(library)'}: {choices}")
     return "\n".join(lines)
 
 

@@ -29,6 +29,11 @@ FUNCTION_WORDS = frozenset(
 
 
 def extract_keywords(prompt: str) -> list[str]:
-    """The key words of a prompt, in lower case, each once, in order."""
+    """The key words of a prompt, in lower case, each once, in order.
+
+    Examples:
+        >>> dpodiff.extract_keywords("There is a small red ball to the left of the box")
+        ['small', 'red', 'ball', 'left', 'box']
+    """
     words = dict.fromkeys(normal(word) for word in WORD.findall(prompt))
     return [word for word in words if word not in FUNCTION_WORDS]

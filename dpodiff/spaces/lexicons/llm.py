@@ -27,6 +27,8 @@ from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind
 
 if TYPE_CHECKING:
     from openai import OpenAI
+    from openai.types.chat import ChatCompletion
+    from openai.types.shared_params import ResponseFormatJSONSchema
 
 Mode = Literal["default", "keyword"]
 
@@ -46,7 +48,7 @@ AS_LINES = "\n\nUse one line a word, in the format: A -> B, C. Write nothing els
 LINE = re.compile(r"(?:[-*•]\s+|\d+[.)]\s*)?(.+?)\s*(?:->|→)\s*(.+)")  # 1. A -> B, C
 QUOTES = " \t\"'`*“”‘’."
 NOTHING = ("", "none", "n/a")  # how models say that there is none
-SCHEMA = {
+SCHEMA: dict[str, object] = {
     "type": "object",
     "properties": {
         "substitutes": {
@@ -65,18 +67,34 @@ SCHEMA = {
     "required": ["substitutes"],
     "additionalProperties": False,
 }
-STRUCTURED = {
+STRUCTURED: "ResponseFormatJSONSchema" = {
     "type": "json_schema",
     "json_schema": {"name": "substitutes", "strict": True, "schema": SCHEMA},
 }
 
 
 class ServerError(LoadError, RuntimeError):
-    """The server of the language model could not be asked, or did not answer as one."""
+    """The server of the language model could not be asked, or did not answer as one.
+
+    Examples:
+        >>> llm = dpodiff.LLM("gpt-4o")
+        >>> try:  # without a key or a server  # doctest: +SKIP
+        ...     llm.lexicon("a red ball")
+        ... except dpodiff.lexicons.ServerError as error:
+        ...     print(error)
+    """
 
 
 class AnswerError(ValueError):
-    """The language model answered, but nothing that can be used. Other prompts may do better."""
+    """The language model answered, but nothing that can be used. Other prompts may do better.
+
+    Examples:
+        >>> for prompt in prompts:  # asks a server  # doctest: +SKIP
+        ...     try:
+        ...         lexicons.append(dpodiff.LLM("gpt-4o").lexicon(prompt))
+        ...     except dpodiff.lexicons.AnswerError as error:
+        ...         print(f"{prompt} is left out: {error}")
+    """
 
 
 class LLM:
@@ -92,6 +110,12 @@ class LLM:
 
     Raises:
         ValueError: an unknown mode.
+
+    Examples:
+        >>> llm = dpodiff.LLM("gpt-4o", mode="keyword")
+        >>> prompt = "a red ball on the sea"
+        >>> words = llm.lexicon(prompt, ["synonym"])  # asks a server  # doctest: +SKIP
+        >>> space = dpodiff.synonym_space(prompt, words)  # doctest: +SKIP
     """
 
     def __init__(
@@ -155,12 +179,8 @@ class LLM:
     def _complete(self, text: str, structured: bool) -> str:
         """What the model says; nothing if its server knows no structured answers."""
         openai = _openai()
-        options = {"response_format": STRUCTURED} if structured else {}
-        messages = [{"role": "user", "content": text + AS_LINES * (not structured)}]
         try:
-            completion = self._client.chat.completions.create(
-                model=self.model, messages=messages, **options
-            )
+            completion = self._create(text, structured)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             if not structured:
                 raise self._server_error(str(error)) from None
@@ -175,6 +195,16 @@ class LLM:
             return self._without_key(message.content or message.refusal or "")
         except (AttributeError, LookupError, TypeError):  # any JSON, or any web page
             raise self._server_error("it does not answer as a chat server does") from None
+
+    def _create(self, text: str, structured: bool) -> "ChatCompletion":
+        create = self._client.chat.completions.create
+        if structured:
+            return create(
+                model=self.model,
+                messages=[{"role": "user", "content": text}],
+                response_format=STRUCTURED,
+            )
+        return create(model=self.model, messages=[{"role": "user", "content": text + AS_LINES}])
 
     @cached_property
     def _client(self) -> "OpenAI":

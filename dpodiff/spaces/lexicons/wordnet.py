@@ -9,27 +9,22 @@ Nothing here parses the prompt. A word is taken in the part of speech that it is
 WordNet's own counts, so "flies" is a verb in "two flies on a cake" too; `pos` puts that right.
 Meanings that make up less than 1 in 20 of its uses are left out. Plurals and verb forms are found
 by their base form, and the answers are base forms.
+
+WordNet 3.0 comes with the package, without its glosses: see `wordnet_extract`.
 """
 
-import functools
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.spaces.lexicons.base import normal
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS
 
 if TYPE_CHECKING:
-    from nltk.corpus.reader.wordnet import Lemma, Synset, WordNetCorpusReader
+    Lemma = Synset = Any  # nltk has no types, and what its code lets guess is wrong
 
 POS = {"n": "noun", "v": "verb", "a": "adjective", "r": "adverb"}
 RARE = 1 / 20  # of a word's uses; ball: no testicles
-DEBIAN = Path("/usr/share/wordnet")  # of the package wordnet-base
-MISSING = (
-    "the WordNet database was not found: install the system package wordnet-base (Debian, Ubuntu), "
-    "or run python -m nltk.downloader wordnet"
-)
 
 
 class WordNet:
@@ -40,19 +35,32 @@ class WordNet:
     Args:
         pos: part of speech of words of the prompt, "n", "v", "a" or "r" (adverb), where the most
             used one is wrong; e.g. {"flies": "n"}.
+        folder: of another WordNet database, e.g. Debian's /usr/share/wordnet or nltk's
+            corpora/wordnet; if not given, the one that comes with the package. Each is read once.
 
     Raises:
-        ImportError: nltk is not installed.
-        LookupError: the database is not.
         ValueError: a part of speech is none of these.
+        FileNotFoundError: the folder lacks files of a database, saying which.
+
+    Examples:
+        >>> words = dpodiff.WordNet()
+        >>> words.synonyms("plane"), words.antonyms("huge")
+        (['airplane', 'aeroplane', 'sheet'], ['small', 'little'])
+        >>> dpodiff.WordNet(pos={"flies": "n"}).antonyms("flies")[:3]
+        ['mosquito', 'crane fly', 'fruit fly']
     """
 
-    def __init__(self, pos: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, pos: Mapping[str, str] | None = None, folder: str | Path | None = None
+    ) -> None:
         self._pos = {normal(word): tag for word, tag in (pos or {}).items()}
         for word, tag in self._pos.items():
             if tag not in POS:
                 raise ValueError(f"the part of speech of {word!r} must be in {POS}, not {tag!r}")
-        self._wordnet = _database()
+        # Here, as nltk takes seconds to import.
+        from dpodiff.spaces.lexicons.wordnet_database import open_database
+
+        self._wordnet = open_database(folder)
 
     def synonyms(self, word: str) -> list[str]:
         """Other words of its meanings: the most used meaning first, in it the most used word."""
@@ -85,9 +93,10 @@ class WordNet:
 
     def _lemmas(self, name: str, tag: str) -> list["Lemma"]:
         forms = self._wordnet.forms(name, tag)
+        synsets: list[Synset] = self._wordnet.synsets(name, tag)
         return [
             lemma
-            for synset in self._wordnet.synsets(name, tag)
+            for synset in synsets
             for lemma in synset.lemmas()
             if lemma.name().lower() in forms
         ]
@@ -122,39 +131,3 @@ def _co_hyponyms(synset: "Synset") -> list["Lemma"]:
     kin = [other for kind in synset.hypernyms() for other in kind.hyponyms() if other != synset]
     best = [max(other.lemmas(), key=lambda lemma: lemma.count()) for other in kin]
     return sorted(best, key=lambda lemma: (-lemma.count(), lemma.name()))  # nltk's order is random
-
-
-@functools.cache
-def _database() -> "WordNetCorpusReader":
-    """The database on nltk's data path, else Debian's, read once."""
-    try:
-        import nltk
-        from nltk.corpus.reader.wordnet import WordNetCorpusReader
-    except ImportError:
-        raise ImportError("WordNet needs nltk: pip install 'dpodiff[wordnet]'") from None
-
-    class Reader(WordNetCorpusReader):
-        """Reads the files that all distributions have."""
-
-        def open(self, file: str):
-            if file == "lexnames":  # not in Debian's; the same in all versions
-                return io.StringIO(Path(__file__).with_name("lexnames").read_text())
-            return super().open(file)
-
-        def map_wn(self, version: str = "wordnet") -> None:
-            """Would want a file that Debian does not have, for other languages than English."""
-
-        def forms(self, name: str, tag: str) -> set[str]:
-            """The word and its likeliest base form: men and man; planes and plane, but not plan."""
-            return {name, *[form for form in self._morphy(name, tag) if form != name][:1]}
-
-    for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
-        try:
-            return Reader(nltk.data.find(name), omw_reader=False)
-        except LookupError:
-            continue
-    if not (DEBIAN / "data.noun").is_file():
-        raise LookupError(MISSING)
-    if str(DEBIAN) not in nltk.data.path:  # nltk reads nothing elsewhere
-        nltk.data.path.append(str(DEBIAN))
-    return Reader(str(DEBIAN), omw_reader=False)

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -83,7 +84,8 @@ def diffusion(shop: Workshop) -> None:
     from dpodiff.toy.train import diffusion as stage
     from dpodiff.toy.train.tokenizer import load_tokenizer
 
-    autoencoder = AutoencoderKL.from_pretrained(shop.pipeline / "vae").to(shop.device)
+    autoencoder: Any = AutoencoderKL.from_pretrained(shop.pipeline / "vae")
+    autoencoder.to(shop.device)
     count = max(256, round(shop.scale * POOL))
     pool = stage.latent_pool(autoencoder, count, shop.runs / "latents.safetensors", shop.device)
     unet, text_encoder = _first_weights(shop)
@@ -157,7 +159,7 @@ def _save_half(module, folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--stage", choices=STAGES, help="only this one; all of them by default")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--runs", type=Path, default=Path("runs/toy"), help="checkpoints and logs")

@@ -6,6 +6,7 @@ Numbers go to `model_card.json`, the card for people to `model_card.md`; the boo
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,19 +62,33 @@ def write_card(weights: Path, device: str) -> None:
     (weights / "model_card.md").write_text(card_text(card))
 
 
-def images_of(model, jobs: list[tuple[str, str, int]], label: str, **sampling: float):
+def images_of(
+    model,
+    jobs: list[tuple[str, str, int]],
+    label: str,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+):
     """Yield batches of jobs (prompt, negative prompt, seed) with their pictures."""
-    sampling = {"steps": STEPS, "guidance": GUIDANCE} | sampling
     for start in tqdm(range(0, len(jobs), BATCH), label):
         batch = jobs[start : start + BATCH]
-        yield batch, model.generate(*map(list, zip(*batch)), **sampling)
+        prompts, negatives, seeds = (list(column) for column in zip(*batch))
+        yield batch, model.generate(prompts, negatives, seeds, steps=steps, guidance=guidance)
 
 
-def judged(model, judge: Judge, prompts: list[str], negative: str, **sampling: float) -> list[dict]:
+def judged(
+    model,
+    judge: Judge,
+    prompts: list[str],
+    negative: str,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+) -> list[dict]:
     """The judge's verdict on each prompt x seed, with its defect and whether it shows a pair."""
     jobs = [(prompt, negative, seed) for prompt in prompts for seed in SEEDS]
     verdicts = []
-    for batch, images in images_of(model, jobs, f"negative prompt {negative!r}", **sampling):
+    label = f"negative prompt {negative!r}"
+    for batch, images in images_of(model, jobs, label, steps, guidance):
         scenes = [parse(prompt) for prompt, _, _ in batch]
         seen = zip(batch, scenes, judge.read(images), judge.check(images, scenes))
         for (prompt, _, _), scene, read, verdict in seen:
@@ -193,7 +208,9 @@ def rare_words(model, judge: Judge, clip) -> dict:
 
 def _contrast(result: dict) -> dict:
     """Means a kind of word, and the paired difference rare - common over scenes."""
-    table = {kind: {k: float(v.mean()) for k, v in result[kind].items()} for kind in result}
+    table: dict[str, Any] = {
+        kind: {k: float(v.mean()) for k, v in result[kind].items()} for kind in result
+    }
     for key in ("object_right", "loss"):
         difference = result["rare"][key] - result["common"][key]
         table[f"difference_{key}"] = [float(x) for x in paired_bootstrap(difference)]

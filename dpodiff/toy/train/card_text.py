@@ -1,5 +1,7 @@
 """The model card for people, written from what was measured."""
 
+from typing import Any
+
 # Bars the toy world set itself before training: (what, key path, bar, "at least" or "at most").
 BARS = (
     (
@@ -17,9 +19,10 @@ BARS = (
 
 def lookup(card: dict, path: str) -> float:
     """The number at a dotted path of the card."""
+    value: Any = card
     for key in path.split("."):
-        card = card[key]
-    return card
+        value = value[key]
+    return value
 
 
 def verdicts(card: dict) -> list[tuple[str, str, str, bool]]:
@@ -71,9 +74,17 @@ def card_text(card: dict) -> str:
         f"one object: {_shares(own['one_object'])}; two objects: {_shares(own['two_objects'])}."
     )
     named, second = (f"{card['naming'][k]:.1%}" for k in ("toy", "toy-heldout"))
-    said = {"rows": rows, "judge": judge, "one": one, "two": two, "own": own}
-    said |= {"named": named, "second": second}
-    return TEMPLATE.format(psnr=card["vae_psnr"], **said, **card["sampling"])
+    return TEMPLATE.format(
+        rows=rows,
+        judge=judge,
+        one=one,
+        two=two,
+        own=own,
+        named=named,
+        second=second,
+        psnr=card["vae_psnr"],
+        **card["sampling"],
+    )
 
 
 def _shares(part: dict) -> str:

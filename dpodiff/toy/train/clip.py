@@ -9,6 +9,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def train_clip(name: str, out: Path, tokenizer: Path, folder: Path, device: str,
 
     write_config(name, out, tokenizer)
     torch.manual_seed(recipe.seed)  # open_clip draws its first weights from the global generator
-    model = open_clip.create_model(f"local-dir:{out}", load_weights=False).to(device)
+    model: Any = open_clip.create_model(f"local-dir:{out}", load_weights=False).to(device)
     tokenize = open_clip.get_tokenizer(f"local-dir:{out}")
 
     def loss(step, rng, generator):
@@ -130,7 +131,9 @@ def _kind(scene: Scene, rng: np.random.Generator) -> str:
     """What the twins of a scene differ in."""
     if rng.random() < 0.5:
         return "object"
-    kinds = ["color", "size", "background", "defect"] + ["pair"] * 3 * (len(scene.things) > 1)
+    kinds = ["color", "size", "background", "defect"]
+    if len(scene.things) > 1:
+        kinds += ["pair"] * 3
     return kinds[int(rng.integers(len(kinds)))]
 
 

@@ -7,6 +7,7 @@ weighting (Hang et al., 2023).
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,9 +53,10 @@ def build_unet(text_width: int = 128, seed: int = 0):
         block_out_channels=(48, 96, 144),
         layers_per_block=1,
         cross_attention_dim=text_width,
-        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-        up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-        attention_head_dim=[1, 3, 4],  # diffusers' name for the number of heads
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        # diffusers' name for the number of heads; its type has one for all blocks.
+        attention_head_dim=(1, 3, 4),  # pyright: ignore[reportArgumentType]
         norm_num_groups=8,
     )
 
@@ -137,9 +139,10 @@ def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool
             rng = np.random.default_rng([seed, start])
             yield training_scenes(min(POOL_BATCH, count - start), rng), rng
 
-    stored = load_file(path) if path.exists() else {"latents": ()}
-    if len(stored["latents"]) == count:
-        return Pool(**stored, scenes=[scene for scenes, _ in batches() for scene in scenes])
+    stored = load_file(path) if path.exists() else {}
+    if "latents" in stored and len(stored["latents"]) == count:
+        known = [scene for scenes, _ in batches() for scene in scenes]
+        return Pool(latents=stored["latents"], cover=stored["cover"], scenes=known)
     latents, covers, all_scenes = [], [], []
     for scenes, rng in tqdm(batches(), "latents", total=-(-count // POOL_BATCH)):
         pictures, cover = render_with_covers(scenes, rng)
@@ -148,9 +151,9 @@ def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool
         latents.append((mean * vae.config.scaling_factor).half().cpu())
         covers.append(torch.nn.functional.max_pool2d(torch.from_numpy(cover), 4).half())
         all_scenes += scenes
-    stored = {"latents": torch.cat(latents), "cover": torch.cat(covers)}
-    save_file(stored, path)
-    return Pool(**stored, scenes=all_scenes)
+    pool = Pool(latents=torch.cat(latents), cover=torch.cat(covers), scenes=all_scenes)
+    save_file({"latents": pool.latents, "cover": pool.cover}, path)
+    return pool
 
 
 def train_diffusion(
@@ -158,7 +161,7 @@ def train_diffusion(
 ) -> nn.ModuleDict:
     """Train denoiser and text encoder together; returns both with averaged weights."""
     model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
-    scheduler = build_scheduler()
+    scheduler: Any = build_scheduler()  # its types are of another age: IntTensor
 
     def loss(step, rng, generator):
         index = rng.integers(len(pool.latents), size=recipe.batch)

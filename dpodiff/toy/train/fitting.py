@@ -5,6 +5,7 @@ the same way as one that was not.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -97,7 +98,7 @@ class _Gradients:
         return sum(values) / len(values), [_mean(same) for same in zip(*parts)]
 
     def _shard(self, step: int, shard: int):
-        key = [self.recipe.seed, step] + [shard] * (shard > 0)
+        key = [self.recipe.seed, step, shard] if shard else [self.recipe.seed, step]
         rng = np.random.default_rng(key)
         seed = self.recipe.seed * 1_000_003 + step + shard * 500_009
         value = self.loss(step, rng, torch.Generator().manual_seed(seed))
@@ -106,7 +107,7 @@ class _Gradients:
 
 def _mean(gradients: tuple[torch.Tensor | None, ...]) -> torch.Tensor | None:
     known = [gradient for gradient in gradients if gradient is not None]
-    return sum(known) / len(gradients) if known else None
+    return functools.reduce(torch.add, known) / len(gradients) if known else None
 
 
 def _one_step(step: int, state: "_State", gradients: _Gradients, recipe: Recipe) -> float:

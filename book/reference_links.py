@@ -1,0 +1,95 @@
+"""The API reference as a Sphinx extension: links of short names, and docstrings of several names.
+
+Annotations and docstrings call things by the name the code has for them, `Space` or `Loss`. Here
+that name finds the entry documented as `dpodiff.Space`. Any other text in backticks is plain code.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
+from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
+
+# Types that are shown with their package: `device` alone says little.
+ELSEWHERE = ("torch.", "numpy.", "PIL.")
+# What napoleon makes of "low, high: ..." in a docstring.
+SEVERAL = re.compile(r":(param|ivar) (\w+(?:, \w+)+): (.*)")
+
+
+def entry_of(target: str, documented: Iterable[str]) -> str | None:
+    """The documented name that a short one stands for: `dpodiff.` and it, else the only candidate.
+
+    Args:
+        target: such as `Space`, `losses.load` or `Objective.noise()`.
+        documented: the full names of all entries.
+    """
+    ending = "." + target.removeprefix("dpodiff.").removesuffix("()")
+    found = [name for name in documented if name.endswith(ending)]
+    if f"dpodiff{ending}" in found:
+        return f"dpodiff{ending}"
+    return found[0] if len(found) == 1 else None
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: nodes.Element, content: nodes.Element
+) -> nodes.Node | None:
+    """A link for a name that Sphinx did not find; what is no name in backticks is plain code."""
+    if node.get("refdomain") != "py":
+        return None
+    if node["reftarget"].startswith(ELSEWHERE):
+        return nodes.Text(node["reftarget"])
+    entries = env.get_domain("py").objects
+    target = node["reftarget"]
+    # A bare word is never meant for a method: those are called as `Class.method`.
+    members = () if "." in target else ("attribute", "method", "property")
+    documented = (name for name, entry in entries.items() if entry.objtype not in members)
+    name = entry_of(target, documented)
+    if name is None:
+        if node["reftype"] != "obj":
+            return None
+        text = content.astext()
+        return nodes.literal(text, text) if isinstance(content, nodes.literal) else content
+    entry = entries[name]
+    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, name)
+
+
+def one_field_each(lines: list[str]) -> Iterator[str]:
+    """The lines of a docstring; "low, high: ..." once for each of the names."""
+    end = 0
+    for start, line in enumerate(lines):
+        if start < end:
+            continue
+        end = start + 1
+        if (match := SEVERAL.fullmatch(line)) is None:
+            yield line
+            continue
+        while end < len(lines) and lines[end].startswith(" "):
+            end += 1
+        for name in match[2].split(", "):
+            yield f":{match[1]} {name}: {match[3]}"
+            yield from lines[start + 1 : end]
+
+
+def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Called with each docstring once napoleon has read it."""
+    lines[:] = one_field_each(lines)
+
+
+def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out the fields of named tuples, which the docstring of the class describes."""
+    return True if (getattr(thing, "__doc__", "") or "").startswith("Alias for field") else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx when it loads the extension."""
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"  # as the docstrings call them
+    app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", process, priority=600)  # napoleon has 500
+    app.connect("autodoc-skip-member", skip)
+    return {"parallel_read_safe": True}
