@@ -84,7 +84,7 @@ def align(
     Args:
         prompt: what the images should show.
         negative_prompt: what they should not show.
-        model: a name for `dpodiff.load`, or a loaded model.
+        model: a name for `dpodiff.load`, a loaded model, or for "best-of-n" a `BlackBox`.
         loss: as in `improve`.
         method: "dno", "reno", "zero-order", "best-of-n", or "joint" for words and noise in turns;
             or a callable that makes a solver, such as `functools.partial(DNO, ...)`, called with

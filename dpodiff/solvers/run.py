@@ -40,6 +40,8 @@ class Run:
     """The state of one search."""
 
     bar: tqdm
+    baseline: "Evaluation"  # of the user's own prompt; not before the search is begun
+    best: "Evaluation"
 
     def __init__(
         self,
@@ -54,8 +56,7 @@ class Run:
         self.trace, self.callback, self.viewer = trace, callback, viewer
         self.began, self.cost_before = time.monotonic(), replace(objective.cost)
         self.stamp = Stamp.collect(self.parameters(), objective.model.device)
-        self.baseline: Evaluation | None = None
-        self.best: Evaluation | None = None
+        self.begun = False  # once the baseline is evaluated
         self.error: Exception | None = None
         self.paid = 0.0  # in evaluations
         self.price = 1.0  # of the last gradient of noise
@@ -95,11 +96,11 @@ class Run:
         try:
             return self.loop()
         except KeyboardInterrupt:
-            if self.baseline is None:
+            if not self.begun:
                 raise
             return "stopped"
         except Exception as error:
-            if self.baseline is None:
+            if not self.begun:
                 raise
             self.error = error
             return "failed"
@@ -188,8 +189,9 @@ class Run:
 
     def take(self, evaluation: "Evaluation") -> Status | None:
         """Keep an evaluation; say whether and why the search is over with it."""
-        if self.best is None:
+        if not self.begun:
             self.baseline = self.best = evaluation
+            self.begun = True
             # Not before: a search that is refused, or has no baseline, leaves an older file alone.
             self.trace.start(self.stamp)
         else:
