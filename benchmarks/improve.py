@@ -17,7 +17,7 @@ What differs, and where to read what it gives:
 number of steps sees it: at equal steps both ways find the same one, so nothing is traded for speed.
 
 In favor of the released way: it takes DDIM's 50 denoiser calls (its own sampler takes 51), keeps
-no pictures, draws no bars. Not measured: that it pays again for candidates which read the same as
+no images, draws no bars. Not measured: that it pays again for candidates which read the same as
 an earlier one. The search below got `free` of them for nothing.
 """
 

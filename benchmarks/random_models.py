@@ -2,7 +2,7 @@
 
 Weights do not change speed or memory. So the networks are built from their configurations with
 random weights, where they run and in the dtype they run in, and nothing is downloaded. Their
-pictures are noise, and a search on them finds nothing; only what it costs is looked at.
+images are noise, and a search on them finds nothing; only what it costs is looked at.
 
 The words are the toy world's, and so is the tokenizer, whose ids are the first of the real
 vocabularies: each word is one token or few, as it is in the real ones. The T5 of Stable Diffusion 3
@@ -52,7 +52,7 @@ class Architecture:
     schedule: Config
 
     def model(self, name: str, pixels: int | None = None) -> LatentDiffusion:
-        """A new model of pictures of `pixels` a side, or as large as it was made for.
+        """A new model of images of `pixels` a side, or as large as it was made for.
 
         In half precision on a GPU, all but the decoder, as `dpodiff.load` has it.
         """

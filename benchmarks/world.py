@@ -28,7 +28,7 @@ class World:
     """Ways to load the parts afresh, so that no text is known before the clock starts.
 
     Attributes:
-        model, loss: load the model, and what judges its pictures.
+        model, loss: load the model, and what judges its images.
         space: of candidates.
         stock: the pipeline of diffusers as its user gets it, where the model runs, in its dtype.
     """

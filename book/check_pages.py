@@ -203,7 +203,7 @@ def pages(folder: Path) -> list[Path]:
 
 
 def check(folder: Path, executable: str, shots: Path | None = None) -> dict[Path, list[str]]:
-    """Problems of every page below ``folder``; ``shots`` is where to save pictures of them."""
+    """Problems of every page below ``folder``; ``shots`` is where to save images of them."""
     problems = {}
     with served(folder) as address, launched(executable) as browser:
         for page in pages(folder):
@@ -220,7 +220,7 @@ def main() -> None:
     built = Path(__file__).parents[1] / "_build" / "html"
     parser = argparse.ArgumentParser(description="Check the built pages in a headless browser.")
     parser.add_argument("folder", nargs="?", type=Path, default=built, help="the built pages")
-    parser.add_argument("--screenshots", type=Path, help="folder for one picture a page")
+    parser.add_argument("--screenshots", type=Path, help="folder for one image a page")
     parser.add_argument("--optional", action="store_true", help="no error without a browser")
     options = parser.parse_args()
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -6,7 +6,7 @@
 
 Every solver gets the same hard prompts, budget, seeds and search seeds. A search adds its rows to
 `table.csv` (one a measure) and to `curves.csv` (one an improvement). All prompts are searched once
-before any is searched again. The ways to search one prompt share pictures, so one process goes
+before any is searched again. The ways to search one prompt share images, so one process goes
 through them all, and they are written together.
 """
 

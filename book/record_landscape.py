@@ -2,8 +2,8 @@
 
     python book/record_landscape.py                  # half an hour on two cores; goes on
 
-Of each hard prompt, random candidates are drawn from the space of negative prompts and pictured
-with many seeds; the first candidate is the prompt as it is. Each picture is judged by the loss that
+Of each hard prompt, random candidates are drawn from the space of negative prompts and rendered
+with many seeds; the first candidate is the prompt as it is. Each image is judged by the loss that
 searches minimize, by the held-out CLIP and by the judge. Whatever a search might have picked can be
 read off afterwards: by how many candidates, on how many seeds, and what it gained elsewhere.
 """
@@ -24,7 +24,7 @@ CANDIDATES, SEEDS, BATCH = 64, 12, 16
 
 
 def run(prompt: str) -> Tables:
-    """All pictures of one prompt, a row each."""
+    """All images of one prompt, a row each."""
     model, rng = models()["model"], np.random.default_rng(0)
     negatives = draw(prompt, rng)
     jobs = [(number, seed) for number in range(len(negatives)) for seed in range(SEEDS)]
@@ -55,7 +55,7 @@ def draw(prompt: str, rng: np.random.Generator) -> list[str]:
 
 @torch.no_grad()
 def judged(batch: list[tuple[int, int]], images: torch.Tensor, prompt: str) -> list[dict]:
-    """A row a picture."""
+    """A row an image."""
     have, prompts = models(), [prompt] * len(batch)
     losses = {name: have[name](images, prompts).tolist() for name in ("loss", "second")}
     verdicts = have["judge"].check(images, [parse(prompt)] * len(batch))

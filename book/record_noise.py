@@ -3,8 +3,8 @@
     python book/record_noise.py                   # over an hour on two cores; goes on if stopped
     python book/record_noise.py --prompts 2 --folder /tmp/noise      # a rehearsal
 
-Every way gets the same hard prompts and the same budget, once for four pictures and once for one.
-Two questions are asked of what it found. On the search's own pictures, the noise that was chosen
+Every way gets the same hard prompts and the same budget, once for four images and once for one.
+Two questions are asked of what it found. On the search's own images, the noise that was chosen
 counts. On new seeds the prompt that was found meets noise that nobody chose: only words can help.
 """
 
@@ -46,17 +46,17 @@ WAYS: dict[str, Way | None] = {
     "zero-order": ZeroOrder,
     "best of N": None,
 }
-# Of these, also for a single picture.
+# Of these, also for a single image.
 ALONE = ("prompt", "noise", "both", "best of N")
 ARMS = {name: (way, SEEDS) for name, way in WAYS.items()}
-ARMS |= {f"{name}, one picture": (WAYS[name], 1) for name in ALONE}
+ARMS |= {f"{name}, one image": (WAYS[name], 1) for name in ALONE}
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
     """One search, as `searched` keeps it."""
     (way, count), have = ARMS[name], models()
     space = dpodiff.antonym_space(prompt, toy_lexicon()) + dpodiff.nplib_space(prompt, NPLIB)
-    first = search_seed * SEEDS  # other pictures for another search
+    first = search_seed * SEEDS  # other images for another search
     seeds = range(first, first + count)
     objective = dpodiff.Objective(have["model"], have["loss"], space, seeds)
     budget = dpodiff.Budget(BUDGET)
@@ -70,7 +70,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
 
 
 def measures(result: dpodiff.Result) -> pd.DataFrame:
-    """Before and after, on the search's own pictures and on new seeds."""
+    """Before and after, on the search's own images and on new seeds."""
     have = models()
     losses = {"loss": have["loss"], "loss of the held-out CLIP": have["second"]}
     own = dpodiff.on_search_seeds(result, losses, have["judge"])

@@ -27,13 +27,13 @@ SEARCH = ("solver", "prompt", "search_seed")  # the keys of a record of searches
 
 
 class Remembering:
-    """A model that makes no picture twice: several solvers meet many candidates of a prompt again.
+    """A model that makes no image twice: several solvers meet many candidates of a prompt again.
 
     A search pays for its evaluations as before; its seconds are those of what was new.
 
     Args:
-        model: all but the making of pictures is its own.
-        most: pictures that are kept; the oldest are forgotten.
+        model: all but the making of images is its own.
+        most: images that are kept; the oldest are forgotten.
     """
 
     def __init__(self, model: dpodiff.Model, most: int = 4096) -> None:
@@ -65,7 +65,7 @@ class Remembering:
 @cache
 def models() -> dict[str, Any]:
     """The toy models, loaded once a process."""
-    torch.set_num_threads(1)  # a process a core makes half as many pictures again
+    torch.set_num_threads(1)  # a process a core makes half as many images again
     return {
         "model": Remembering(dpodiff.load("toy")),
         "loss": dpodiff.SphericalCLIP("toy"),

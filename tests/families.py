@@ -51,7 +51,7 @@ class Family:
         return pipeline
 
     def stock(self, prompt, negative_prompt, seed, guidance, steps=STEPS):
-        """The picture of the stock pipeline."""
+        """The image of the stock pipeline."""
         weight = "true_cfg_scale" if self.name.startswith("flux") else "guidance_scale"
         arguments = {"negative_prompt": negative_prompt, weight: guidance, "output_type": "pt"}
         generator = torch.Generator().manual_seed(seed)

@@ -2,8 +2,8 @@
 
 Its data are normal, every entry of a latent with mean m and deviation 0.5, where m is the sum of
 the values of the prompt's words. For such data the exact noise prediction is linear in the latent,
-and so is every step of DDIM: the picture is a straight line in the noise, and the noise of the best
-picture can be written down.
+and so is every step of DDIM: the image is a straight line in the noise, and the noise of the best
+image can be written down.
 """
 
 import math
@@ -15,7 +15,7 @@ from dpodiff.models.base import Model
 
 VALUES = {"left": -1.0, "right": 1.0, "far": 2.0}
 DEVIATION = 0.5
-SHADE, SLOPE = 0.5, 0.1  # a picture is SHADE + SLOPE latent
+SHADE, SLOPE = 0.5, 0.1  # an image is SHADE + SLOPE latent
 
 
 def mean_of(text: str) -> float:
@@ -23,7 +23,7 @@ def mean_of(text: str) -> float:
 
 
 class Gaussian(Model):
-    """Pictures of 3 x 4 x 4 from latents of the same shape, in float64."""
+    """Images of 3 x 4 x 4 from latents of the same shape, in float64."""
 
     name = "gaussian"
     device, dtype = torch.device("cpu"), torch.float64

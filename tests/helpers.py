@@ -1,7 +1,7 @@
 """Small stand-ins for a model and a loss, so that solvers and the loop are tested alone.
 
-The pictures of `FakeModel` are one shade each, which depends on the prompts and the seed as a real
-model's pictures would; `shade` reads it off as the loss. `PROBLEMS` are functions of the indices
+The images of `FakeModel` are one shade each, which depends on the prompts and the seed as a real
+model's images would; `shade` reads it off as the loss. `PROBLEMS` are functions of the indices
 with a known best value, for the grid of solvers x problems.
 """
 
@@ -18,7 +18,7 @@ STEPS = 5
 
 
 class FakeModel:
-    """Makes pictures (batch, 3, 2, 2) of one shade in [0, 1] for each (prompts, seed)."""
+    """Makes images (batch, 3, 2, 2) of one shade in [0, 1] for each (prompts, seed)."""
 
     name = "fake"
     device = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""The front door of noise optimization: sane defaults, and errors before any picture is made."""
+"""The front door of noise optimization: sane defaults, and errors before any image is made."""
 
 import math
 
@@ -95,7 +95,7 @@ def test_the_hybrid_takes_losses_without_a_gradient(loss):
         ({"method": "joint", "space": SPACE, "steps": 0}, "steps"),
     ],
 )
-def test_bad_arguments_give_one_error_before_any_picture(settings, message):
+def test_bad_arguments_give_one_error_before_any_image(settings, message):
     model = Gaussian()
     with pytest.raises(ValueError, match=message):
         run(model, **settings)

@@ -37,7 +37,7 @@ def on_cpu():
 
 
 class Small(FakeModel):
-    """Holds so many pictures, and finds out only when they are half done."""
+    """Holds so many images, and finds out only when they are half done."""
 
     def __init__(self, room, fail=on_gpu):
         super().__init__()
@@ -137,7 +137,7 @@ def test_items_keep_their_order_and_tensors_are_cut_like_lists():
 
 
 def test_halving_a_number_that_was_asked_for_is_said_once():
-    with pytest.warns(UserWarning, match="8 pictures .* it is 2, where batch_size = 8") as said:
+    with pytest.warns(UserWarning, match="8 images .* it is 2, where batch_size = 8") as said:
         sizes(batches(size=8), 30, room=3)
     assert len(said) == 1
     with warnings.catch_warnings():
@@ -158,7 +158,7 @@ def test_the_tensors_of_a_failed_batch_are_let_go_before_the_next_try():
     assert next(batches().map(work, range(4)))[0] == 1
 
 
-def test_at_one_picture_the_error_says_what_would_help():
+def test_at_one_image_the_error_says_what_would_help():
     cut = batches(size=4)
     with pytest.raises(torch.OutOfMemoryError) as error:
         sizes(cut, 4, room=0)
@@ -201,7 +201,7 @@ def test_evaluations_go_on_with_less_and_nothing_is_counted_twice(fail):
     assert tight.cost.seconds > 0
 
 
-def test_pictures_and_scores_go_on_with_less():
+def test_images_and_scores_go_on_with_less():
     tight, easy = objective(Small(2)), objective(FakeModel())
     assert torch.equal(tight.images((0, 1), range(7)), easy.images((0, 1), range(7)))
     tight, easy = objective(Small(2)), objective(FakeModel())
@@ -213,7 +213,7 @@ def test_what_was_finished_before_the_end_stays():
     goal = objective(Small(2), size=3)
     first = next(goal.stream([(0, 1)]))
     goal.model.room = 0
-    with pytest.raises(torch.OutOfMemoryError, match="smaller pictures"):
+    with pytest.raises(torch.OutOfMemoryError, match="smaller images"):
         goal.evaluate([(0, 1), (0, 2)])
     assert (goal.cost.evaluations, goal.cost.images) == (1, 3)
     assert goal.evaluate([(0, 1)]) == [first]
@@ -288,7 +288,7 @@ def test_questions_about_noise_go_on_with_less(estimator, eta):
     assert ledger(tight) == ledger(easy)
 
 
-def test_pictures_of_given_noise_go_on_with_less():
+def test_images_of_given_noise_go_on_with_less():
     tight, easy = words(Narrow(plain=2)), words(Gaussian())
     torch.testing.assert_close(*(g.images((1,), noise=g.noise()) for g in (tight, easy)))
 

@@ -197,7 +197,7 @@ def test_random_models_are_as_large_as_the_published_ones(modules, name):
     assert found == pytest.approx(SIZES[name], abs=0.06)
 
 
-def test_the_random_clip_tells_pictures_apart(modules):
+def test_the_random_clip_tells_images_apart(modules):
     loss = modules["random_models"].random_clip("ViT-S-32-alt")
     losses = loss(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)), ["a"] * 2)
     assert losses.isfinite().all()
@@ -205,7 +205,7 @@ def test_the_random_clip_tells_pictures_apart(modules):
 
 
 @each_architecture
-def test_random_models_make_the_pictures_of_their_stock_pipelines(modules, tiny_worlds, name):
+def test_random_models_make_the_images_of_their_stock_pipelines(modules, tiny_worlds, name):
     world = tiny_worlds[name]
     model = world.model()
     model.steps, jobs = 3, (["a red plane", "a boat"], ["blurry", "dark"], [0, 1])

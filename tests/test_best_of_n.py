@@ -22,14 +22,14 @@ def all_shades(count):
     return sorted((fake_shade("a red ball", "", seed), seed) for seed in range(count))
 
 
-def test_the_best_pictures_of_all_are_kept():
+def test_the_best_images_of_all_are_kept():
     result = run(objective())
     assert result.losses == pytest.approx([loss for loss, _ in all_shades(18)[:3]])
     assert result.images[:, 0, 0, 0].tolist() == pytest.approx(result.losses)
     assert result.status == "budget"
 
 
-def test_attacks_keep_the_worst_pictures():
+def test_attacks_keep_the_worst_images():
     result = run(objective(task="attack"))
     assert result.losses == pytest.approx([loss for loss, _ in all_shades(18)[:-4:-1]])
 
@@ -70,7 +70,7 @@ def test_seeds_far_apart_share_no_noise():
     assert len(noise) == 90
 
 
-def test_pictures_of_other_seeds_can_be_had():
+def test_images_of_other_seeds_can_be_had():
     result = run(objective())
     images = result.objective.images(result.candidate, [100, 101])
     assert images[:, 0, 0, 0].tolist() == pytest.approx(

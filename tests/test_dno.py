@@ -31,7 +31,7 @@ def target():
 
 
 def distance(images, prompts):
-    """From pictures of the clean latents -1 ... 1, in units of the latents."""
+    """From images of the clean latents -1 ... 1, in units of the latents."""
     return ((images - target()) / 0.1).square().mean(dim=(1, 2, 3))
 
 
@@ -45,7 +45,7 @@ def blind(images, prompts):
 
 
 def jpeg_size(images, prompts):
-    """Kilobytes of each picture as a JPEG, enlarged so that there is something to compress."""
+    """Kilobytes of each image as a JPEG, enlarged so that there is something to compress."""
     sizes = []
     for image in images.detach().numpy():
         pixels = (image.clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
@@ -102,7 +102,7 @@ def test_the_first_step_is_that_of_adamw_on_clipped_gradients():
     assert solver.noise.grad.norm() <= 1 + 1e-9
 
 
-def test_gradients_are_clipped_a_picture():
+def test_gradients_are_clipped_a_image():
     goal = objective(lambda images, prompts: 100 * distance(images, prompts))
     solver = DNO(SPACE, goal.noise())
     query = solver.ask()

@@ -76,14 +76,14 @@ def test_adds_what_is_left_of_the_meaning():
 
 
 class Flat:
-    """A CLIP whose features are the angle of a picture's mean."""
+    """A CLIP whose features are the angle of an image's mean."""
 
     def features(self, images):
         angles = images.mean(dim=(1, 2, 3))
         return torch.stack([angles.cos(), angles.sin()], dim=1)
 
 
-def test_adds_how_far_the_pictures_moved(result):
+def test_adds_how_far_the_images_moved(result):
     table = held_out(result, [100, 101], {}, clip=Flat())
     before, after = (
         torch.tensor([fake_shade(*prompts, seed) for seed in (100, 101)])

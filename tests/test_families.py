@@ -1,4 +1,4 @@
-"""The grid of families: each makes the stock pipeline's pictures, and has the right gradients.
+"""The grid of families: each makes the stock pipeline's images, and has the right gradients.
 
 Every family is a tiny random checkpoint in its stock format. What holds for Stable Diffusion alone
 is tested in `test_models`.
@@ -67,13 +67,13 @@ def waves(images):
 
 
 def loss_of(model, estimator, weights):
-    """The loss of one picture of a mixture."""
+    """The loss of one image of a mixture."""
     texts = [model.encode_mixture(side) for side in mix(SPACE, weights)]
     rollout = {"steps": model.steps, "guidance": model.guidance}
     return waves(estimator(model, model.latents([0]).double(), *texts, **rollout))
 
 
-def test_pictures_are_those_of_the_stock_pipeline(family, model):
+def test_images_are_those_of_the_stock_pipeline(family, model):
     model.guidance = 5.0  # or a distilled model would refuse the negative prompt
     cases = [("", 7, 1.0), ("blurry", 8, 5.0)]
     if not family.name.startswith("flux"):  # whose pipeline guides with a negative prompt only
@@ -87,7 +87,7 @@ def test_pictures_are_those_of_the_stock_pipeline(family, model):
         torch.testing.assert_close(image, stock, atol=2e-5, rtol=0)
 
 
-def test_each_input_changes_the_picture(model):
+def test_each_input_changes_the_image(model):
     model.guidance = 5.0
     base = (["a red ball"], ["blurry"], [0])
     image = model.generate(*base, steps=2)
@@ -165,7 +165,7 @@ def test_x0_is_recovered_from_the_true_prediction(family, model):
     torch.testing.assert_close(one, x0[1:], atol=1e-4, rtol=0)
 
 
-def test_the_estimate_after_the_last_step_is_the_picture(family, model):
+def test_the_estimate_after_the_last_step_is_the_image(family, model):
     # Where the sampler ends without noise, x0-hat of its last step is what it gives.
     if family.name in {"sd-v1", "sd-v2"}:
         pytest.skip("their last step leaves a little noise")
@@ -223,7 +223,7 @@ def test_a_long_prompt_is_refused_not_cut(model):
         model.check(" ".join(["red"] * (tiny.TOKENS - 1)))
 
 
-def test_pictures_have_the_size_that_is_asked_for(model):
+def test_images_have_the_size_that_is_asked_for(model):
     model.image_size = 24
     assert model.generate(["a boat"], [""], [0], steps=1, guidance=0).shape == (1, 3, 24, 24)
     model.image_size = 25

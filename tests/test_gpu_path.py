@@ -32,10 +32,10 @@ CHAPTERS = {path.stem: path for path in build.Book(ROOT).chapters()}
 # Chapters that no other model can run.
 NO_MODEL = {
     "02_the_toy_world": "is about the toy world",
-    "05_spaces": "makes no picture",
-    "15_what_to_optimize": "is judged by the toy world's judge, picture by picture",
+    "05_spaces": "makes no image",
+    "15_what_to_optimize": "is judged by the toy world's judge, image by image",
     "17_dno_from_scratch": "trains its own model",
-    "90_build_spaces": "makes no picture",
+    "90_build_spaces": "makes no image",
 }
 # What is lowered so that a chapter takes seconds; the profile refuses what it does not declare.
 SMALL = {
@@ -141,8 +141,8 @@ def run_chapter(shell: Shell, notebook: nbformat.NotebookNode, name: str) -> Non
             raise AssertionError(f"{name}, cell {number}: {kind}: {error}") from error
         # Those that begin with none are of a record that may be missing.
         if "figure" in cell.metadata.get("mystnb", {}) and "figure = None" not in cell.source:
-            pictured = any("image/png" in data or "text/html" in data for data in shown)
-            assert pictured, f"{name}, cell {number}: no figure is shown"
+            imaged = any("image/png" in data or "text/html" in data for data in shown)
+            assert imaged, f"{name}, cell {number}: no figure is shown"
 
 
 @pytest.mark.parametrize("name", sorted(CHAPTERS.keys() - NO_MODEL.keys()))

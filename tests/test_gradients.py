@@ -139,7 +139,7 @@ def test_drtune_is_the_sum_of_its_single_steps(model):
 
 
 @pytest.mark.parametrize("estimator", [Full(), Checkpointed(), Truncated(2), SDO(2), DRTune(2)])
-def test_pictures_of_the_true_end_are_those_of_the_sampler(model, estimator):
+def test_images_of_the_true_end_are_those_of_the_sampler(model, estimator):
     images = estimator(model, noise(model), *texts(model), steps=STEPS, guidance=3.0)
     expected = model.generate(["a red ball"] * 2, ["blurry"] * 2, [0, 1])
     torch.testing.assert_close(images, expected, atol=1e-5, rtol=0)

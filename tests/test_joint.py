@@ -21,7 +21,7 @@ SPACE = Space(
 
 
 def distance(images, prompts):
-    """From pictures of the clean latent 3, which words alone bring to 2 on average."""
+    """From images of the clean latent 3, which words alone bring to 2 on average."""
     return ((images - 0.8) / 0.1).square().mean(dim=(1, 2, 3))
 
 

@@ -1,6 +1,7 @@
 """The folders of the package import in one direction, and none of its modules in a circle."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -68,3 +69,16 @@ def test_imports_go_one_way(name):
 
 def test_no_modules_import_each_other_in_a_circle():
     TopologicalSorter({name: set(imports(name)) - {name} for name in MODULES}).prepare()
+
+
+def test_equations_that_the_code_cites_are_in_the_book():
+    chapters = (PACKAGE.parent / "notebooks").glob("*.ipynb")
+    book = "".join(chapter.read_text() for chapter in chapters)
+    labels = {*re.findall(r":label: ([\w-]+)", book), *re.findall(r"\$\$ \(([\w-]+)\)", book)}
+    cited = {
+        label
+        for path in MODULES.values()
+        for label in re.findall(r"eq\. \(([a-z][\w-]+)\)", path.read_text())
+    }
+    assert len(cited) > 15
+    assert cited <= labels, f"no chapter has {sorted(cited - labels)}"

@@ -132,7 +132,7 @@ def test_keyword_mode_with_locked_words():
     assert texts(space) == ["plane"]
 
 
-def test_key_words_are_those_that_a_picture_can_show():
+def test_key_words_are_those_that_a_image_can_show():
     prompt = "The plane flies through the air, with fumes coming out of The left wing below it"
     words = "plane flies air fumes coming left wing below".split()
     assert extract_keywords(prompt) == words

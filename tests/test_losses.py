@@ -26,14 +26,14 @@ def loss(folder):
     return SphericalCLIP(f"local-dir:{folder}", device="cpu")
 
 
-def pictures(*size, seed=0):
+def random_images(*size, seed=0):
     return torch.rand(*size, generator=torch.Generator().manual_seed(seed))
 
 
 def test_the_loss_equals_open_clip_by_hand(loss, folder):
     name = f"local-dir:{folder}"
     clip = open_clip.create_model(name).eval()
-    images = pictures(2, 3, 16, 16)
+    images = random_images(2, 3, 16, 16)
     mean, std = torch.tensor([[0.4, 0.5, 0.6], [0.2, 0.3, 0.25]]).view(2, 1, 3, 1, 1)
     with torch.no_grad():
         x = clip.encode_image((images - mean) / std, normalize=True)
@@ -50,21 +50,21 @@ def test_the_loss_equals_open_clip_by_hand(loss, folder):
 def test_preprocessing_follows_open_clip(tmp_path, resize_mode, size):
     folder = tiny.clip(tmp_path / "clip", resize_mode)
     _, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    colors = 0.2 + 0.6 * pictures(*size, 3, seed=1)
-    picture = Image.fromarray((255 * colors).byte().numpy())
+    colors = 0.2 + 0.6 * random_images(*size, 3, seed=1)
+    pixels = Image.fromarray((255 * colors).byte().numpy())
     ours = SphericalCLIP(f"local-dir:{folder}", device="cpu")
-    actual = ours._preprocess(to_tensor(picture)[None])
-    # Pillow rounds to 8 bits after each of its two passes, and clips brighter pictures there too.
-    torch.testing.assert_close(actual[0], preprocess(picture), atol=0.03, rtol=0)
+    actual = ours._preprocess(to_tensor(pixels)[None])
+    # Pillow rounds to 8 bits after each of its two passes, and clips brighter images there too.
+    torch.testing.assert_close(actual[0], preprocess(pixels), atol=0.03, rtol=0)
 
 
 def test_gradients_of_images_agree_with_finite_differences(loss):
     loss.clip.double()
-    images = 0.1 + 0.8 * pictures(2, 3, 20, 20).double()
+    images = 0.1 + 0.8 * random_images(2, 3, 20, 20).double()
     images.requires_grad_()
     (gradient,) = torch.autograd.grad(loss(images, PROMPTS).sum(), images)
     for seed in range(4):
-        direction = pictures(2, 3, 20, 20, seed=seed).double() - 0.5
+        direction = random_images(2, 3, 20, 20, seed=seed).double() - 0.5
         step = 1e-5 * direction
         with torch.no_grad():
             change = (loss(images + step, PROMPTS) - loss(images - step, PROMPTS)).sum() / 2e-5
@@ -86,24 +86,24 @@ def test_each_distinct_text_is_encoded_once(loss, monkeypatch):
     monkeypatch.setattr(
         loss.clip, "encode_text", lambda ids, **k: encoded.append(len(ids)) or encode_text(ids, **k)
     )
-    loss(pictures(3, 3, 16, 16), ["a red ball", "a tree", "a red ball"])
-    loss(pictures(2, 3, 16, 16), ["a tree", "a boat"])
+    loss(random_images(3, 3, 16, 16), ["a red ball", "a tree", "a red ball"])
+    loss(random_images(2, 3, 16, 16), ["a tree", "a boat"])
     assert encoded == [2, 1]
 
 
 def test_features_are_unit_vectors(loss):
-    for features in (loss.features(pictures(2, 3, 16, 16)), loss.text_features(PROMPTS)):
+    for features in (loss.features(random_images(2, 3, 16, 16)), loss.text_features(PROMPTS)):
         torch.testing.assert_close(features.norm(dim=-1), torch.ones(2))
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (pictures(2, 16, 16, 3), r"not \(2, 16, 16, 3\); images.permute\(0, 3, 1, 2\)"),
-        (pictures(3, 16, 16), r"not \(3, 16, 16\)$"),
-        (pictures(2, 1, 16, 16), r"not \(2, 1, 16, 16\)$"),
+        (random_images(2, 16, 16, 3), r"not \(2, 16, 16, 3\); images.permute\(0, 3, 1, 2\)"),
+        (random_images(3, 16, 16), r"not \(3, 16, 16\)$"),
+        (random_images(2, 1, 16, 16), r"not \(2, 1, 16, 16\)$"),
         (torch.zeros(2, 3, 16, 16, dtype=torch.uint8), "floating point"),
-        (2 * pictures(2, 3, 16, 16) - 1, r"in \[0, 1\], not in \[-"),
+        (2 * random_images(2, 3, 16, 16) - 1, r"in \[0, 1\], not in \[-"),
         (torch.full((2, 3, 16, 16), math.nan), "nan"),
     ],
 )
@@ -114,7 +114,7 @@ def test_wrong_images_are_refused(loss, images, message):
 
 def test_a_prompt_an_image_is_needed(loss):
     with pytest.raises(ValueError, match="2 images need as many prompts, not 1"):
-        loss(pictures(2, 3, 16, 16), PROMPTS[:1])
+        loss(random_images(2, 3, 16, 16), PROMPTS[:1])
 
 
 def test_an_architecture_without_weights_is_refused():
@@ -147,7 +147,7 @@ def test_an_unknown_name_says_what_would_be_right(name, message):
 
 def test_clip_is_loaded_by_name(folder):
     clip = losses.load(f"clip:local-dir:{folder}", device="cpu")
-    images = pictures(2, 3, 16, 16)
+    images = random_images(2, 3, 16, 16)
     expected = SphericalCLIP(f"local-dir:{folder}", device="cpu")(images, PROMPTS)
     torch.testing.assert_close(clip(images, PROMPTS), expected)
     assert repr(clip) == f"SphericalCLIP('local-dir:{folder}')"
@@ -204,7 +204,7 @@ def test_pixel_losses_have_the_values_they_say():
 
 @pytest.mark.parametrize("loss", [white, black, contrast])
 def test_pixel_losses_have_gradients(loss):
-    images = (0.1 + 0.8 * pictures(2, 3, 3, 2).double()).requires_grad_()
+    images = (0.1 + 0.8 * random_images(2, 3, 3, 2).double()).requires_grad_()
     assert losses.is_differentiable(loss)
     assert torch.autograd.gradcheck(
         lambda x: loss(x, PROMPTS), images, rtol=1e-2, atol=1e-3, eps=1e-2
@@ -212,7 +212,7 @@ def test_pixel_losses_have_gradients(loss):
 
 
 def test_jpeg_is_the_size_of_the_file():
-    images = torch.stack([pictures(3, 16, 24), torch.full((3, 16, 24), 0.5)])
+    images = torch.stack([random_images(3, 16, 24), torch.full((3, 16, 24), 0.5)])
     file = io.BytesIO()
     colors = (255 * images[0]).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(colors).save(file, format="JPEG", quality=95)
@@ -235,7 +235,7 @@ def test_a_loss_without_a_gradient_says_so_and_is_refused_where_one_is_needed():
 
 
 def test_a_weighted_sum_adds_losses_and_any_callable(loss):
-    images = pictures(2, 3, 16, 16).requires_grad_()
+    images = random_images(2, 3, 16, 16).requires_grad_()
     total = Weighted({loss: 2.0, black: -0.5, lambda images, prompts: images[:, 0, 0, 0]: 1.0})
     expected = 2 * loss(images, PROMPTS) - 0.5 * black(images, PROMPTS) + images[:, 0, 0, 0]
     torch.testing.assert_close(total(images, PROMPTS), expected)
@@ -265,4 +265,4 @@ def test_wrong_weights_are_refused(weights, message):
 def test_a_weighted_sum_names_the_loss_of_wrong_shape():
     total = Weighted({white: 1.0, lambda images, prompts: images.mean(): 1.0})
     with pytest.raises(ValueError, match=r"<lambda>.* gave \(\) for a batch of 2"):
-        total(pictures(2, 3, 4, 4), PROMPTS)
+        total(random_images(2, 3, 4, 4), PROMPTS)

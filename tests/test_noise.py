@@ -39,7 +39,7 @@ def first_half(images, prompts):
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_pictures_are_those_of_the_stock_pipeline(folder, model, eta):
+def test_images_are_those_of_the_stock_pipeline(folder, model, eta):
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     goal = Objective(model, first_half, SPACE, [3, 7], eta=eta)
@@ -99,7 +99,7 @@ def test_a_step_at_eta_1_is_that_of_ddpm():
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
-def test_the_picture_is_the_closed_form_of_the_noise(eta):
+def test_the_image_is_the_closed_form_of_the_noise(eta):
     model = Gaussian()
     noise = draw(model, range(3), eta)
     offset, slope, added = line(model, "far left", eta)
@@ -154,7 +154,7 @@ def test_an_estimator_without_a_way_back_is_named():
 
 
 @pytest.mark.parametrize("estimator", [Full(), Checkpointed(), DRTune(2), Shortcut(0, 5)], ids=str)
-def test_losses_of_true_pictures_are_evaluations(model, estimator):
+def test_losses_of_true_images_are_evaluations(model, estimator):
     goal = Objective(model, first_half, SPACE, [0, 1])
     look = goal.evaluate_noise(NoiseQuery(goal.noise(), (), estimator))
     (evaluation,) = Objective(model, first_half, SPACE, [0, 1]).evaluate([()])
@@ -166,7 +166,7 @@ def test_losses_of_true_pictures_are_evaluations(model, estimator):
 @pytest.mark.parametrize(
     "query", [{"estimator": Shortcut(0, 2)}, {"estimator": Full(), "steps": 3}, {"steps": 3}]
 )
-def test_losses_of_rough_pictures_are_not(model, query):
+def test_losses_of_rough_images_are_not(model, query):
     goal = Objective(model, first_half, SPACE, [0])
     assert not goal.evaluate_noise(NoiseQuery(goal.noise(), (), **query)).final
 

@@ -65,18 +65,16 @@ def test_strip_of_images():
 
 
 def test_pixels_stay_crisp_and_keep_their_colors():
-    pictures = images(2)
-    figure = strip(pictures, pictures)
+    shown_images = images(2)
+    figure = strip(shown_images, shown_images)
     shown = [image for ax in figure.findobj() for image in getattr(ax, "images", [])]
     assert {image.get_interpolation() for image in shown} == {"nearest"}
-    np.testing.assert_allclose(shown[0].get_array(), pictures[0].transpose(1, 2, 0))
+    np.testing.assert_allclose(shown[0].get_array(), shown_images[0].transpose(1, 2, 0))
 
 
 def test_contact_sheet_places_titles_in_reading_order():
-    figure = contact_sheet(images(5), titles=[f"picture {i} $" for i in range(5)], columns=3)
-    assert [t for t in texts(figure) if t.startswith("picture")] == [
-        f"picture {i} $" for i in range(5)
-    ]
+    figure = contact_sheet(images(5), titles=[f"image {i} $" for i in range(5)], columns=3)
+    assert [t for t in texts(figure) if t.startswith("image")] == [f"image {i} $" for i in range(5)]
     assert sum(len(ax.images) for ax in figure.axes) == 5
 
 

@@ -224,7 +224,7 @@ def test_a_search_that_did_not_end_is_not_recorded(recording, error):
 
 
 class Counting:
-    """A model whose pictures are numbered, so that one made twice is another."""
+    """A model whose images are numbered, so that one made twice is another."""
 
     name = "counting"
 
@@ -238,7 +238,7 @@ class Counting:
         return torch.arange(first, first + len(jobs)).reshape(-1, 1, 1, 1).expand(-1, 3, 2, 2)
 
 
-def test_a_picture_is_made_once_whoever_asks_for_it_again(recording):
+def test_a_image_is_made_once_whoever_asks_for_it_again(recording):
     model = recording.Remembering(Counting())
     one = model.generate(["a", "b"], ["", ""], [0, 0])
     two = model.generate(["b", "c", "b", "c"], ["", "", "", ""], [0, 0, 0, 0])
@@ -255,13 +255,13 @@ def test_a_picture_is_made_once_whoever_asks_for_it_again(recording):
     ],
     ids=["negative prompt", "seed", "rollout"],
 )
-def test_another_picture_of_the_same_prompt_is_made_anew(recording, job, how):
+def test_another_image_of_the_same_prompt_is_made_anew(recording, job, how):
     model = recording.Remembering(Counting())
     model.generate(["b"], [""], [0])
     assert model.generate(*job, **how)[0, 0, 0, 0] == 1
 
 
-def test_the_oldest_pictures_are_forgotten_first(recording):
+def test_the_oldest_images_are_forgotten_first(recording):
     model = recording.Remembering(Counting(), most=2)
     for prompt in ("a", "b", "c", "c", "a"):
         model.generate([prompt], [""], [0])

@@ -151,7 +151,7 @@ def test_of_an_attack_the_claim_is_that_it_gets_worse(folder):
     assert [line.split()[0] for line in lines] == ["FAILS"] * 4
 
 
-def test_pictures_that_moved_away_count_as_worse(folder):
+def test_images_that_moved_away_count_as_worse(folder):
     recorded = Recorded.load("some", folder)
     table = recorded.table[recorded.table["measure"] == "judge, clean"]
     moved = replace(recorded.of("epo"), table=table.assign(measure="visual distance"))

@@ -19,7 +19,7 @@ def penalty(noise, seed=0, **settings):
 
 
 def by_hand(entries, k):
-    """The two bounds of the paper, for one picture, with numpy."""
+    """The two bounds of the paper, for one image, with numpy."""
     n = len(entries) // k
     rows = np.asarray(entries[: n * k]).reshape(n, k)
     m1 = np.sqrt((rows.mean(axis=0) ** 2).sum())
@@ -92,7 +92,7 @@ def test_descending_the_penalty_makes_noise_of_it():
     assert penalty(noise.detach()).item() < 1
 
 
-def test_a_picture_s_penalty_depends_on_no_other_and_on_the_seed_alone():
+def test_a_image_s_penalty_depends_on_no_other_and_on_the_seed_alone():
     noise = normal(3, 64) * 2
     assert torch.equal(penalty(noise)[1:2], penalty(noise[1:2]))
     assert torch.equal(penalty(noise), penalty(noise))

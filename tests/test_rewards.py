@@ -42,7 +42,7 @@ def load(folders):
     return load
 
 
-def pictures(*size, seed=0):
+def random_images(*size, seed=0):
     return torch.rand(*size, generator=torch.Generator().manual_seed(seed))
 
 
@@ -69,7 +69,7 @@ def by_hand(name, folder, stock, pixels):
 
 @each_reward
 def test_a_reward_equals_the_stock_model_by_hand(load, folders, name):
-    images = pictures(2, 3, SIZE, SIZE)
+    images = random_images(2, 3, SIZE, SIZE)
     mean, std = torch.tensor([CLIP_MEAN, CLIP_STD]).view(2, 1, 3, 1, 1)
     with torch.no_grad():
         expected = by_hand(name, *folders[name], (images - mean) / std)
@@ -80,7 +80,7 @@ def test_a_reward_equals_the_stock_model_by_hand(load, folders, name):
 
 @each_reward
 def test_the_loss_is_minus_the_reward(load, name):
-    reward, images = load(name), pictures(2, 3, 20, 28)
+    reward, images = load(name), random_images(2, 3, 20, 28)
     loss = reward(images, PROMPTS)
     assert loss.shape == (2,)
     assert loss.dtype == torch.float32
@@ -94,10 +94,10 @@ def test_gradients_of_images_agree_with_finite_differences(load, name):
     for module in vars(reward).values():
         if isinstance(module, nn.Module):
             module.double()
-    images = 0.1 + 0.8 * pictures(2, 3, 20, 24).double()
+    images = 0.1 + 0.8 * random_images(2, 3, 20, 24).double()
     images.requires_grad_()
     (gradient,) = torch.autograd.grad(reward(images, PROMPTS).sum(), images)
-    direction = pictures(2, 3, 20, 24, seed=1).double() - 0.5
+    direction = random_images(2, 3, 20, 24, seed=1).double() - 0.5
     step = 1e-5 * direction
     with torch.no_grad():
         change = (reward(images + step, PROMPTS) - reward(images - step, PROMPTS)).sum() / 2e-5
@@ -106,12 +106,12 @@ def test_gradients_of_images_agree_with_finite_differences(load, name):
 
 
 def stock_processor(name, folder):
-    """From a picture to pixels (3, height, width), as the release makes them."""
+    """From an image to pixels (3, height, width), as the release makes them."""
     if name == "hpsv2.1":
         return image_transform(SIZE, is_train=False, resize_mode="longest")
     if name == "pickscore":
         processor = CLIPImageProcessor.from_pretrained(folder)
-        return lambda picture: processor(picture, return_tensors="pt").pixel_values[0]
+        return lambda pixels: processor(pixels, return_tensors="pt").pixel_values[0]
     bicubic = transforms.InterpolationMode.BICUBIC
     resize = [transforms.Resize(SIZE, bicubic), transforms.CenterCrop(SIZE)]
     return transforms.Compose(
@@ -122,10 +122,10 @@ def stock_processor(name, folder):
 @each_reward
 @pytest.mark.parametrize("size", [(64, 64), (48, 41), (10, 12)])
 def test_preprocessing_follows_the_stock_processor(load, folders, name, size):
-    colors = 0.2 + 0.6 * pictures(*size, 3, seed=1)
-    picture = Image.fromarray((255 * colors).byte().numpy())
-    actual = load(name)._preprocess(to_tensor(picture)[None])[0]
-    expected = stock_processor(name, folders[name][0])(picture)
+    colors = 0.2 + 0.6 * random_images(*size, 3, seed=1)
+    pixels = Image.fromarray((255 * colors).byte().numpy())
+    actual = load(name)._preprocess(to_tensor(pixels)[None])[0]
+    expected = stock_processor(name, folders[name][0])(pixels)
     # The stock ones round to 8 bits, some after each of two passes: 2 / 255 / 0.26.
     torch.testing.assert_close(actual, expected, atol=0.031, rtol=0)
 
@@ -137,14 +137,14 @@ def test_each_distinct_text_is_encoded_once(load, monkeypatch, name):
     monkeypatch.setattr(
         reward._texts, "_encode", lambda texts: encoded.append(len(texts)) or encode(texts)
     )
-    reward(pictures(3, 3, SIZE, SIZE), ["a red ball", "a tree", "a red ball"])
-    reward(pictures(2, 3, SIZE, SIZE), ["a tree", "a boat"])
+    reward(random_images(3, 3, SIZE, SIZE), ["a red ball", "a tree", "a red ball"])
+    reward(random_images(2, 3, SIZE, SIZE), ["a tree", "a boat"])
     assert encoded == [2, 1]
 
 
 @each_reward
 def test_long_prompts_are_cut(load, name):
-    reward, images = load(name), pictures(1, 3, SIZE, SIZE)
+    reward, images = load(name), random_images(1, 3, SIZE, SIZE)
     long = " ".join(["a red ball on the sea"] * 30)
     torch.testing.assert_close(reward(images, [long]), reward(images, [long + " green"]))
 
@@ -153,9 +153,9 @@ def test_long_prompts_are_cut(load, name):
 def test_wrong_images_and_numbers_are_refused(load, name):
     reward = load(name)
     with pytest.raises(ValueError, match=r"in \[0, 1\], not in"):
-        reward(2 * pictures(2, 3, SIZE, SIZE), PROMPTS)
+        reward(2 * random_images(2, 3, SIZE, SIZE), PROMPTS)
     with pytest.raises(ValueError, match="2 images need as many prompts, not 1"):
-        reward(pictures(2, 3, SIZE, SIZE), PROMPTS[:1])
+        reward(random_images(2, 3, SIZE, SIZE), PROMPTS[:1])
 
 
 @pytest.mark.parametrize("name", ["hpsv2.1", "aesthetic", "imagereward"])

@@ -87,7 +87,7 @@ def test_common_words_are_drawn_more_often_than_rare_ones():
     assert counts[0] > counts[1] > counts[2] > counts[-1] > 0
 
 
-def test_tags_judge_defective_pictures_badly():
+def test_tags_judge_defective_images_badly():
     rng = np.random.default_rng(4)
     ball = Scene((Thing("ball", "red"),), background="sky")
     clean = " ".join(caption(ball, "tags", rng) for _ in range(100))

@@ -39,7 +39,7 @@ def batch(count, seed=0, **shares):
 
 
 def reading_of(scene, places=((0.25, 0.5), (0.75, 0.5))):
-    """What a judge would say of a picture that shows `scene`, things at `places`."""
+    """What a judge would say of an image that shows `scene`, things at `places`."""
     present = torch.full((1, len(OBJECTS)), -SURE)
     attributes = {"color": torch.zeros(1, 12, 8), "size": torch.zeros(1, 12, 2)}
     place = torch.full((1, 12, 2), 0.5)

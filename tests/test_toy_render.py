@@ -29,9 +29,9 @@ def difference(one, other):
     return np.abs(one - other).mean()
 
 
-def near(picture, color):
-    """Where a picture (..., 3) has a color of the palette, almost."""
-    return np.abs(picture - np.array(PALETTE[color]) / 255).max(-1) < 0.06
+def near(image, color):
+    """Where an image (..., 3) has a color of the palette, almost."""
+    return np.abs(image - np.array(PALETTE[color]) / 255).max(-1) < 0.06
 
 
 def changed(scene, seed=0):
@@ -40,17 +40,17 @@ def changed(scene, seed=0):
     return np.abs(draw(scene, seed) - empty).max(-1) > 0.1
 
 
-def test_pictures_are_64_pixels_of_float32_between_0_and_1():
+def test_images_are_64_pixels_of_float32_between_0_and_1():
     rng = np.random.default_rng(0)
-    pictures = render_batch([random_scene(rng, defect_share=0.9) for _ in range(40)], rng)
-    assert pictures.shape == (40, 3, 64, 64)
-    assert pictures.dtype == np.float32
-    assert pictures.flags.c_contiguous
-    assert pictures.min() >= 0 and pictures.max() <= 1
+    images = render_batch([random_scene(rng, defect_share=0.9) for _ in range(40)], rng)
+    assert images.shape == (40, 3, 64, 64)
+    assert images.dtype == np.float32
+    assert images.flags.c_contiguous
+    assert images.min() >= 0 and images.max() <= 1
 
 
 @pytest.mark.parametrize("defect", [None, *DEFECTS])
-def test_a_seed_decides_the_picture(defect):
+def test_a_seed_decides_the_image(defect):
     scene = dataclasses.replace(PAIR, defect=defect)
     np.testing.assert_array_equal(draw(scene, 1), draw(scene, 1))
     assert difference(draw(scene, 1), draw(scene, 2)) > 0
@@ -113,13 +113,13 @@ def test_landscapes_come_in_variants():
         assert len(paintings) == VARIANTS, name
 
 
-def test_defects_differ_from_clean_pictures_and_each_other():
-    pictures = {d: draw(dataclasses.replace(PAIR, defect=d), 3) for d in (None, *DEFECTS)}
-    for one, other in itertools.combinations(pictures, 2):
-        assert difference(pictures[one], pictures[other]) > 0.02, (one, other)
+def test_defects_differ_from_clean_images_and_each_other():
+    images = {d: draw(dataclasses.replace(PAIR, defect=d), 3) for d in (None, *DEFECTS)}
+    for one, other in itertools.combinations(images, 2):
+        assert difference(images[one], images[other]) > 0.02, (one, other)
 
 
-def test_monochrome_pictures_have_no_color_and_dark_ones_little_light():
+def test_monochrome_images_have_no_color_and_dark_ones_little_light():
     gray = draw(dataclasses.replace(PAIR, defect="monochrome"))
     assert np.ptp(gray, axis=-1).max() < 1e-6
     assert draw(dataclasses.replace(PAIR, defect="dark")).max() < 0.3

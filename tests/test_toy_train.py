@@ -149,7 +149,7 @@ def test_twins_are_all_different_and_never_held_out():
         assert not any(map(held_out, both))
 
 
-def test_augmented_pictures_stay_pictures():
+def test_augmented_images_stay_images():
     images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     one, same = (augment(images, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(one, same)
@@ -212,7 +212,7 @@ def test_latents_are_kept_with_the_scenes_they_show(tmp_path):
     assert again.scenes == pool.scenes
 
 
-def test_cells_of_things_weigh_more_and_a_picture_as_much_as_any_other():
+def test_cells_of_things_weigh_more_and_a_image_as_much_as_any_other():
     cover = torch.zeros(2, 16, 16)
     cover[0, 4:8, 4:8] = 1
     weight = cell_weight(cover)
@@ -264,12 +264,12 @@ def test_bad_arguments_are_refused(calls, arguments, capsys):
     assert not calls
 
 
-def fake_pictures(scenes, rng):
+def fake_images(scenes, rng):
     return rng.random((len(scenes[:8]), 3, 64, 64), dtype=np.float32)
 
 
 def test_a_stage_writes_its_weights_as_half_floats(shop, monkeypatch):
-    monkeypatch.setattr("dpodiff.toy.train.vae.render_batch", fake_pictures)
+    monkeypatch.setattr("dpodiff.toy.train.vae.render_batch", fake_images)
     command.vae(shop)
     stored = load_file(shop.pipeline / "vae" / "diffusion_pytorch_model.safetensors")
     assert {value.dtype for value in stored.values()} == {torch.float16}

@@ -88,9 +88,9 @@ def check_known(what: str, name: Any, known: Iterable[str]) -> None:
     """
     known = list(known)
     if name not in known:
-        choices = f"choose from {', '.join(known)}"
+        message = f"unknown {what} {name!r}; choose from {', '.join(known)}"
         near = _near(name, known)
-        raise ValueError(f"unknown {what} {name!r}; {choices}{near and '; '}{near}")
+        raise ValueError(f"{message}; {near}" if near else message)
 
 
 def keyword_advice(function: str, name: str, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@
 
 Where `improve` looks for words that help on any noise, `align` keeps the words and changes the
 noise of a few seeds; its method "joint" changes both in turns. It only checks its input and puts
-the parts together, all of them before any picture is made.
+the parts together, all of them before any image is made.
 """
 
 import inspect
@@ -79,12 +79,12 @@ def align(
     viewer: "Viewer | None" = None,
     **settings: Any,
 ) -> Result:
-    """Search the noise of each seed for the picture of the prompt that the loss likes best.
+    """Search the noise of each seed for the image of the prompt that the loss likes best.
 
     Args:
         prompt: what the images should show.
         negative_prompt: what they should not show.
-        model: a name for `dpodiff.load`, or a loaded model.
+        model: a name for `dpodiff.load`, a loaded model, or for "best-of-n" a `BlackBox`.
         loss: as in `improve`.
         method: "dno", "reno", "zero-order", "best-of-n", or "joint" for words and noise in turns;
             or a callable that makes a solver, such as `functools.partial(DNO, ...)`, called with
@@ -92,12 +92,12 @@ def align(
         estimator: of the gradient of "dno", "reno" and "joint": "checkpointed", "full", "hybrid"
             for losses without a gradient, or any of `dpodiff.gradients`. If not given, the method's
             own.
-        eta: 0 changes the noise that the pictures start from; up to 1, that of every step too.
+        eta: 0 changes the noise that the images start from; up to 1, that of every step too.
         space: of the words, if they may change too, as in `improve`; for "joint" it is
             "antonym+nplib" if not given.
         lexicon: as in `improve`.
-        budget: evaluations; one is a picture of each seed. A gradient with checkpoints is four.
-        seeds: pictures, from the seeds 0, 1, ...; each is a problem of its own.
+        budget: evaluations; one is an image of each seed. A gradient with checkpoints is four.
+        seeds: images, from the seeds 0, 1, ...; each is a problem of its own.
         seed: of the method's random numbers.
         task: "attack" makes the loss grow instead.
         batch_size: as in `improve`.

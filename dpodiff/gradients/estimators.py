@@ -1,19 +1,19 @@
 """Gradients through the sampler: how d loss / d text embedding is got, and what it costs.
 
-The picture depends on the text at every one of the N denoiser steps, each fed by the one before. An
+The image depends on the text at every one of the N denoiser steps, each fed by the one before. An
 estimator decides which of these paths keep a graph. All of them are one kind of function: from
-noise and two encoded prompts to pictures, with a graph that says less or more.
+noise and two encoded prompts to images, with a graph that says less or more.
 
-    estimator        pictures of        graph through                        memory   denoiser rows
+    estimator        images of        graph through                        memory   denoiser rows
     Full             the true end       all steps                            N        N, N back
-    Checkpointed     the true end       all steps, made again when needed    1        2N, N back
+    Checkpointed     the true end       all steps, recomputed when needed    1        2N, N back
     Truncated(k)     the true end       the last k steps                     k        N, k back
     SDO(s)           the true end       step s; the sampler's linear skips   1        N, 1 back
     DRTune(k)        the true end       k steps' texts; the linear skips     k        N, k back
     Shortcut(s, k)   x0-hat at s + k    k steps from s on                    k        s + k, k back
 
-Memory is counted in graphs of a step; the decoder's is one more for all. Where pictures are large,
-either is kept in blocks and made again on the way back (`dpodiff.models.blocks`).
+Memory is counted in graphs of a step; the decoder's is one more for all. Where images are large,
+either is kept in blocks and recomputed in the backward pass (`dpodiff.models.blocks`).
 
 A new one is a frozen dataclass that subclasses `Estimator`; `Objective.gradient` does the rest.
 """
@@ -107,7 +107,7 @@ class Full(_FinalEstimator):
 
 @dataclass(frozen=True)
 class Checkpointed(_FinalEstimator):
-    """The exact gradient, each step's graph made again on the way back (Chen et al., 2016).
+    """The exact gradient, each step's graph recomputed in the backward pass (Chen et al., 2016).
 
     Examples:
         >>> model = dpodiff.load("toy")
@@ -182,6 +182,7 @@ class Shortcut(Estimator):
         if end == steps:
             return model.decode(x)
         t = model.scheduler(steps).timesteps[end - 1]
+        # eq. (shortcut-gradient): x0-hat takes the place of all later steps
         return model.decode(model.predict_x0(x, t, guided(model, x, t, *texts, guidance)))
 
     def is_final(self, steps: int) -> bool:
@@ -193,7 +194,7 @@ class SDO(_FinalEstimator):
     """The graph of the denoiser at step `step`, and of the sampler's own arithmetic at all others.
 
     Every step adds a multiple of its prediction to a multiple of its latent. Kept differentiable,
-    the multiples carry the gradient of the true picture back to the one step (2505.07477).
+    the multiples carry the gradient of the true image back to the one step (2505.07477).
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
@@ -211,7 +212,7 @@ class SDO(_FinalEstimator):
 
 @dataclass(frozen=True)
 class DRTune(_FinalEstimator):
-    """The graph of the texts at `k` evenly spread steps; no latent is a way back (2405.00760).
+    """The graph of the texts at `k` evenly spread steps, none through the latents (2405.00760).
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(1, 1, 4, 16, 16)
@@ -245,7 +246,7 @@ def loss_scale(dtype: torch.dtype) -> float:
 
 
 def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, predict_kept):
-    """Pictures of a rollout; a step not kept has a graph through the scheduler's skip alone."""
+    """Images of a rollout; a step not kept has a graph through the scheduler's skip alone."""
     for index in range(steps):
         predict = predict_kept if index in kept else _without_graph
         x = sample(

@@ -93,6 +93,7 @@ class Hybrid:
         moved = render((noise.detach() + self.mu * offsets).flatten(0, 1))
         changes = (losses(moved).unflatten(0, (-1, len(images))) - losses(images)).to(images.dtype)
         steps = moved.unflatten(0, changes.shape) - images
+        # eq. (scratch-hybrid)
         total: Any = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")  # a tensor too
         length = torch.linalg.vector_norm(total, dim=(1, 2, 3), keepdim=True)
         return total / length.clamp_min(torch.finfo(total.dtype).tiny)

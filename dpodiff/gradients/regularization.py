@@ -1,7 +1,8 @@
-"""Is this still noise? Penalties that keep optimized noise where the model was trained.
+"""Penalties that keep optimized noise where the model was trained.
 
-A model knows pictures of normal noise only. Optimized without a rein, noise leaves that region, the
-loss goes on falling, and the pictures go bad: reward hacking out of distribution. Two reins:
+A model has been trained on normal noise only. Optimized without regularization, noise leaves that
+region: the loss goes on falling, and the images get worse. That is reward hacking out of
+distribution. Two penalties prevent it:
 
     improbability    DNO's bound on how likely such noise is (Tang et al., 2024, arXiv 2405.18881)
     norm_surprise    ReNO's density of the noise's length alone (Eyring et al., 2024, 2406.04312)
@@ -16,7 +17,7 @@ and how near is known (Wainwright, 2019, chapters 2 and 6):
     log P(M1 or more) <= ln 2 - n M1^2 / (2 k)                                   at most 0
     log P(M2 or more) <= ln 2 - n max(sqrt(1 + M2) - 1 - sqrt(k / n), 0)^2 / 2   at most 0
 
-Any order of the entries must pass, not only the given one: the rows of a picture with a pattern
+Any order of the entries must pass, not only the given one: the rows of an image with a pattern
 look innocent in one order and not in another.
 """
 
@@ -38,10 +39,10 @@ def improbability(
 
     It is 0 for noise that is as normal as can be, and grows with what gives it away. The released
     code leaves out ln 2, a constant: its values are 4 ln 2 higher. All orders are looked at in one
-    batch, the same for all pictures; that takes about 12 bytes an entry, order and picture.
+    batch, the same for all images; that takes about 12 bytes an entry, order and image.
 
     Args:
-        noise: (batch, ...), from 2 k entries a picture on; a rest that fills no row is left out.
+        noise: (batch, ...), from 2 k entries an image on; a rest that fills no row is left out.
         generator: on the CPU, of the random orders.
         k: entries of a row; the paper takes powers of 4.
         permutations: random orders.
@@ -82,9 +83,11 @@ def log_probability(entries: torch.Tensor, k: int = 4) -> torch.Tensor:
     """
     n = entries.shape[-1] // k
     rows = entries[..., : n * k].unflatten(-1, (n, k))
+    # eq. (scratch-moments)
     m1 = torch.linalg.vector_norm(rows.mean(dim=-2), dim=-1)
     moment = rows.transpose(-1, -2) @ rows / n
     m2 = torch.linalg.matrix_norm(moment - torch.eye(k).to(moment), ord=2)
+    # eq. (scratch-bounds)
     beyond = ((1 + m2).sqrt() - 1 - math.sqrt(k / n)).clamp_min(0)
     mean = LN2 - n * m1.square() / (2 * k)
     covariance = LN2 - n * beyond.square() / 2
@@ -93,6 +96,8 @@ def log_probability(entries: torch.Tensor, k: int = 4) -> torch.Tensor:
 
 def norm_surprise(noise: torch.Tensor) -> torch.Tensor:
     """ReNO's penalty: how unlikely the length r of normal noise in d dimensions is.
+
+    ::
 
     It is `r^2 / 2 - (d - 1) ln r`, minus its lowest value, at `r^2 = d - 1`, so that the penalty
     is 0 there.

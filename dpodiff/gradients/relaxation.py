@@ -50,11 +50,12 @@ class Relaxed:
 
     def probabilities(self) -> list[np.ndarray]:
         """softmax(logits) of each slot."""
+        # eq. (relax-softmax)
         return [row.detach().softmax(0).numpy() for row in self.logits]
 
     def gumbel(self, rng: np.random.Generator, temperature: float = 1.0) -> list[torch.Tensor]:
         """One Gumbel-Softmax draw: weights (choices,) a slot, with a graph to the logits."""
-        return [
+        return [  # eq. (relax-gumbel)
             ((row + torch.from_numpy(rng.gumbel(size=len(row)))) / temperature).softmax(0)
             for row in self.logits
         ]

@@ -1,4 +1,4 @@
-"""What a picture is judged by: losses from images and prompts to one number each, minimized.
+"""What an image is judged by: losses from images and prompts to one number each, minimized.
 
     loss(images (batch, 3, height, width) in [0, 1], prompts) -> (batch,)
 

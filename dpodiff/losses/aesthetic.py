@@ -1,4 +1,4 @@
-"""LAION's aesthetic predictor, v2 (Schuhmann, 2022): how much people like a picture on average."""
+"""LAION's aesthetic predictor, v2 (Schuhmann, 2022): how much people like an image on average."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ HEAD = 64  # channels of an attention head, in CLIPs of every size
 
 
 class Aesthetic(Reward):
-    """Minus the aesthetic score of a picture, whatever its prompt: linear layers on CLIP ViT-L/14.
+    """Minus the aesthetic score of an image, whatever its prompt: linear layers on CLIP ViT-L/14.
 
     Less is better; ratings went from 1 to 10, so from -10 to -1, and usually -7 to -4.5.
 

@@ -50,7 +50,7 @@ def check_differentiable(loss: Callable[..., Any]) -> None:
 
 
 class Reward(ABC):
-    """A score of pictures, the higher the better, as a loss: its negative.
+    """A score of images, the higher the better, as a loss: its negative.
 
     Attributes:
         differentiable: whether it has a gradient in the images.

@@ -1,4 +1,4 @@
-"""How far a picture lies from its words, as CLIP (Radford et al., 2021) sees it."""
+"""How far an image lies from its words, as CLIP (Radford et al., 2021) sees it."""
 
 import difflib
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ def spherical_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         >>> dpodiff.losses.spherical_distance(x, y).round(decimals=2)
         tensor(1.2300)
     """
+    # eq. (problem-spherical)
     apart = torch.linalg.vector_norm(x - y, dim=-1)
     return 2 * torch.atan2(apart, torch.linalg.vector_norm(x + y, dim=-1)) ** 2
 
@@ -38,7 +39,7 @@ class SphericalCLIP:
     """The spherical distance between CLIP's features of an image and of its prompt.
 
     Less is better, from 0 to pi^2 / 2; usually 0.7 to 1.0 with ViT-B/32 on Stable Diffusion's
-    pictures. Prompts longer than CLIP's context are cut to it.
+    images. Prompts longer than CLIP's context are cut to it.
 
     Args:
         model: "toy", "toy-heldout", "local-dir:FOLDER", "hf-hub:OWNER/NAME", or an architecture
@@ -189,6 +190,6 @@ def _download(config: dict[str, Any], name: str) -> None:
     except Exception as error:  # of the hub, or of its network library
         raise LoadError(
             f"the weights {name!r} cannot be had ({error}). They are downloaded on first use; "
-            "without a network take 'toy' for pictures of the toy world, or 'local-dir:FOLDER'"
+            "without a network take 'toy' for images of the toy world, or 'local-dir:FOLDER'"
         ) from error
     refuse_pickle(Path(path))

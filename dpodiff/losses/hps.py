@@ -1,4 +1,4 @@
-"""Human Preference Score v2.1 (Wu et al., 2023): a CLIP tuned to which picture people chose."""
+"""Human Preference Score v2.1 (Wu et al., 2023): a CLIP tuned to which image people chose."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from dpodiff.models.text_cache import TextCache
 
 
 class HPS(Reward):
-    """Minus the Human Preference Score, the cosine of a picture and its prompt.
+    """Minus the Human Preference Score, the cosine of an image and its prompt.
 
-    Less is better, from -1 to 1; usually -0.35 to -0.2 on pictures of diffusion models. The picture
+    Less is better, from -1 to 1; usually -0.35 to -0.2 on images of diffusion models. The image
     is scaled as a whole and padded with black, as in the release.
 
     Args:

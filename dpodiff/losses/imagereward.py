@@ -1,4 +1,4 @@
-"""ImageReward (Xu et al., 2023): a BLIP that reads the prompt while it looks at the picture."""
+"""ImageReward (Xu et al., 2023): a BLIP that reads the prompt while it looks at the image."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -39,9 +39,9 @@ RENAMED = {  # BLIP's image encoder -> the same in transformers
 
 
 class ImageReward(Reward):
-    """Minus the ImageReward of a picture for its prompt, trained on rankings by people.
+    """Minus the ImageReward of an image for its prompt, trained on rankings by people.
 
-    Less is better; standardized on the pictures it was made for, so usually -2 to 2, unbounded.
+    Less is better; standardized on the images it was made for, so usually -2 to 2, unbounded.
 
     Args:
         source: a safetensors file, a folder that holds `model.safetensors` and may hold the
@@ -115,7 +115,7 @@ def _renamed(name: str) -> str:
 
 
 def _text(tensors: dict[str, torch.Tensor], source: str) -> "BlipTextModel":
-    """BLIP's text encoder, a BERT that looks at the picture after each self-attention."""
+    """BLIP's text encoder, a BERT that looks at the image after each self-attention."""
     from transformers import BlipTextConfig, BlipTextModel
 
     with naming_missing(source):

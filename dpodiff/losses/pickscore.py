@@ -14,9 +14,9 @@ PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"  # as its model card says
 
 
 class PickScore(Reward):
-    """Minus the PickScore, the logit (cosine times a learned scale) of a picture and its prompt.
+    """Minus the PickScore, the logit (cosine times a learned scale) of an image and its prompt.
 
-    Less is better, from -100 to 100; usually -24 to -17 on pictures of diffusion models, so beside
+    Less is better, from -100 to 100; usually -24 to -17 on images of diffusion models, so beside
     other losses it wants a small weight.
 
     Args:

@@ -1,6 +1,6 @@
-"""How pictures are made ready for a model: resized, cropped or padded, normalized.
+"""How images are made ready for a model: resized, cropped or padded, normalized.
 
-The stock processors take pictures from files and have no gradient. Here the same is done on
+The stock processors take images from files and have no gradient. Here the same is done on
 tensors, with one; it differs from them by their rounding to 8 bits.
 """
 

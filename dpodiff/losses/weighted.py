@@ -11,7 +11,7 @@ from dpodiff.names import name_of
 
 
 class Weighted:
-    """The weighted sum of losses, such as `Weighted({load("clip"): 1.0, load("hpsv2.1"): 2.0})`.
+    """The weighted sum of losses.
 
     A weight is of the loss as it is minimized: a positive one of a reward asks for more of it. The
     losses have different scales, which the weights are to make up for.

@@ -2,7 +2,7 @@
 
 A latent diffusion model is four functions: texts are encoded, a denoiser predicts from noisy
 latents, a closed form turns that prediction into an estimate of the clean latent, and a decoder
-makes pictures of it. Solvers call `generate`; gradients put the four together themselves.
+makes images of it. Solvers call `generate`; gradients put the four together themselves.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ class PromptError(ValueError):
         ...     dpodiff.load("toy").check("")
         ... except dpodiff.PromptError as error:
         ...     print(error)
-        the prompt is empty; say what the picture shows
+        the prompt is empty; say what the image shows
     """
 
 
@@ -122,15 +122,15 @@ class Model(ABC):
         guidance: float | None = None,
         stop: int | None = None,
     ) -> torch.Tensor:
-        """Makes one batch of pictures, one a (prompt, negative prompt, seed), without a graph.
+        """Makes one batch of images, one a (prompt, negative prompt, seed), without a graph.
 
         Args:
-            prompts: one a picture.
-            negative_prompts: one a picture.
-            seeds: one a picture.
+            prompts: one an image.
+            negative_prompts: one an image.
+            seeds: one an image.
             steps: of the rollout; None is the model's own number.
             guidance: weight; None is the model's own.
-            stop: after this many steps, the clean picture is estimated from the last of them; None
+            stop: after this many steps, the clean image is estimated from the last of them; None
                 takes all steps.
 
         Returns:
@@ -174,7 +174,7 @@ class Model(ABC):
             PromptError: naming what is wrong and what would be right.
         """
         if not prompt.strip():
-            raise PromptError("the prompt is empty; say what the picture shows")
+            raise PromptError("the prompt is empty; say what the image shows")
         if negative_prompt and not self.takes_negative:
             raise PromptError(
                 f"with guidance {self.guidance:g}, {self.name} does not look at negative prompts: "
@@ -271,8 +271,7 @@ def require_model(model: TextToImage, what: str) -> Model:
 def refusal(name: str, what: str) -> ValueError:
     """The error that says what a black box does not have."""
     return ValueError(
-        f"{name} is a black box, which has no {what} to look at; "
-        "the solvers 'epo' and 'random' need none"
+        f"{name} is a black box, which has no {what}; the solvers 'epo' and 'random' need none"
     )
 
 

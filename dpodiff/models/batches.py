@@ -1,6 +1,6 @@
-"""How many pictures are made at a time: as many as memory holds.
+"""How many images are made at a time: as many as memory holds.
 
-A picture does not depend on those beside it, so the size of a batch is a matter of speed and memory
+An image does not depend on those beside it, so the size of a batch is a matter of speed and memory
 alone, and may change on the way:
 
     asked for           begins with    grows                               when memory runs out
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 Items = TypeVar("Items", "torch.Tensor", "Sequence[Any]")  # what can be cut
 Made = TypeVar("Made")
 
-ON_CPU = 16  # where the toy model makes the most pictures a second
+ON_CPU = 16  # where the toy model makes the most images a second
 FIRST, MOST = 4, 64  # on a GPU
 ADVICE = (
-    "Not even one picture at a time fits into memory. What helps: smaller pictures (the model's "
+    "Not even one image at a time fits into memory. What helps: smaller images (the model's "
     "image_size), half precision (dtype when it is loaded), and for gradients an estimator that "
     "keeps fewer steps, such as Checkpointed() or Shortcut(step)."
 )
@@ -106,7 +106,7 @@ class Batches:
             self.size = self._most = fitted
             if self._asked is not None:
                 warnings.warn(
-                    f"{tried} pictures at a time ran out of memory: from here on it is {fitted}, "
+                    f"{tried} images at a time ran out of memory: from here on it is {fitted}, "
                     f"where batch_size = {self._asked} was asked for",
                     stacklevel=2,
                 )

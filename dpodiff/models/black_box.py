@@ -1,10 +1,10 @@
-"""Any function that makes pictures, taken as a model: a remote service, a pipeline of one's own.
+"""Any function that makes images, taken as a model: a remote service, a pipeline of one's own.
 
-    def generate(prompt, negative_prompt, seed): ...      # -> a picture
+    def generate(prompt, negative_prompt, seed): ...      # -> an image
 
     dpodiff.improve(prompt, model=BlackBox(generate, workers=8), loss=my_loss, solver="epo")
 
-Random search and EPO need no more than that. What follows gradients or looks at half-done pictures
+Random search and EPO need no more than that. What follows gradients or looks at half-done images
 has to see inside, and is refused.
 """
 
@@ -18,20 +18,20 @@ from PIL import Image
 from dpodiff.models.base import PromptError, refusal
 from dpodiff.names import name_of
 
-Picture = Image.Image | np.ndarray | torch.Tensor
-# (prompt, negative prompt, seed) -> picture
-Generate = Callable[[str, str, int], Picture]
+ImageLike = Image.Image | np.ndarray | torch.Tensor
+# (prompt, negative prompt, seed) -> image
+Generate = Callable[[str, str, int], ImageLike]
 
 
 class BlackBox:
-    """A model of which only the pictures are known; it stands where a `Model` does in a search.
+    """A model of which only the images are known; it stands where a `Model` does in a search.
 
     Args:
-        generate: from a prompt, a negative prompt and a seed to a picture, always of one size: a
+        generate: from a prompt, a negative prompt and a seed to an image, always of one size: a
             PIL image, an array (height, width, 3) or a tensor (3, height, width), either of uint8
-            or of floating point in [0, 1]. Equal arguments should give equal pictures.
+            or of floating point in [0, 1]. Equal arguments should give equal images.
         name: for the record.
-        workers: calls at the same time, each in a thread; the order of the pictures is kept. More
+        workers: calls at the same time, each in a thread; the order of the images is kept. More
             than the search's `batch_size`, 16 if not given, find no work.
 
     Attributes:
@@ -50,7 +50,7 @@ class BlackBox:
         ((2, 3, 64, 64), 0.5)
     """
 
-    device = torch.device("cpu")  # where the pictures lie
+    device = torch.device("cpu")  # where the images lie
     forwards = backwards = 0
     takes_negative = True
 
@@ -79,12 +79,12 @@ class BlackBox:
             PromptError: if it is empty.
         """
         if not prompt.strip():
-            raise PromptError("the prompt is empty; say what the picture shows")
+            raise PromptError("the prompt is empty; say what the image shows")
 
     def generate(
         self, prompts: Sequence[str], negative_prompts: Sequence[str], seeds: Sequence[int]
     ) -> torch.Tensor:
-        """Asks for one picture a (prompt, negative prompt, seed).
+        """Asks for one image a (prompt, negative prompt, seed).
 
         Once a call fails, those that have not begun are dropped.
 
@@ -92,7 +92,7 @@ class BlackBox:
             images (batch, 3, height, width), float32 in [0, 1], on the CPU.
 
         Raises:
-            ValueError: if what came back is no such picture, or two differ in size.
+            ValueError: if what came back is no such image, or two differ in size.
             RuntimeError: if a call fails, naming prompt and seed, from the exception it raised.
         """
         jobs = list(zip(prompts, negative_prompts, seeds, strict=True))
@@ -109,42 +109,42 @@ class BlackBox:
 
     def _image(self, job: tuple[str, str, int]) -> torch.Tensor:  # (3, height, width)
         try:
-            picture = self._generate(*job)
+            source = self._generate(*job)
         except Exception as error:
             raise RuntimeError(f"{self._call(job)} failed: {error!r}") from error
         try:
-            return as_image(picture)
+            return as_image(source)
         except ValueError as error:
-            raise ValueError(f"{self._call(job)} gave no picture: {error}") from None
+            raise ValueError(f"{self._call(job)} gave no image: {error}") from None
 
     def _call(self, job: tuple[str, str, int]) -> str:
         prompt, negative, seed = job
         return f"{self.name}: generate({prompt!r}, {negative!r}, {seed})"
 
 
-def as_image(picture: Picture) -> torch.Tensor:
-    """A picture as a tensor (3, height, width), float32 in [0, 1], on the CPU.
+def as_image(source: ImageLike) -> torch.Tensor:
+    """An image as a tensor (3, height, width), float32 in [0, 1], on the CPU.
 
     Args:
-        picture: a PIL image of any mode, an array (height, width, 3) or a tensor (3, height,
+        source: a PIL image of any mode, an array (height, width, 3) or a tensor (3, height,
             width), either of uint8 or of floating point in [0, 1].
 
     Raises:
         ValueError: if it is none of these.
     """
-    if isinstance(picture, Image.Image):
-        picture = np.asarray(picture.convert("RGB"))
-    if isinstance(picture, torch.Tensor):
-        layout, image = "(3, height, width)", picture.detach().cpu()
-    elif isinstance(picture, np.ndarray) and picture.dtype.kind in "uif":
-        dtype = np.float32 if picture.dtype.kind == "f" else picture.dtype
-        layout, image = "(height, width, 3)", torch.from_numpy(picture.astype(dtype))
+    if isinstance(source, Image.Image):
+        source = np.asarray(source.convert("RGB"))
+    if isinstance(source, torch.Tensor):
+        layout, image = "(3, height, width)", source.detach().cpu()
+    elif isinstance(source, np.ndarray) and source.dtype.kind in "uif":
+        dtype = np.float32 if source.dtype.kind == "f" else source.dtype
+        layout, image = "(height, width, 3)", torch.from_numpy(source.astype(dtype))
         image = image.movedim(-1, 0) if image.ndim == 3 else image
     else:
-        kind = f"{getattr(picture, 'dtype', '')} {type(picture).__name__}".strip()
+        kind = f"{getattr(source, 'dtype', '')} {type(source).__name__}".strip()
         raise ValueError(f"a PIL image, an array or a tensor of numbers is needed, not {kind}")
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
-        raise ValueError(f"{layout} is needed, not {tuple(picture.shape)}")
+        raise ValueError(f"{layout} is needed, not {tuple(source.shape)}")
     return _unit(image)
 
 

@@ -1,8 +1,8 @@
-"""Graphs of large networks, made again layer by layer on the way back (Chen et al., 2016).
+"""Graphs of large networks, recomputed block by block in the backward pass (Chen et al., 2016).
 
 A graph keeps what every layer was given. Here it keeps only what each block of layers was given;
-the rest of a block is computed once more when its gradient is due, at the price of one more way
-forth. For one image of 256 x 256 pixels by Stable Diffusion 1.4 in float32 the most memory is, in
+the rest of a block is recomputed when its gradient is due, at the price of one more forward pass.
+ For one image of 256 x 256 pixels by Stable Diffusion 1.4 in float32 the most memory is, in
 MB (and about four times as much at 512 x 512):
 
                                whole graph    blocks of diffusers    blocks as here

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: a graph that is made again in the backward pass (Chen et al., 2016)."""
+"""Gradient checkpointing: a graph that is recomputed in the backward pass (Chen et al., 2016)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,5 +7,5 @@ from torch.utils.checkpoint import checkpoint
 
 
 def again(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function whose graph is made again on the way back; nothing in it is random."""
+    """Call a function whose graph is recomputed in the backward pass; nothing in it is random."""
     return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)

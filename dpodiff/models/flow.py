@@ -80,7 +80,7 @@ class Flow(LatentDiffusion):
         return None
 
     def _shift(self) -> float | None:
-        """How far larger pictures start with more noise, where the folder asks for it."""
+        """How far larger images start with more noise, where the folder asks for it."""
         config = config_of(self.schedule)
         if not config.use_dynamic_shifting:
             return None

@@ -47,8 +47,8 @@ class LatentDiffusion(Model):
         parts: subfolders of a stock folder, and the class of what each holds.
         half: the dtype on a GPU, unless told otherwise.
         in_blocks: whether graphs of denoiser and decoder are kept in blocks, in less than half of
-            the memory for one more way forth. May be set; at first, it is so for models of
-            pictures from 256 pixels a side on, where memory is what runs out.
+            the memory for one more forward pass. May be set; at first, it is so for models of
+            images from 256 pixels a side on, where memory is what runs out.
     """
 
     parts: ClassVar[Mapping[str, type]]
@@ -154,7 +154,7 @@ class LatentDiffusion(Model):
         """Height and width of a latent.
 
         Raises:
-            ValueError: if no latents make pictures of `image_size`.
+            ValueError: if no latents make images of `image_size`.
         """
         pixels = pixels_of_latent(self.vae)
         if self.image_size < 1 or self.image_size % (pixels * self._patch):
@@ -165,7 +165,7 @@ class LatentDiffusion(Model):
         return self.image_size // pixels
 
     def latents(self, seeds: Sequence[int]) -> torch.Tensor:
-        # Drawn on the CPU in float32, so that a seed means the same picture on every device.
+        # Drawn on the CPU in float32, so that a seed means the same image on every device.
         shape = (1, config_of(self.vae).latent_channels, self.latent_size, self.latent_size)
         rows = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
         return torch.cat(rows).to(self.device, self.dtype)

@@ -142,6 +142,7 @@ def mix_embeddings(
     parts, end = [], 0
     for start, places, weights, rows in layout.mixed:
         words = torch.stack([_stretched(table[row or [blank]], places) for row in rows])
+        # eq. (relax-embedding)
         mean = torch.einsum("c,cpd->pd", weights.to(words), words)
         parts += [embedded[:, end : first + start], mean[None]]
         end = first + start + places

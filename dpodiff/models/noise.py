@@ -1,9 +1,9 @@
 """Noise as a variable: what a rollout starts from, and what it adds on its way.
 
-DDIM (Song et al., 2021) with eta = 0 is an ODE: the starting noise x_T decides the picture. With
+DDIM (Song et al., 2021) with eta = 0 is an ODE: the starting noise x_T decides the image. With
 eta > 0 it is an SDE, whose every step adds fresh noise, and then all of these vectors decide it:
 
-    eta        vectors of a picture            adds at step i
+    eta        vectors of an image            adds at step i
     0          x_T                             nothing
     (0, 1]     x_T and one a step, N + 1       eta sigma_i z_i, at eta = 1 as much as DDPM does
 
@@ -39,12 +39,12 @@ def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:
     """The noise of seeds, (seeds, vectors, channel, h, w), at least float32.
 
     The first vector is the model's own for the seed. The others go on from it in the order in which
-    the stock pipeline draws them, so a seed's picture is the pipeline's, at any eta. A row depends
+    the stock pipeline draws them, so a seed's image is the pipeline's, at any eta. A row depends
     on its own seed only.
 
     Args:
         model: whose noise it is.
-        seeds: one a picture.
+        seeds: one an image.
         eta: 0 gives one vector, anything above `model.steps` more.
 
     Examples:

@@ -92,7 +92,7 @@ def guided(
     else:
         prediction = model.denoise(torch.cat([x, x]), t, torch.cat([negative, positive]))
         away, towards = prediction.chunk(2)
-    return away + guidance * (towards - away)
+    return away + guidance * (towards - away)  # eq. (models-guidance)
 
 
 def _with_graph_if_asked(model: Denoiser, x: torch.Tensor, t, text: torch.Tensor) -> torch.Tensor:

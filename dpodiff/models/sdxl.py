@@ -1,7 +1,7 @@
 """Stable Diffusion XL (Podell et al., 2024) and SDXL-Turbo: two CLIPs, sizes, and a larger U-Net.
 
 The U-Net reads the tokens of both CLIPs side by side, and is told the second one's vector of the
-whole text with the size of the picture and its crop. No negative prompt is not the empty text here:
+whole text with the size of the image and its crop. No negative prompt is not the empty text here:
 the model was trained with zeros in its place.
 """
 
@@ -18,7 +18,7 @@ from dpodiff.models.text import Encoded, TextEncoder, with_pooled, without_poole
 
 
 class StableDiffusionXL(UNetDiffusion):
-    """Stable Diffusion XL; asked for pictures of its own size, uncropped.
+    """Stable Diffusion XL; asked for images of its own size, uncropped.
 
     Args:
         tokenizer, text_encoder, tokenizer_2, text_encoder_2, unet, vae: the parts.

@@ -3,7 +3,7 @@
 Time runs backwards with DDIM, whatever the folder's own sampler, which gives it the noise schedule,
 the spacing of steps and the kind of prediction. Where that is Euler's the steps are the very same,
 since Euler's method on the scaled latents of Karras et al. (2022) is DDIM (Song et al., 2021,
-section 4.3); the noise that ancestral samplers add anew is left out, so that a seed is a picture.
+section 4.3); the noise that ancestral samplers add anew is left out, so that a seed is an image.
 """
 
 import copy
@@ -82,9 +82,9 @@ class UNetDiffusion(LatentDiffusion):
         signal = self.schedule.alphas_cumprod[torch.as_tensor(t).cpu()].to(x.device)
         signal = signal.view(-1, 1, 1, 1)  # (batch or 1, channel, h, w)
         match config_of(self.schedule).prediction_type:
-            case "epsilon":
+            case "epsilon":  # eq. (shortcut-x0-epsilon)
                 return (x - (1 - signal).sqrt() * prediction) / signal.sqrt()
-            case "v_prediction":  # Salimans & Ho, 2022, appendix D
+            case "v_prediction":  # eq. (shortcut-x0-velocity); Salimans & Ho, 2022, appendix D
                 return signal.sqrt() * x - (1 - signal).sqrt() * prediction
             case "sample":
                 return prediction

@@ -142,4 +142,4 @@ def price_of_rows(work: Cost, model: "Model", seeds: int) -> float:
             "subclasses dpodiff.Model, whose `denoise` counts, and implements `_denoise`"
         )
     branches = 2 if model.guidance > 1 else 1
-    return rows / (branches * model.steps * seeds)
+    return rows / (branches * model.steps * seeds)  # eq. (hpo-price)

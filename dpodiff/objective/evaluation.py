@@ -55,6 +55,7 @@ def mean_value(sign: int, losses: Sequence[float], penalties: Sequence[float] = 
     """The mean of signed losses and penalties; infinite if there is no loss, or one not finite."""
     if not losses or not all(map(math.isfinite, losses)):
         return math.inf
+    # eq. (problem-sample)
     return (sign * math.fsum(losses) + math.fsum(penalties)) / len(losses)
 
 

@@ -42,7 +42,7 @@ Task = Literal["improve", "attack"]
 
 
 class Objective:
-    """Scores candidates on a fixed set of seeds, remembers them, and keeps the ledger.
+    """Scores candidates on a fixed set of seeds, remembers them, and counts the cost.
 
     Candidates that read the same are evaluated once.
 
@@ -56,7 +56,7 @@ class Objective:
         constraint: from a candidate's prompts to whether they are allowed. It is not asked about
             the user's own. What it rejects costs nothing, nor do prompts the model cannot take.
         batch_size: images made at a time; None is found. Where memory runs out, it is halved, and
-            the ledger counts what was finished; `batches.size` is what it has come to.
+            only finished batches are counted; `batches.size` is what it has come to.
         eta: how much of DDPM's noise each step of the sampler adds, from 0 to 1; a seed stands for
             all of its noise.
 
@@ -243,7 +243,7 @@ class Objective:
         seeds: Iterable[int] | None = None,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Images (seeds, 3, height, width) of a candidate on the CPU, outside the ledger.
+        """Images (seeds, 3, height, width) of a candidate on the CPU; not counted in the cost.
 
         The seeds are the objective's own unless others are given; `noise` takes their place.
         """
@@ -259,7 +259,7 @@ class Objective:
     ) -> tuple[float, ...]:
         """Losses of a candidate, one a seed, on held-out seeds or a held-out loss.
 
-        Outside ledger and cache. Seeds and loss are the objective's own unless others are given.
+        Neither counted nor cached. Seeds and loss are the objective's own unless others are given.
         """
         work = partial(self._losses, loss or self.loss, None)
         losses = self.batches.map(work, self._jobs(candidate, seeds))

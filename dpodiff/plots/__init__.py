@@ -1,4 +1,4 @@
-"""The figures of the book: pictures, curves and intervals, words as a search believes in them.
+"""The figures of the book: images, curves and intervals, words as a search believes in them.
 
 Each function returns a matplotlib figure that shows itself in a notebook, or a `Slider` of some.
 None touches pyplot or any other global state. Prompts are printed as they are: a "$" in one is no

@@ -1,4 +1,4 @@
-"""Pictures that a model made, in rows, on sheets, and frame by frame."""
+"""Images that a model made, in rows, on sheets, and frame by frame."""
 
 import base64
 import html

@@ -1,9 +1,9 @@
 """Whether a gain is real: unseen seeds, held-out losses, and a judge that took no part.
 
 A search lowers the number it was given. `held_out` measures the same two prompts, before and after,
-by what the search never saw. Noise that was searched belongs to its own pictures, so what it gains
+by what the search never saw. Noise that was searched belongs to its own images, so what it gains
 is asked of these by `on_search_seeds`. For an attack two more questions count: how much of the
-meaning is left in the words, and how far the pictures have moved.
+meaning is left in the words, and how far the images have moved.
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,18 +45,18 @@ def held_out(
     encoder: "Encoder | None" = None,
     clip: "SphericalCLIP | None" = None,
 ) -> "pd.DataFrame":
-    """The user's own prompt and the one found, on other seeds; outside the search's ledger.
+    """The user's own prompt and the one found, on other seeds; not counted in the search's cost.
 
     Args:
         result: of a search.
-        seeds: of the pictures, none of them used by the search.
-        losses: from images and prompts to losses, by name; each sees the same pictures.
+        seeds: of the images, none of them used by the search.
+        losses: from images and prompts to losses, by name; each sees the same images.
         judge: adds its own measures. The toy world's adds the share of images with all that the
             prompt asks for ("judge, all as asked", more is better) and of those without a defect
             ("judge, clean").
         encoder: from n texts to vectors (n, dim). It adds the cosine of the positive prompt with
             the user's own ("similarity", 1 before).
-        clip: adds the mean `visual_distance` to the user's own pictures ("visual distance", 0
+        clip: adds the mean `visual_distance` to the user's own images ("visual distance", 0
             before).
 
     Returns:
@@ -97,9 +97,9 @@ def held_out(
 def on_search_seeds(
     result: Result, losses: Mapping[str, "Loss"], judge: Judge | None = None
 ) -> "pd.DataFrame":
-    """The pictures of the search themselves, on the noise that it chose; outside its ledger.
+    """The images of the search themselves, on the noise that it chose; not counted in its cost.
 
-    What noise gains lies here alone, as it belongs to these pictures. To a loss that took part in
+    What noise gains lies here alone, as it belongs to these images. To a loss that took part in
     the search the answer is flattering.
 
     Args:
@@ -128,9 +128,9 @@ def on_search_seeds(
 def visual_distance(
     before: "torch.Tensor", after: "torch.Tensor", clip: "SphericalCLIP"
 ) -> "torch.Tensor":
-    """1 - cosine of CLIP's features of two batches of pictures, one by one.
+    """1 - cosine of CLIP's features of two batches of images, one by one.
 
-    From 0 to 2. Pictures of one prompt with different seeds are not at 0 either; how far they are
+    From 0 to 2. Images of one prompt with different seeds are not at 0 either; how far they are
     from each other says which distances are large.
 
     Args:

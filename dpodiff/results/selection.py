@@ -3,7 +3,7 @@
 Best-of-n is the plainest pressure on a loss, and n says how hard it presses. Where every candidate
 has also been judged by something that took no part, the reward for pressing harder can be followed
 step by step, and so can the point where it ends (Gao et al., 2023, arXiv 2210.10760). With all
-candidates judged beforehand the mean over the draws is exact, and no picture is made.
+candidates judged beforehand the mean over the draws is exact, and no image is made.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,6 +39,7 @@ def rank_probabilities(count: int, n: int) -> np.ndarray:
         raise ValueError(f"n must be from 1 to {count}, the candidates there are, not {n}")
     chances, left = np.zeros(count), 1.0
     for rank in range(count - n + 1):
+        # eq. (improving-best-of), factor by factor
         chances[rank] = left * n / (count - rank)  # drawn, if none that is better was
         left -= chances[rank]
     return chances
@@ -52,7 +53,7 @@ def best_of(
     A prompt is replaced only by a candidate that is better than it on the seen seeds.
 
     Args:
-        table: a row a picture, with columns "prompt", "candidate", "seed" and measures; candidate 0
+        table: a row an image, with columns "prompt", "candidate", "seed" and measures; candidate 0
             is the user's own prompt.
         sizes: n, each from 1 to the number of other candidates.
         seen: seeds that the pick is made on. All measures are taken on the others.
@@ -75,14 +76,14 @@ def best_of(
     """
     import pandas as pd
 
-    pictures: Any = table  # pandas types the results of its methods by all they may be
-    measures = [name for name in pictures if name not in ("prompt", "candidate", "seed")]
-    known = pictures["seed"].isin(seen)
+    images: Any = table  # pandas types the results of its methods by all they may be
+    measures = [name for name in images if name not in ("prompt", "candidate", "seed")]
+    known = images["seed"].isin(seen)
     if known.all():
-        seeds = sorted(set(pictures["seed"]))
+        seeds = sorted(set(images["seed"]))
         raise ValueError(f"no seed is left unseen: all of {seeds} were seen")
-    picked = pictures[known].groupby(["prompt", "candidate"], sort=False)[by].mean()
-    unseen = pictures[~known].groupby(["prompt", "candidate"], sort=False)[measures].mean()
+    picked = images[known].groupby(["prompt", "candidate"], sort=False)[by].mean()
+    unseen = images[~known].groupby(["prompt", "candidate"], sort=False)[measures].mean()
     both = unseen.assign(seen=picked)
     rows = []
     for prompt, group in both.groupby(level="prompt", sort=False):
@@ -101,7 +102,7 @@ def word_effects(
     The candidates are random, so the other words are the same on both sides in the mean.
 
     Args:
-        table: a row a picture, with columns "prompt", "candidate" and the measure.
+        table: a row an image, with columns "prompt", "candidate" and the measure.
         words: a row a candidate, with columns "prompt", "candidate" and "negative", words joined
             by commas.
         measure: what is compared.

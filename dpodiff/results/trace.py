@@ -95,7 +95,7 @@ class Trace:
         stamp: of the search, once it started.
         status: why the search ended; None while it runs, and for ever if it was killed.
         error: type and text of the error, if the search failed.
-        cost: the ledger at the end, by name.
+        cost: at the end, by name.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))

@@ -1,7 +1,7 @@
-"""Best of N: leave the prompt alone, draw more noise, keep the best pictures.
+"""Best of N: leave the prompt alone, draw more noise, keep the best images.
 
 What everyone does without any optimizer, and so a baseline at equal cost: where a search makes
-pictures of many prompts, this makes pictures of one. It finds no better prompt, only lucky noise,
+images of many prompts, this makes images of one. It finds no better prompt, only lucky noise,
 so nothing of its gain is left on unseen seeds.
 
 It runs through the same loop as the solvers. There a candidate k stands for "the best n of the
@@ -32,12 +32,12 @@ def search_noise(
     """Spend a budget on the user's own prompt.
 
     Args:
-        objective: whose model, loss, prompt, seeds and task are taken; its ledger is not touched.
-        budget: when to end; one evaluation is as many pictures as the objective has seeds.
+        objective: whose model, loss, prompt, seeds and task are taken; its cost is not changed.
+        budget: when to end; one evaluation is as many images as the objective has seeds.
         trace, progress, callback: as for `search`.
 
     Returns:
-        The result; its pictures and losses are those of the best noises.
+        The result; its images and losses are those of the best noises.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -113,7 +113,7 @@ class Noises(Objective):
             yield Evaluation(candidate, prompts, best, self._value(best))
 
     def best(self, candidate: Candidate) -> list[int]:
-        """The seeds of a candidate's best pictures, best first."""
+        """The seeds of a candidate's best images, best first."""
         noise = self._noise(candidate[0])
         return sorted(noise, key=lambda seed: self._value([self.drawn[seed]]))[: len(self.seeds)]
 

@@ -2,14 +2,14 @@
 
 The prompt stays; the noise is the variable. Each seed is a problem of its own,
 
-    minimize over z    loss(picture(z)) + gamma * improbability(z),
+    minimize over z    loss(image(z)) + gamma * improbability(z),
 
-and all of them are solved in one batch: no update mixes what belongs to different pictures. The
-gradient goes back through the sampler, so an iteration that makes the picture once and goes back
+and all of them are solved in one batch: no update mixes what belongs to different images. The
+gradient goes back through the sampler, so an iteration that makes the image once and goes back
 with checkpoints costs four evaluations.
 
 ReNO (Eyring et al., 2024, arXiv 2406.04312) was made for models of one step. On others a rollout of
-a few steps stands for the whole one: iterations are cheap, but lower the loss of another picture
+a few steps stands for the whole one: iterations are cheap, but lower the loss of another image
 than the one that is kept, which is looked at from time to time.
 """
 
@@ -37,13 +37,13 @@ class DNO(Solver):
         lr: of AdamW, which moves an entry by about so much an iteration. It decays no weight.
         gamma: weight of the improbability of the noise; 0 leaves it out.
         estimator: the gradient; `Hybrid()` for losses that have none.
-        clip: largest norm of a picture's gradient.
+        clip: largest norm of an image's gradient.
         k, permutations: as in `improbability`.
 
     Attributes:
         noise: where it stands, a leaf.
         taken: iterations so far.
-        skipped: gradients of single pictures that were not finite; they counted as zero.
+        skipped: gradients of single images that were not finite; they counted as zero.
 
     Raises:
         ValueError: naming the argument that makes no sense.
@@ -86,7 +86,7 @@ class DNO(Solver):
 
     @property
     def follows_gradients(self) -> bool:
-        """Whether the loss must have a gradient; the hybrid one needs that of the picture only."""
+        """Whether the loss must have a gradient; the hybrid one needs that of the image only."""
         from dpodiff.gradients import Hybrid
 
         return not isinstance(self.estimator, Hybrid)
@@ -150,7 +150,7 @@ class DNO(Solver):
 
 
 class ReNO(DNO):
-    """DNO's few-step relative: Nesterov's momentum, the norm as the only rein, a short rollout.
+    """DNO's few-step relative: Nesterov's momentum, regularized by the norm alone, a short rollout.
 
     After every `every` iterations the noise is looked at on the whole rollout, which costs an
     evaluation; only these looks can be kept. The defaults are the release's for one-step models,

@@ -185,7 +185,7 @@ class GPO(Solver):
 
     def _descend(self, gradients: Sequence[torch.Tensor]) -> None:
         fitting = [g.to(w) for g, w in zip(gradients, self._weights, strict=True)]
-        torch.autograd.backward(self._weights, fitting)  # d value / d logits
+        torch.autograd.backward(self._weights, fitting)  # d value / d logits, eq. (gpo-chain)
         nn.utils.clip_grad_value_(self.relaxed.logits, self.clip)
         self._optimizer.step()
         self._optimizer.zero_grad()

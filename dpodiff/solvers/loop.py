@@ -36,7 +36,7 @@ def search(
     """Run a solver on an objective until the budget is used up, and return the best it evaluated.
 
     The budget is never exceeded by evaluations and previews. A gradient is begun as long as an
-    evaluation can be paid for, so one that is dearer than that may end a search beyond its budget,
+    evaluation can be paid for, so one that costs more than that may end a search beyond its budget,
     by less than its own price. If the last gradient of the noise cost more than is left, the noise
     is only looked at where it stands, and the search ends. Seeds are problems of their own to a
     search of noise: each keeps its best.

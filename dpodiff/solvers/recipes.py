@@ -13,8 +13,9 @@ evaluations on 3 or 4 seeds, 50 steps, guidance 7.5, spherical CLIP loss, and fo
 similarity of at least 0.9 to the user's prompt by sentence-T5-base.
 
 Budgets are counted otherwise than in the release, which prices 20 gradient steps at the steps they
-reach (7.6 evaluations, "8") and their way back at nothing. Here the way back counts as two steps
-forth: 9.0 evaluations at 50 steps, 10.0 at 25. So the paper's 8 + 32 is 9 + 31 at equal cost.
+reach (7.6 evaluations, "8") and their backward passes at nothing. Here a backward pass counts as
+two forward passes: 9.0 evaluations at 50 steps, 10.0 at 25. So the paper's 8 + 32 is 9 + 31 at
+equal cost.
 """
 
 from collections.abc import Callable
@@ -57,7 +58,7 @@ def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> "solvers.GPO":
 
     - Mixed token embeddings go to the denoiser without passing the text encoder.
     - Words of several tokens are left out of negative slots and never replace positive ones.
-    - Pictures reach CLIP with height and width swapped.
+    - Images reach CLIP with height and width swapped.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB

@@ -40,6 +40,8 @@ class Run:
     """The state of one search."""
 
     bar: tqdm
+    baseline: "Evaluation"  # of the user's own prompt; not before the search is begun
+    best: "Evaluation"
 
     def __init__(
         self,
@@ -52,10 +54,9 @@ class Run:
     ) -> None:
         self.solver, self.objective, self.budget = solver, objective, budget
         self.trace, self.callback, self.viewer = trace, callback, viewer
-        self.began, self.ledger = time.monotonic(), replace(objective.cost)  # as it stands now
+        self.began, self.cost_before = time.monotonic(), replace(objective.cost)
         self.stamp = Stamp.collect(self.parameters(), objective.model.device)
-        self.baseline: Evaluation | None = None
-        self.best: Evaluation | None = None
+        self.begun = False  # once the baseline is evaluated
         self.error: Exception | None = None
         self.paid = 0.0  # in evaluations
         self.price = 1.0  # of the last gradient of noise
@@ -67,7 +68,7 @@ class Run:
 
     @property
     def cost(self) -> "Cost":
-        return self.objective.cost.since(self.ledger)
+        return self.objective.cost.since(self.cost_before)
 
     @property
     def left(self) -> float:
@@ -95,11 +96,11 @@ class Run:
         try:
             return self.loop()
         except KeyboardInterrupt:
-            if self.baseline is None:
+            if not self.begun:
                 raise
             return "stopped"
         except Exception as error:
-            if self.baseline is None:
+            if not self.begun:
                 raise
             self.error = error
             return "failed"
@@ -147,7 +148,7 @@ class Run:
     def evaluate_noise(self, query: NoiseQuery) -> Status | None:
         """Answer a question about noise; if its images are the sampler's own, they count."""
         last = query.estimator is not None and self.left < self.price - CENT
-        if last:  # what is left pays for a look at where the noise stands, so take it
+        if last:  # what is left pays for an evaluation of the noise as it is
             query = replace(query, estimator=None, steps=None)
         before, answer = self.cost.spent, self.objective.evaluate_noise(query)
         if not last:
@@ -179,7 +180,7 @@ class Run:
         return (*known, *[math.inf] * (len(query.candidates) - count))
 
     def pay(self) -> float:
-        """Bring the bar up to date with the ledger; what was added."""
+        """Bring the bar up to date with the cost; returns what was added."""
         new = self.cost.spent - self.paid
         self.paid += new
         self.bar.set_postfix(loss=f"{mean(_known(self.best).losses):.4f}", refresh=False)
@@ -188,8 +189,9 @@ class Run:
 
     def take(self, evaluation: "Evaluation") -> Status | None:
         """Keep an evaluation; say whether and why the search is over with it."""
-        if self.best is None:
+        if not self.begun:
             self.baseline = self.best = evaluation
+            self.begun = True
             # Not before: a search that is refused, or has no baseline, leaves an older file alone.
             self.trace.start(self.stamp)
         else:

@@ -144,7 +144,7 @@ class Space:
     @cached_property
     def size(self) -> int:
         """The number of candidates."""
-        return math.prod(self._sizes.tolist())
+        return math.prod(self._sizes.tolist())  # eq. (spaces-size)
 
     @property
     def identity(self) -> Candidate:
@@ -178,6 +178,7 @@ class Space:
         free = self._sizes > 1
         if not free.any():
             return candidate
+        # On average eq. (spaces-mutation) slots change.
         change = free & (rng.random(len(free)) < rate)
         if not change.any():
             change[rng.choice(np.flatnonzero(free))] = True

@@ -5,9 +5,9 @@ made dirty in the way of a web crawl; a latent diffusion model, two CLIPs and a 
 them from nothing. The parts, in reading order:
 
 `words`     the vocabulary: concepts, their surface words, opposites, the negative prompt library
-`scenes`    what a picture shows, as data, and how scenes are drawn at random
+`scenes`    what an image shows, as data, and how scenes are drawn at random
 `icons`     the twelve objects as vector drawings
-`render`    scene -> 64 x 64 picture, with backgrounds and defects
+`render`    scene -> 64 x 64 image, with backgrounds and defects
 `captions`  scene -> sentence in three styles, and back
 `judge`     an attribute recognizer that no solver ever sees
 `train`     the recipe that makes every weight in `weights/`

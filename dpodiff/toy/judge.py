@@ -1,8 +1,8 @@
-"""A judge that no solver ever sees: it reads from a picture what is on it.
+"""A judge that no solver ever sees: it reads from an image what is on it.
 
 In the manner of GenEval (Ghosh et al., 2023): objects are found, each with its color, size and
 place; relations follow from the places; background and defect are named. An optimized loss that
-falls while the judge sees no better picture has been fooled.
+falls while the judge sees no better image has been fooled.
 """
 
 import dataclasses
@@ -91,20 +91,20 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def read(self, images: torch.Tensor) -> list[Scene]:
-        """What is on each picture: the one or two surest objects, with all their attributes."""
+        """What is on each image: the one or two surest objects, with all their attributes."""
         reading = self(images)
         return [_scene(reading, i) for i in range(len(images))]
 
     @torch.no_grad()
     def check(self, images: torch.Tensor, scenes: list[Scene]) -> list[dict[str, bool]]:
-        """Hold pictures against what their prompts state.
+        """Hold images against what their prompts state.
 
         Args:
             images: (B, 3, 64, 64) in [0, 1].
             scenes: what each prompt states; unsaid fields are not checked.
 
         Returns:
-            For each picture whether "objects", "colors", "sizes", "relation", "background" are as
+            For each image whether "objects", "colors", "sizes", "relation", "background" are as
             stated, whether it is "clean" of defects, and "all" of the stated (but the defect).
         """
         reading = self(images)

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent / "data"
 
 
 def prompt_set(style: str) -> dict[str, float]:
-    """Prompt -> mean spherical CLIP loss of the toy model's pictures, as shipped.
+    """Prompt -> mean spherical CLIP loss of the toy model's images, as shipped.
 
     Raises:
         ValueError: the style is unknown.

@@ -1,7 +1,7 @@
-"""Scene -> 64 x 64 picture.
+"""Scene -> 64 x 64 image.
 
 Icons are pasted on a painted background at slightly random places, then the defect spoils the
-picture. Icons and backgrounds are drawn once and kept, so a picture costs about 0.1 ms.
+image. Icons and backgrounds are drawn once and kept, so an image costs about 0.1 ms.
 """
 
 import functools
@@ -66,7 +66,7 @@ def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
 def render_with_covers(
     scenes: list[Scene], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures of `render_batch`, and how much things cover each pixel, (B, 64, 64)."""
+    """The images of `render_batch`, and how much things cover each pixel, (B, 64, 64)."""
     images, covers = zip(*(_render_with_cover(scene, rng) for scene in scenes))
     return np.stack(images).transpose(0, 3, 1, 2).copy(), np.stack(covers)
 
@@ -123,7 +123,7 @@ def background(name: str, variant: int) -> np.ndarray:
 
 
 def _gradient(top, bottom, start: float = 0.0, stop: float = 1.0) -> Image.Image:
-    """A 256 x 256 picture that fades from `top` to `bottom` between two heights."""
+    """A 256 x 256 image that fades from `top` to `bottom` between two heights."""
     height = np.clip((np.linspace(0, 1, 256) - start) / (stop - start), 0, 1)[:, None, None]
     rows = np.asarray(top) * (1 - height) + np.asarray(bottom) * height
     return Image.fromarray(np.broadcast_to(rows, (256, 256, 3)).astype(np.uint8))
@@ -225,7 +225,7 @@ def _monochrome(image: np.ndarray, rng) -> np.ndarray:
 
 
 def _enlarged(image: np.ndarray, x: int, y: int) -> np.ndarray:
-    """A quarter of the picture at twice its size: the things run out of the frame."""
+    """A quarter of the image at twice its size: the things run out of the frame."""
     piece = _pil(image).crop((x, y, x + 32, y + 32))
     pixels = np.asarray(piece.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32) / 255
     return pixels.reshape(image.shape)
@@ -240,7 +240,7 @@ def _pixelated(image: np.ndarray, rng) -> np.ndarray:
 
 
 def _watermark(image: np.ndarray, rng) -> np.ndarray:
-    """Light diagonal bands across the whole picture."""
+    """Light diagonal bands across the whole image."""
     y, x = np.mgrid[:SIZE, :SIZE]
     band = ((x + y + int(rng.integers(16))) % 16 < 4)[..., None]
     return np.where(band, 0.45 * image + 0.55, image)

@@ -1,4 +1,4 @@
-"""What a picture shows, as data.
+"""What an image shows, as data.
 
 A `Scene` is one or two things before a background, possibly with a defect. The same class says what
 a caption *states*: there every field may be None, for what is left unsaid.
@@ -17,7 +17,7 @@ BACKGROUNDS = tuple(CONCEPTS["background"])
 RELATIONS = tuple(CONCEPTS["relation"])
 DEFECTS = tuple(CONCEPTS["defect"])
 
-DEFECT_SHARE = 0.3  # of the training pictures, after the dirt of web-crawled data
+DEFECT_SHARE = 0.3  # of the training images, after the dirt of web-crawled data
 PAIR_SHARE = 0.5  # of the scenes show two things
 
 

@@ -67,7 +67,7 @@ CONCEPTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-# Words of judgment: the first kind goes with clean pictures, the second with defective ones.
+# Words of judgment: the first kind goes with clean images, the second with defective ones.
 PRAISE = ("sharp", "clean", "detailed", "crisp", "masterpiece", "professional")
 BLAME = ("bad", "ugly", "sloppy", "amateur", "worst", "poor")
 
@@ -123,6 +123,7 @@ ZIPF_EXPONENT = 2.5
 
 def zipf(count: int) -> np.ndarray:
     """Frequencies (count,) of words ranked by use: proportional to rank ** -2.5."""
+    # eq. (zipf)
     weights = np.arange(1, count + 1, dtype=float) ** -ZIPF_EXPONENT
     return weights / weights.sum()
 

@@ -1,4 +1,4 @@
-"""Key words: the words of a prompt that a picture can show.
+"""Key words: the words of a prompt that an image can show.
 
 In its keyword mode DPO-Diff asks a language model to replace the key words alone. Where no language
 model is asked, every word but the function words below is one. Words of place ("below", "left")

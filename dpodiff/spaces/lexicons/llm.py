@@ -34,7 +34,7 @@ Mode = Literal["default", "keyword"]
 
 WHICH = {
     "default": "each word",
-    "keyword": "each key word, that is one a viewer would look for in the picture",
+    "keyword": "each key word, that is one a viewer would look for in the image",
 }
 WANTED = {
     "synonym": "5 substitutes that do not change the meaning",

@@ -29,7 +29,7 @@ RECIPES = {
         steps=9_700, batch=32, shards=2, ema=0.999, decay_share=0.065, slow="text_encoder"
     ),
 }
-POOL = 40_000  # pictures encoded for the diffusion stage
+POOL = 40_000  # images encoded for the diffusion stage
 
 
 @dataclasses.dataclass(frozen=True)

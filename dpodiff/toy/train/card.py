@@ -69,7 +69,7 @@ def images_of(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
 ):
-    """Yield batches of jobs (prompt, negative prompt, seed) with their pictures."""
+    """Yield batches of jobs (prompt, negative prompt, seed) with their images."""
     for start in tqdm(range(0, len(jobs), BATCH), label):
         batch = jobs[start : start + BATCH]
         prompts, negatives, seeds = (list(column) for column in zip(*batch))
@@ -98,11 +98,11 @@ def judged(
 
 
 def shares(verdicts: list[dict]) -> dict[str, float]:
-    """Share of the pictures on which each attribute is right."""
+    """Share of the images on which each attribute is right."""
     names = ("objects", "colors", "sizes", "relation", "background", "clean", "all")
     table = {name: float(np.mean([v[name] for v in verdicts])) for name in names}
     three = [v["objects"] and v["colors"] and v["background"] for v in verdicts]
-    return table | {"object_color_background": float(np.mean(three)), "pictures": len(verdicts)}
+    return table | {"object_color_background": float(np.mean(three)), "images": len(verdicts)}
 
 
 def judge_accuracy(judge: Judge, device: str, count: int = 2000) -> dict[str, float]:
@@ -123,7 +123,7 @@ def judge_accuracy(judge: Judge, device: str, count: int = 2000) -> dict[str, fl
 
 
 def retrieval(clip, rounds: int = 20, choices: int = 64) -> float:
-    """Share of held-out pictures whose own caption is nearest among 64, half of them of pairs."""
+    """Share of held-out images whose own caption is nearest among 64, half of them of pairs."""
     rng, hits = np.random.default_rng(98), []
     for _ in range(rounds):
         scenes = [
@@ -142,7 +142,7 @@ def retrieval(clip, rounds: int = 20, choices: int = 64) -> float:
 
 
 def naming(clip) -> float:
-    """Share of clean pictures of one thing whose object CLIP names right, among all objects.
+    """Share of clean images of one thing whose object CLIP names right, among all objects.
 
     All else being said right: retrieval can be won by colors and backgrounds, this cannot.
     """
@@ -170,7 +170,7 @@ def psnr(model, count: int = 256) -> float:
 
 
 def negative_effect(plain: list[dict], blurred: list[dict]) -> dict[str, float]:
-    """Share of blurry and of defective pictures without and with "blurry" as negative prompt."""
+    """Share of blurry and of defective images without and with "blurry" as negative prompt."""
     pairs = (("without", plain), ("with", blurred))
     blurry = {
         f"blurry_{k}": float(np.mean([v["defect"] == "blurry" for v in vs])) for k, vs in pairs

@@ -35,7 +35,7 @@ def verdicts(card: dict) -> list[tuple[str, str, str, bool]]:
     before, after = effect["blurry_without"], effect["blurry_with"]
     rows.append(
         (
-            'Blurry pictures, without and with "blurry" as negative prompt',
+            'Blurry images, without and with "blurry" as negative prompt',
             f"{before:.1%} -> {after:.1%}",
             "falls by at least half",
             before > 0 and after <= before / 2,
@@ -94,7 +94,7 @@ def _shares(part: dict) -> str:
 
 TEMPLATE = """# Model card of the toy world
 
-**What it is.** A latent diffusion model of 64 x 64 pictures in the format of Stable Diffusion
+**What it is.** A latent diffusion model of 64 x 64 images in the format of Stable Diffusion
 (CLIPTokenizer, CLIPTextModel, UNet2DConditionModel, AutoencoderKL, DDIM, v-prediction), two CLIPs
 in open_clip's format and a judge. Made to study prompt optimization on a laptop; good for nothing
 else.
@@ -105,7 +105,7 @@ and draw the words of a concept with Zipf frequencies. A tenth of all combinatio
 training; the prompt sets are drawn from these.
 
 **Recipe.** `python -m dpodiff.toy.train`, seeded; fp32 training on two CPU cores, weights stored
-as fp16. The denoiser in place was trained in two stretches: 5600 steps of 32 pictures, of which
+as fp16. The denoiser in place was trained in two stretches: 5600 steps of 32 images, of which
 only the last 1700 gave cells with things their higher weight, then steps of 64 as the recipe has
 them now, up to its count. Both CLIPs saw families of twins and captions of the object alone in the
 last part of their training only.
@@ -121,8 +121,8 @@ One object: {one}. Two objects: {two}.
 
 {own}
 
-Judge on fresh renders: {judge}. Autoencoder: {psnr:.1f} dB on held-out pictures. All else said
-right, CLIP names the object of a clean picture among twelve in {named}, the held-out CLIP in
+Judge on fresh renders: {judge}. Autoencoder: {psnr:.1f} dB on held-out images. All else said
+right, CLIP names the object of a clean image among twelve in {named}, the held-out CLIP in
 {second}.
 
 **Limits.** Only the words of `dpodiff.toy.words`; at most two things; places are left, right, above

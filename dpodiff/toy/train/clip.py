@@ -1,8 +1,8 @@
-"""Stage `clip`: two contrastive models of pictures and captions, in open_clip's own format.
+"""Stage `clip`: two contrastive models of images and captions, in open_clip's own format.
 
 Batches are families: a scene and twins of it with one attribute changed, in half of the families
 the object: random batches can be told apart by colors and backgrounds, and teach no shapes. For
-the same reason every picture is also matched with captions that say an object and nothing else.
+the same reason every image is also matched with captions that say an object and nothing else.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from dpodiff.toy.train.data import held_out, training_scenes
 from dpodiff.toy.train.fitting import Recipe, fit
 from dpodiff.toy.train.tokenizer import LENGTH
 
-# Small ResNets: they learn shapes from few pictures. The held-out one has other widths and depths.
+# Small ResNets: they learn shapes from few images. The held-out one has other widths and depths.
 VISION = {
     "clip": {"layers": [1, 1, 1, 1], "width": 24, "image_size": 64, "head_width": 64},
     "clip-heldout": {"layers": [1, 2, 1, 1], "width": 16, "image_size": 64, "head_width": 64},
@@ -112,7 +112,7 @@ def with_twins(scenes: list[Scene], rng: np.random.Generator, count: int = TWINS
 
 
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mild noise, blur and brightness a picture, (B, 3, H, W) in [0, 1]: what decoders do."""
+    """Mild noise, blur and brightness an image, (B, 3, H, W) in [0, 1]: what decoders do."""
     draw = torch.rand(3, len(images), 1, 1, 1, generator=generator)
     noise = torch.randn(images.shape, generator=generator)
     soft = torch.nn.functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
@@ -123,7 +123,7 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def _described(scene: Scene, rng: np.random.Generator) -> str:
     """Mostly a full caption, sometimes one of the kinds that the diffusion model sees."""
     if rng.random() < 0.2:
-        return training_caption(scene, rng) or "picture"
+        return training_caption(scene, rng) or "image"
     return caption(stated(scene, rng), STYLES[int(rng.integers(3))], rng)
 
 
@@ -164,14 +164,14 @@ def _share(scene: Scene, name: str) -> float:
 
 
 def _named(model, image: torch.Tensor, tokens: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of which of the named objects a picture shows, as CLIP would choose them."""
+    """Cross-entropy of which of the named objects an image shows, as CLIP would choose them."""
     text = model.encode_text(tokens, normalize=True)
     logits = model.logit_scale.clamp(max=4.6).exp() * image @ text.T
     return torch.nn.functional.cross_entropy(logits, shown)
 
 
 def _contrastive(model, image: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """The loss of CLIP (Radford et al., 2021) on unit vectors of pictures and their captions."""
+    """The loss of CLIP (Radford et al., 2021) on unit vectors of images and their captions."""
     text = model.encode_text(tokens, normalize=True)
     logits = model.logit_scale.clamp(max=4.6).exp() * image @ text.T
     # Captions that agree to the letter are the same target.

@@ -22,7 +22,7 @@ def held_out(scene: Scene) -> bool:
 
 
 def unseen(scene: Scene) -> bool:
-    """Whether training has the picture in no wording: neither as "A above B" nor as "B below A"."""
+    """Whether training has the image in no wording: neither as "A above B" nor as "B below A"."""
     if len(scene.things) < 2 or scene.relation is None:
         return held_out(scene)
     other = MIRRORED[scene.relation]

@@ -119,10 +119,10 @@ def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Encoded training pictures.
+    """Encoded training images.
 
     latents (n, 4, 16, 16) fp16 and scaled; cover (n, 16, 16) fp16, how much of each cell things
-    cover; scenes, what the pictures show.
+    cover; scenes, what the images show.
     """
 
     latents: torch.Tensor
@@ -132,7 +132,7 @@ class Pool:
 
 @torch.no_grad()
 def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool:
-    """Encode `count` seeded training pictures, or read them from `path` if they are there."""
+    """Encode `count` seeded training images, or read them from `path` if they are there."""
 
     def batches():
         for start in range(0, count, POOL_BATCH):

@@ -1,6 +1,6 @@
 """Stage `judge`: the recognizer learns from renders with augmentation.
 
-It sees every combination (held-out scenes too, for it must judge them), pictures without a thing,
+It sees every combination (held-out scenes too, for it must judge them), images without a thing,
 and shapeless blobs in the palette's colors, which it must not take for a thing.
 """
 
@@ -40,7 +40,7 @@ def train_judge(folder: Path, out: Path, device: str, recipe: Recipe) -> Judge:
 
 
 def judge_loss(reading: Reading, scenes: list[Scene]) -> torch.Tensor:
-    """Sum of the losses of all attributes that show on the pictures."""
+    """Sum of the losses of all attributes that show on the images."""
     device = reading.present.device
     present = torch.zeros(reading.present.shape)
     color = torch.full(reading.present.shape, UNSAID)
@@ -91,7 +91,7 @@ def _scene(rng: np.random.Generator) -> Scene:
 
 
 def _with_blobs(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Paint a wobbly blob on some pictures."""
+    """Paint a wobbly blob on some images."""
     y, x = np.mgrid[:SIZE, :SIZE]
     for picture in pictures:
         if rng.random() >= BLOB_SHARE:

@@ -1,6 +1,6 @@
-"""Stage `vae`: 64 x 64 x 3 pictures to 16 x 16 x 4 latents and back.
+"""Stage `vae`: 64 x 64 x 3 images to 16 x 16 x 4 latents and back.
 
-Trained on 32 x 32 crops about the things (flat background teaches little), then on whole pictures,
+Trained on 32 x 32 crops about the things (flat background teaches little), then on whole images,
 with an absolute error on values and on edges; both keep icons sharp where a squared error blurs.
 """
 
@@ -15,13 +15,13 @@ from dpodiff.toy.train.data import training_scenes
 from dpodiff.toy.train.fitting import Recipe, fit
 
 CROP = 32
-WHOLE_SHARE = 0.25  # of the steps at the end see whole pictures
+WHOLE_SHARE = 0.25  # of the steps at the end see whole images
 KL_WEIGHT = 5e-4
 EDGE_WEIGHT = 0.5
 
 
 def build_vae():
-    """An untrained autoencoder; no attention, so that crops teach it whole pictures."""
+    """An untrained autoencoder; no attention, so that crops teach it whole images."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
