@@ -54,12 +54,14 @@ from .results.stamp import (
 )
 from .results.statistics import (
     paired_bootstrap as paired_bootstrap,
+    subset_interval as subset_interval,
     verdict as verdict,
 )
 from .results.trace import (
     Record as Record,
     Trace as Trace,
 )
+from .results.verification import Verification as Verification, verify as verify
 from .solvers import (
     DNO as DNO,
     EPO as EPO,
@@ -82,6 +84,7 @@ from .spaces.constraints import (
     Similarity as Similarity,
     load_encoder as load_encoder,
 )
+from .spaces.contrasts import Contrast as Contrast, contrast_prompts as contrast_prompts
 from .spaces.files import (
     read_prompts as read_prompts,
     read_spaces as read_spaces,

@@ -1,8 +1,11 @@
+import itertools
+import math
+
 import numpy as np
 import pytest
 
 from dpodiff import paired_bootstrap, verdict
-from dpodiff.results.statistics import FEWEST, Interval
+from dpodiff.results.statistics import FEWEST, Interval, subset_interval
 
 
 def test_interval_lies_about_the_mean():
@@ -61,3 +64,47 @@ def test_a_claim_holds_on_one_side_of_zero_only(low, high, better, start, opposi
 def test_a_claim_on_a_handful_of_prompts_is_open_and_says_on_how_many():
     line = verdict("it helps", Interval(-2.0, -3.0, -1.0), FEWEST - 1)
     assert line.startswith(f"OPEN (only {FEWEST - 1} prompts)  it helps")
+
+
+def test_the_interval_of_a_few_is_that_of_all_subset_means():
+    values = [0.3, -0.1, 0.7, 0.2, 0.5, -0.2]
+    means = sorted(
+        np.mean(subset) for n in range(1, 7) for subset in itertools.combinations(values, n)
+    )
+    mean, low, high = subset_interval(values, level=0.9)
+    assert mean == pytest.approx(np.mean(values))
+    assert (low, high) == pytest.approx((means[2], means[-3]))  # 5% of 64 gaps are 3
+
+
+@pytest.mark.parametrize("draw", ["normal", "standard_cauchy", "binary", "mixed"])
+@pytest.mark.parametrize("count", [6, 8, 12])
+def test_without_an_effect_few_are_called_better(draw, count):
+    rng = np.random.default_rng(count)
+
+    def sample():
+        if draw == "binary":  # seed by seed, an image is right or wrong
+            return rng.integers(2, size=count) - rng.integers(2, size=count)
+        if draw == "mixed":  # differences of unequal spread
+            return rng.normal(size=count) * rng.exponential(size=count)
+        return getattr(rng, draw)(size=count)
+
+    runs = 2000
+    better = sum(subset_interval(sample()).high < 0 for _ in range(runs))
+    # 2.5%, and three standard errors of the simulation
+    assert better / runs <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)
+
+
+def test_an_effect_of_two_deviations_is_found_with_eight():
+    rng = np.random.default_rng(0)
+    found = [subset_interval(rng.normal(-2, 1, size=8)).high < 0 for _ in range(300)]
+    assert np.mean(found) > 0.95
+
+
+def test_what_is_no_row_of_a_few_is_refused():
+    for wrong in ([1.0] * 5, [1.0] * 21, [[1.0] * 6]):
+        with pytest.raises(ValueError, match="6 to 20 differences"):
+            subset_interval(wrong)
+    with pytest.raises(ValueError, match="1 of 6 differences not finite"):
+        subset_interval([1.0] * 5 + [math.nan])
+    with pytest.raises(ValueError, match="level"):
+        subset_interval([1.0] * 6, level=1)

@@ -16,8 +16,9 @@ its `reward` method gives it as published. `load` knows these by name:
     "contrast"            contrast        -2.25 to 0          light beside dark
     "jpeg"                JPEG            some tens of kB     size of the file; no gradient
 
-`Weighted` sums them. All but JPEG have a gradient in the images; `is_differentiable` asks, and a
-loss of one's own that has none says so by an attribute `differentiable = False`.
+`Weighted` sums them; `Contrastive` compares the fit to the prompt with that to contrast prompts.
+All but JPEG have a gradient in the images. `is_differentiable` asks; a loss of one's own that has
+none says so by an attribute `differentiable = False`.
 """
 
 import difflib
@@ -28,6 +29,7 @@ import torch
 from dpodiff.losses.aesthetic import Aesthetic
 from dpodiff.losses.base import Reward, check_differentiable, is_differentiable
 from dpodiff.losses.clip import PACKAGED, SphericalCLIP, spherical_distance
+from dpodiff.losses.contrastive import Contrastive
 from dpodiff.losses.hps import HPS
 from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.pickscore import PickScore
@@ -39,6 +41,7 @@ __all__ = [
     "HPS",
     "JPEG",
     "Aesthetic",
+    "Contrastive",
     "ImageReward",
     "PickScore",
     "Reward",

@@ -1,12 +1,13 @@
 """What a search leaves behind, and what may be concluded from it.
 
-`stamp`       where numbers come from: parameters, commit, device, versions
-`trace`       one record per evaluation, written while the search runs
-`result`      the best candidate beside the user's own prompt
-`held_out`    the same two prompts on unseen seeds, by losses and judges that took no part
-`statistics`  paired intervals and verdicts
-`records`     long experiments that were run before; `recorded/` holds their tables
-`selection`   best of n, computed from evaluated candidates
+`stamp`         where numbers come from: parameters, commit, device, versions
+`trace`         one record per evaluation, written while the search runs
+`result`        the best candidate beside the user's own prompt
+`held_out`      the same two prompts on unseen seeds, by losses and judges that took no part
+`verification`  the best candidates against the user's prompt on fresh seeds
+`statistics`    paired intervals and verdicts
+`records`       long experiments that were run before; `recorded/` holds their tables
+`selection`     best of n, computed from evaluated candidates
 
 Imports from `objective` and the folders before it, never from `solvers`: a solver returns a result.
 """

@@ -58,7 +58,7 @@ def synonym_space(
           + ball: sphere | (dropped)
     """
     slots = []
-    for match, synonyms in _known_pieces(prompt, lexicon.synonyms, locked, keywords):
+    for match, synonyms in known_pieces(prompt, lexicon.synonyms, locked, keywords):
         text = prompt[match]
         if text[0].isupper():
             synonyms = [word[:1].upper() + word[1:] for word in synonyms]
@@ -97,7 +97,7 @@ def antonym_space(
         'green, star'
     """
     slots: dict[str, Slot] = {}
-    for match, antonyms in _known_pieces(prompt, lexicon.antonyms, locked, keywords):
+    for match, antonyms in known_pieces(prompt, lexicon.antonyms, locked, keywords):
         text = normal(prompt[match])
         choices = _different(["", *not_in_prompt(prompt, antonyms)])[: most + 1]
         if len(choices) > 1:
@@ -161,11 +161,11 @@ def not_in_prompt(prompt: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if f" {normal(word)} " not in asked]
 
 
-def _known_pieces(
+def known_pieces(
     prompt: str,
     alternatives: Callable[[str], list[str]],
-    locked: Sequence[str],
-    keywords: Sequence[str] | None,
+    locked: Sequence[str] = (),
+    keywords: Sequence[str] | None = None,
 ) -> Iterator[tuple[slice, list[str]]]:
     """Yield the place and the alternatives of each piece that has some, longest phrases first."""
     words = list(WORD.finditer(prompt))

@@ -1,0 +1,87 @@
+"""Contrast prompts: the user's prompt with one thing said otherwise.
+
+A CLIP loss compares an image with its prompt alone. An image that fits "a blue fish" fits "a purple
+fish" nearly as well, so the loss hardly notices the wrong color. Whether the image fits the prompt
+better than each prompt that differs in one word is a sharper question (TextNorm, Kim et al., 2024,
+arXiv 2404.01863). The opposites that a lexicon gives for the antonym space are such words.
+"""
+
+import itertools
+from typing import NamedTuple
+
+from dpodiff.spaces.lexicons import Lexicon
+from dpodiff.spaces.lexicons.base import normal
+from dpodiff.spaces.lexicons.builders import known_pieces, not_in_prompt
+
+MOST_OPPOSITES = 5  # per word
+
+
+class Contrast(NamedTuple):
+    """A prompt that says one thing otherwise.
+
+    Attributes:
+        prompt: the changed prompt.
+        old: the words of the user's prompt that were changed.
+        new: the words that took their place.
+
+    Examples:
+        >>> lexicon = dpodiff.Dictionary(antonyms={"red": ["green"]})
+        >>> dpodiff.contrast_prompts("a red cup", lexicon)
+        [Contrast(prompt='a green cup', old='red', new='green')]
+    """
+
+    prompt: str
+    old: str
+    new: str
+
+
+def contrast_prompts(
+    prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES
+) -> list[Contrast]:
+    """Contrast prompts of a prompt: opposites of its words, and words that change places.
+
+    Two words change places if they are of one kind: one is an opposite of the other, or they share
+    an opposite. So "a red ball on a blue box" has the contrasts "a green ball on a blue box" and "a
+    blue ball on a red box".
+
+    Args:
+        prompt: the user's prompt.
+        lexicon: knows the opposites.
+        most: opposites per word.
+
+    Returns:
+        the contrasts in the order of the words they change; none if the lexicon knows no opposite.
+
+    Examples:
+        >>> lexicon = dpodiff.Dictionary(antonyms={"red": ["green"], "blue": ["green", "pink"]})
+        >>> for contrast in dpodiff.contrast_prompts("a red cup, a blue cup", lexicon):
+        ...     print(contrast.prompt)
+        a green cup, a blue cup
+        a red cup, a green cup
+        a red cup, a pink cup
+        a blue cup, a red cup
+    """
+    pieces = list(known_pieces(prompt, lexicon.antonyms))
+    found = [
+        Contrast(_replaced(prompt, [(place, opposite)]), prompt[place], opposite)
+        for place, opposites in pieces
+        for opposite in not_in_prompt(prompt, opposites)[:most]
+    ]
+    for (first, of_first), (second, of_second) in itertools.combinations(pieces, 2):
+        one, other = prompt[first], prompt[second]
+        if normal(one) != normal(other) and _same_kind(one, of_first, other, of_second):
+            swapped = _replaced(prompt, [(first, other), (second, one)])
+            found.append(Contrast(swapped, f"{one}, {other}", f"{other}, {one}"))
+    return found
+
+
+def _same_kind(one: str, of_one: list[str], other: str, of_other: list[str]) -> bool:
+    first, second = set(map(normal, of_one)), set(map(normal, of_other))
+    return normal(one) in second or normal(other) in first or not first.isdisjoint(second)
+
+
+def _replaced(prompt: str, changes: list[tuple[slice, str]]) -> str:
+    """The prompt with other texts at some places, given from left to right."""
+    for place, text in reversed(changes):
+        prompt = prompt[: place.start] + text + prompt[place.stop :]
+    return prompt

@@ -1,0 +1,99 @@
+"""Verification: what is not better on fresh seeds is refused, and what is, is not."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import FakeModel, negative_space, shade
+
+from dpodiff import Budget, Objective, RandomSearch, search
+from dpodiff.results.verification import best_candidates, verify
+
+SPACE = negative_space(6, 6)
+
+
+class Planted(FakeModel):
+    """Images whose shade is noise of the seed, and lower with one word."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def generate(self, prompts, negative_prompts, seeds):
+        images = super().generate(prompts, negative_prompts, seeds)
+        gains = [self.gain * ("w0-1" in negative) for negative in negative_prompts]
+        return images - torch.tensor(gains).view(-1, 1, 1, 1)
+
+
+def found(model, *, seed=0, budget=12, seeds=range(4), **settings):
+    goal = Objective(model, shade, SPACE, seeds, **settings)
+    return search(RandomSearch(SPACE, seed=seed), goal, Budget(budget), progress=False)
+
+
+def test_a_useless_space_is_refused_at_least_as_often_as_promised():
+    accepted = sum(
+        verify(found(FakeModel(), seed=run, seeds=range(50 * run, 50 * run + 4))).accepted
+        for run in range(200)
+    )
+    # 2.5% of 200, and three standard errors
+    assert accepted <= 5 + 3 * np.sqrt(5)
+
+
+def test_a_planted_word_is_accepted_and_named():
+    result = found(Planted(5.0), budget=30)
+    checked = verify(result)
+    assert checked.accepted
+    assert "w0-1" in checked.prompts.negative
+    assert str(checked).startswith("better: loss ")
+    assert checked.comparisons[0].changes["loss"].high < 0
+
+
+def test_what_is_not_accepted_leaves_the_user_s_prompt():
+    checked = verify(found(FakeModel()))
+    assert not checked.accepted
+    assert checked.candidate == SPACE.identity
+    assert checked.prompts.positive == SPACE.prompt
+    assert str(checked).startswith("not proven better, keep your prompt: loss ")
+
+
+def test_an_attack_is_better_where_the_loss_is_higher():
+    checked = verify(found(Planted(-5.0), budget=30, task="attack"))
+    assert checked.accepted
+    assert checked.comparisons[0].after > checked.comparisons[0].before
+
+
+def test_a_second_loss_has_to_agree():
+    result = found(Planted(5.0), budget=30)
+    assert verify(result, losses={"same": shade}).accepted
+    refused = verify(result, losses={"opposite": lambda images, prompts: -shade(images, prompts)})
+    assert not refused.accepted
+    assert "opposite +5" in str(refused)
+
+
+def test_seeds_are_fresh_and_paid_for():
+    model = FakeModel()
+    result = found(model)
+    before = sum(model.batches)
+    checked = verify(result, seeds=6, finalists=3)
+    assert set(checked.seeds).isdisjoint(result.objective.seeds)
+    assert sum(model.batches) - before == 4 * checked.evaluations == 4 * 6
+
+
+def test_finalists_are_the_best_that_read_otherwise():
+    result = found(FakeModel())
+    values = {record.candidate: record.value for record in result.trace.records}
+    others = sorted((c for c in values if c != SPACE.identity), key=values.__getitem__)
+    assert best_candidates(result, 3) == others[:3]
+
+
+def test_a_search_that_evaluated_nothing_else_keeps_the_prompt():
+    checked = verify(found(FakeModel(), budget=1))
+    assert not checked.accepted
+    assert "evaluated nothing else" in str(checked)
+
+
+def test_numbers_out_of_range_are_refused():
+    result = found(FakeModel())
+    with pytest.raises(ValueError, match="finalists must be at least 1"):
+        verify(result, finalists=0)
+    with pytest.raises(ValueError, match="6 to 20 differences"):
+        verify(result, seeds=3)
