@@ -97,8 +97,6 @@ def log_probability(entries: torch.Tensor, k: int = 4) -> torch.Tensor:
 def norm_surprise(noise: torch.Tensor) -> torch.Tensor:
     """ReNO's penalty: how unlikely the length r of normal noise in d dimensions is.
 
-    ::
-
     It is `r^2 / 2 - (d - 1) ln r`, minus its lowest value, at `r^2 = d - 1`, so that the penalty
     is 0 there.
 
