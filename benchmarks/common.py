@@ -55,11 +55,11 @@ class Timing:
 
 
 def in_turns(
-    ways: Mapping[Key, Callable[[], Callable[[], Any]]], repeats: int
+    methods: Mapping[Key, Callable[[], Callable[[], Any]]], repeats: int
 ) -> dict[Key, Timing]:
     """Time each way `repeats` times; a way prepares a run off the clock, and returns it."""
-    timings = {name: Timing([]) for name in ways}
-    turns = [way for _ in range(repeats) for way in ways.items()]
+    timings = {name: Timing([]) for name in methods}
+    turns = [method for _ in range(repeats) for method in methods.items()]
     for name, prepare in tqdm(turns, "timed", leave=False, disable=None):
         run = prepare()
         start = now()

@@ -96,8 +96,8 @@ def table_rows(timings: dict[Cell, Timing], peaks: dict[Cell, int | None], held:
     least = min(steps for _, steps in timings)
 
     def exact(steps: int) -> float:
-        ways = (EXACT, steps), (EXACT + WHOLE, steps)
-        return min(timings[way].median for way in ways if way in timings)
+        methods = (EXACT, steps), (EXACT + WHOLE, steps)
+        return min(timings[method].median for method in methods if method in timings)
 
     return [
         {

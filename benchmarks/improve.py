@@ -93,27 +93,29 @@ def measure(
         )
 
     def released(count: int) -> Callable[[], Result]:
-        way = Released(world, count)
-        return search(way, way.loss, 1)
+        method = Released(world, count)
+        return search(method, method.loss, 1)
 
     def ours(count: int, size: int) -> Callable[[], Result]:
         model = world.model()
         model.steps = count
         return search(model, world.loss(), size)
 
-    ways = {}
+    methods = {}
     for count in steps:
-        ways["released", count, 1] = partial(released, count)
-        ways["dpodiff", count, 1] = partial(ours, count, 1)
-        ways["dpodiff", count, batch] = partial(ours, count, batch)
-    return report(in_turns(ways, repeats), ("released", steps[0], 1), ("dpodiff", steps[-1], batch))
+        methods["released", count, 1] = partial(released, count)
+        methods["dpodiff", count, 1] = partial(ours, count, 1)
+        methods["dpodiff", count, batch] = partial(ours, count, batch)
+    return report(
+        in_turns(methods, repeats), ("released", steps[0], 1), ("dpodiff", steps[-1], batch)
+    )
 
 
 def report(timings: dict[Way, Timing], theirs: Way, own: Way) -> Report:
     """One row a way, and how many times as fast our own is as theirs."""
     rows = []
-    for way, timing in timings.items():
-        name, steps, batch = way
+    for method, timing in timings.items():
+        name, steps, batch = method
         if timing.result.error is not None:  # half a search has no time to compare
             raise timing.result.error
         cost = timing.result.cost

@@ -72,8 +72,8 @@ def measure(
     def stock(size: int) -> Callable[[], object]:
         return partial(by_hand, pipeline, loss, world.space.prompt, batches(size), model)
 
-    ways = {BARE: bare, OURS: evaluate, STOCK: partial(stock, batch), ONE: partial(stock, 1)}
-    timings = in_turns(ways, repeats)
+    methods = {BARE: bare, OURS: evaluate, STOCK: partial(stock, batch), ONE: partial(stock, 1)}
+    timings = in_turns(methods, repeats)
     rows = [
         {
             "way": name,

@@ -29,7 +29,7 @@ UNSEEN = range(1000, 1008)
 LR, GAMMA = 0.1, 0.05  # the first was chosen on three prompts that are not in the record
 
 # From space, noise and seed to a solver.
-Way = Callable[..., Solver]
+Method = Callable[..., Solver]
 
 
 def words(space: dpodiff.Space, noise: torch.Tensor, *, seed: int) -> Solver:
@@ -38,7 +38,7 @@ def words(space: dpodiff.Space, noise: torch.Tensor, *, seed: int) -> Solver:
 
 # The estimator is the one that went farthest at equal price in the chapter on DNO.
 DESCENT = {"lr": LR, "gamma": GAMMA, "estimator": SDO(Toy.steps // 2)}
-WAYS: dict[str, Way | None] = {
+METHODS: dict[str, Method | None] = {
     "prompt": words,
     "noise": partial(DNO, **DESCENT),
     "both": partial(epo_and_dno, prompts=8, steps=4, **DESCENT),
@@ -48,22 +48,22 @@ WAYS: dict[str, Way | None] = {
 }
 # Of these, also for a single image.
 ALONE = ("prompt", "noise", "both", "best of N")
-ARMS = {name: (way, SEEDS) for name, way in WAYS.items()}
-ARMS |= {f"{name}, one image": (WAYS[name], 1) for name in ALONE}
+ARMS = {name: (method, SEEDS) for name, method in METHODS.items()}
+ARMS |= {f"{name}, one image": (METHODS[name], 1) for name in ALONE}
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
     """One search, as `searched` keeps it."""
-    (way, count), have = ARMS[name], models()
+    (method, count), have = ARMS[name], models()
     space = dpodiff.antonym_space(prompt, toy_lexicon()) + dpodiff.nplib_space(prompt, NPLIB)
     first = search_seed * SEEDS  # other images for another search
     seeds = range(first, first + count)
     objective = dpodiff.Objective(have["model"], have["loss"], space, seeds)
     budget = dpodiff.Budget(BUDGET)
-    if way is None:
+    if method is None:
         result = search_noise(objective, budget, progress=False)
     else:
-        solver = way(space, objective.noise(), seed=search_seed)
+        solver = method(space, objective.noise(), seed=search_seed)
         result = dpodiff.search(solver, objective, budget, progress=False)
     who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
     return searched(result, measures(result), who)

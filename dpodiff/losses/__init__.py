@@ -1,4 +1,4 @@
-"""What an image is judged by: losses from images and prompts to one number each, minimized.
+"""Losses: from images and prompts to one number each, to be minimized; one file per scorer.
 
     loss(images (batch, 3, height, width) in [0, 1], prompts) -> (batch,)
 
@@ -19,6 +19,8 @@ its `reward` method gives it as published. `load` knows these by name:
 `Weighted` sums them; `Contrastive` compares the fit to the prompt with that to contrast prompts.
 All but JPEG have a gradient in the images. `is_differentiable` asks; a loss of one's own that has
 none says so by an attribute `differentiable = False`.
+
+Imports from `models` only.
 """
 
 import difflib

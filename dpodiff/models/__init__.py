@@ -1,5 +1,13 @@
 """Text-to-image models behind one interface, one file a family.
 
+`base`, `text`, `mixture`           the interface, prompts as encodings, prompts with mixed words
+`sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
+`latent` and its families           `stable_diffusion`, `sdxl`, `flow` (SD 3, Flux)
+`black_box`                         any function that makes images
+`pretrained`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, caches, memory, bars
+
+Imports from no other folder.
+
 `load` finds the family of a model by the pipeline class its folder names, and imports that family
 alone. What else differs (kind of prediction, distilled or not) is read from the folder's files too.
 """

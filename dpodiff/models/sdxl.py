@@ -83,6 +83,6 @@ class StableDiffusionXL(UNetDiffusion):
     def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
         tokens, pooled = without_pooled(encoding, self._pooled)
         size = self.image_size
-        told = x.new_tensor([[size, size, 0, 0, size, size]]).expand(len(x), -1)
-        added = {"text_embeds": pooled, "time_ids": told}
+        sizes = x.new_tensor([[size, size, 0, 0, size, size]]).expand(len(x), -1)
+        added = {"text_embeds": pooled, "time_ids": sizes}
         return self.unet(x, t, encoder_hidden_states=tokens, added_cond_kwargs=added).sample

@@ -3,6 +3,8 @@
 Each function returns a matplotlib figure that shows itself in a notebook, or a `Slider` of some.
 None touches pyplot or any other global state. Prompts are printed as they are: a "$" in one is no
 formula.
+
+Imports from `results` and the folders before it.
 """
 
 try:

@@ -87,9 +87,9 @@ class Joint(Solver):
     def ask(self) -> GradientQuery | NoiseQuery:
         """What the solver whose turn it is asks, on what the other has found."""
         if self._tried < self.prompts:
-            asked = self._ask_words()
-            if asked is not None:
-                return asked
+            request = self._ask_words()
+            if request is not None:
+                return request
             self._end_words()
         return replace(self.noise.ask(), candidate=self._best)
 
@@ -125,13 +125,13 @@ class Joint(Solver):
     def _ask_words(self) -> GradientQuery | NoiseQuery | None:
         noise = self.noise.noise.detach().clone()
         if not self._waiting:
-            asked = self.words.ask()
-            if isinstance(asked, GradientQuery):
-                return replace(asked, noise=noise)
-            if isinstance(asked, PreviewQuery | NoiseQuery):
-                what = "previews" if isinstance(asked, PreviewQuery) else "noise"
+            request = self.words.ask()
+            if isinstance(request, GradientQuery):
+                return replace(request, noise=noise)
+            if isinstance(request, PreviewQuery | NoiseQuery):
+                what = "previews" if isinstance(request, PreviewQuery) else "noise"
                 raise ValueError(f"{self.name}: words that ask for {what} cannot take turns")
-            self._waiting = list(asked)
+            self._waiting = list(request)
         if not self._waiting:
             return None  # all have been seen
         return NoiseQuery(noise, self._waiting.pop(0), penalties=self.noise.penalties())

@@ -113,12 +113,12 @@ class Screening(Solver):
     def ask(self) -> list[Candidate] | GradientQuery | PreviewQuery:
         """The next look at the candidates in the race, or those that came through it."""
         if not self._pool:
-            asked = self.solver.ask()
-            if isinstance(asked, GradientQuery):
-                return asked
-            if isinstance(asked, PreviewQuery | NoiseQuery):
+            request = self.solver.ask()
+            if isinstance(request, GradientQuery):
+                return request
+            if isinstance(request, PreviewQuery | NoiseQuery):
                 raise ValueError(f"{self.name}: only a solver of words without looks is screened")
-            self._enter(asked or self._second_chances())
+            self._enter(request or self._second_chances())
         if len(self._pool) > self._places:
             rung = self._to_come[0]
             return PreviewQuery(tuple(self._pool), rung.step, rung.seeds)

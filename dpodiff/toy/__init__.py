@@ -11,6 +11,9 @@ them from nothing. The parts, in reading order:
 `captions`  scene -> sentence in three styles, and back
 `judge`     an attribute recognizer that no solver ever sees
 `train`     the recipe that makes every weight in `weights/`
+`model`     the pipeline as `dpodiff.load("toy")` returns it
+
+May import from every folder; none imports it, but for the parts that `dpodiff.names` gives by name.
 """
 
 from pathlib import Path

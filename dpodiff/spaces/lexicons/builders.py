@@ -157,8 +157,8 @@ def describe(space: Space) -> str:
 
 def not_in_prompt(prompt: str, words: Iterable[str]) -> list[str]:
     """The words and phrases that do not stand in the prompt; upper and lower case are one word."""
-    asked = f" {' '.join(normal(word) for word in WORD.findall(prompt))} "
-    return [word for word in words if f" {normal(word)} " not in asked]
+    prompt_words = f" {' '.join(normal(word) for word in WORD.findall(prompt))} "
+    return [word for word in words if f" {normal(word)} " not in prompt_words]
 
 
 def known_pieces(

@@ -124,9 +124,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="of the full database")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name(ARCHIVE))
-    asked = parser.parse_args()
-    write(extract(asked.folder), asked.output)
-    print(f"{asked.output}: {asked.output.stat().st_size:,} bytes")
+    options = parser.parse_args()
+    write(extract(options.folder), options.output)
+    print(f"{options.output}: {options.output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
