@@ -41,7 +41,7 @@ def resolve(
     if node.get("refdomain") != "py":
         return None
     if node["reftarget"].startswith(ELSEWHERE):
-        return nodes.Text(node["reftarget"])
+        return nodes.Text(re.sub(r"\._\w+", "", node["reftarget"]))  # numpy.random._generator
     entries = env.get_domain("py").objects
     target = node["reftarget"]
     # A bare word is never meant for a method: those are called as `Class.method`.
