@@ -183,7 +183,7 @@ class Run:
         """Bring the bar up to date with the cost; returns what was added."""
         new = self.cost.spent - self.paid
         self.paid += new
-        self.bar.set_postfix(loss=f"{mean(_known(self.best).losses):.4f}", refresh=False)
+        self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
         self.bar.update(min(new, self.bar.total - self.bar.n))
         return new
 
@@ -211,7 +211,7 @@ class Run:
             negative=evaluation.prompts.negative,
             losses=evaluation.losses,
             value=evaluation.value,
-            best=_known(self.best).value,
+            best=self.best.value,
             evaluations=self.cost.evaluations,
             images=self.cost.images,
             denoiser_forwards=self.cost.denoiser_forwards,
@@ -237,7 +237,7 @@ class Run:
                 "they count as infinitely bad",
                 stacklevel=3,
             )
-        best, baseline = _known(self.best), _known(self.baseline)
+        best, baseline = self.best, self.baseline
         return Result(
             candidate=best.candidate,
             prompts=best.prompts,
@@ -269,13 +269,6 @@ class Run:
                 stacklevel=4,
             )
         return status
-
-
-def _known(evaluation: "Evaluation | None") -> "Evaluation":
-    """An evaluation that a search has from its baseline on."""
-    if evaluation is None:
-        raise RuntimeError("nothing was evaluated yet: a search begins with its baseline")
-    return evaluation
 
 
 def _release(error: BaseException) -> None:
