@@ -41,7 +41,7 @@ def resolve(
     if node.get("refdomain") != "py":
         return None
     if node["reftarget"].startswith(ELSEWHERE):
-        return nodes.Text(node["reftarget"])
+        return nodes.Text(re.sub(r"\._\w+", "", node["reftarget"]))  # numpy.random._generator
     entries = env.get_domain("py").objects
     target = node["reftarget"]
     # A bare word is never meant for a method: those are called as `Class.method`.
@@ -74,9 +74,25 @@ def one_field_each(lines: list[str]) -> Iterator[str]:
             yield from lines[start + 1 : end]
 
 
+def without_types(lines: list[str]) -> list[str]:
+    """The lines of a docstring; what napoleon took for a type is text again.
+
+    Napoleon does so with what precedes a colon in the first line of "Returns" and of a property.
+    Here types are in the annotations alone.
+    """
+    kept = [line for line in lines if not line.startswith((":rtype: ", ":type: "))]
+    for line in lines:
+        kind, _, text = line.partition("type: ")
+        if kind in (":r", ":"):
+            start = ":returns: " if kind == ":r" else ""
+            place = next(i for i, other in enumerate(kept) if other.startswith(start))
+            kept[place] = f"{start}{text}: {kept[place].removeprefix(start)}"
+    return kept
+
+
 def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Called with each docstring once napoleon has read it."""
-    lines[:] = one_field_each(lines)
+    lines[:] = one_field_each(without_types(lines))
 
 
 def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:

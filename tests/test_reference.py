@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import dpodiff
+from book import reference_links
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page.stem: page.read_text() for page in (ROOT / "book" / "reference").glob("*.md")}
@@ -95,3 +96,36 @@ def test_examples_use_only_what_an_import_of_the_package_gives():
     for folder, name in used:
         if name and inspect.ismodule(module := getattr(dpodiff, folder)):
             assert name in module.__all__
+
+
+def test_short_names_find_the_entry_they_stand_for():
+    documented = ["dpodiff.load", "dpodiff.losses.load", "dpodiff.Objective.noise", "dpodiff.Space"]
+    entry_of = reference_links.entry_of
+    assert entry_of("load", documented) == "dpodiff.load"
+    assert entry_of("losses.load", documented) == "dpodiff.losses.load"
+    assert entry_of("Objective.noise()", documented) == "dpodiff.Objective.noise"
+    assert entry_of("pace", documented) is None
+
+
+def test_docstring_entries_of_several_names_become_one_each():
+    lines = [":param low, high: of the logits", "    in nats", ":param lr: of Adam"]
+    assert list(reference_links.one_field_each(lines)) == [
+        ":param low: of the logits",
+        "    in nats",
+        ":param high: of the logits",
+        "    in nats",
+        ":param lr: of Adam",
+    ]
+
+
+def test_text_before_a_colon_is_no_type():
+    lines = [":returns: the worst first.", ":rtype: one row per prompt", ":raises ValueError: if"]
+    assert reference_links.without_types(lines) == [
+        ":returns: one row per prompt: the worst first.",
+        ":raises ValueError: if",
+    ]
+    lines = ["only guidance above 1 does.", "", ":type: Whether it is read"]
+    assert reference_links.without_types(lines) == [
+        "Whether it is read: only guidance above 1 does.",
+        "",
+    ]

@@ -42,9 +42,9 @@ class Contrastive:
         >>> from dpodiff.toy import words
         >>> lexicon = words.toy_lexicon()
         >>> clip = dpodiff.SphericalCLIP("toy", device="cpu")
-        >>> loss = dpodiff.losses.Contrastive(
-        ...     clip, lambda prompt: [c.prompt for c in dpodiff.contrast_prompts(prompt, lexicon)]
-        ... )
+        >>> def others(prompt):
+        ...     return [c.prompt for c in dpodiff.contrast_prompts(prompt, lexicon)]
+        >>> loss = dpodiff.losses.Contrastive(clip, others)
         >>> from dpodiff.toy.render import render_batch
         >>> from dpodiff.toy.scenes import Scene, Thing
         >>> scene = Scene((Thing("ball", "blue", "large"),), background="sky")

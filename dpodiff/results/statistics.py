@@ -1,10 +1,12 @@
 """Intervals for claims. A claim is reported over prompts, in pairs: after minus before."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 FEWEST = 10  # prompts that a claim is made on
 
@@ -24,7 +26,7 @@ class Interval(NamedTuple):
 
 
 def paired_bootstrap(
-    differences: ArrayLike,
+    differences: "ArrayLike",
     *,
     level: float = 0.95,
     resamples: int = 10_000,
@@ -84,7 +86,7 @@ def verdict(claim: str, difference: Interval, prompts: float, better: str = "low
     return f"{said}  {claim:36} {mean:+.4f} [{low:+.4f}, {high:+.4f}]{end}"
 
 
-def subset_interval(differences: ArrayLike, *, level: float = 0.95) -> Interval:
+def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interval:
     """The mean of a few paired differences with an exact interval (Hartigan, 1969).
 
     For differences that are symmetric about a center, the center is equally likely to lie in each

@@ -113,7 +113,7 @@ def verify(
             is out of its range.
 
     Examples:
-        >>> result = dpodiff.improve("a red ball on the sea", budget=2, seeds=1, progress=False)
+        >>> result = dpodiff.improve("a red ball", budget=2, seeds=1, progress=False)
         >>> checked = dpodiff.verify(result, seeds=6, finalists=1)
         >>> checked.seeds, checked.evaluations
         ((1, 2, 3, 4, 5, 6), 12.0)

@@ -53,7 +53,8 @@ def contrast_prompts(
         the contrasts in the order of the words they change; none if the lexicon knows no opposite.
 
     Examples:
-        >>> lexicon = dpodiff.Dictionary(antonyms={"red": ["green"], "blue": ["green", "pink"]})
+        >>> antonyms = {"red": ["green"], "blue": ["green", "pink"]}
+        >>> lexicon = dpodiff.Dictionary(antonyms=antonyms)
         >>> for contrast in dpodiff.contrast_prompts("a red cup, a blue cup", lexicon):
         ...     print(contrast.prompt)
         a green cup, a blue cup
