@@ -1,3 +1,4 @@
+import functools
 import json
 import re
 
@@ -17,7 +18,7 @@ from dpodiff.toy.captions import (
 )
 from dpodiff.toy.scenes import Scene, Thing, random_scene
 from dpodiff.toy.train.prompts import draw_prompts
-from dpodiff.toy.words import CONCEPTS
+from dpodiff.toy.words import BLAME, CONCEPTS, NPLIB, PRAISE
 
 seeds = st.integers(0, 2**32)
 styles = st.sampled_from(STYLES)
@@ -62,21 +63,56 @@ def test_a_complete_statement_leaves_only_the_defect_unsaid():
         assert stated(scene, rng, complete=True) == scene.without_defect()
 
 
-def test_defects_are_named_half_of_the_time():
+def test_most_defects_are_left_unsaid():
     rng = np.random.default_rng(1)
     scenes = [random_scene(rng, defect_share=1.0) for _ in range(500)]
     named = [stated(scene, rng).defect is not None for scene in scenes]
-    assert np.mean(named) == pytest.approx(0.5, abs=0.07)
+    assert np.mean(named) == pytest.approx(0.15, abs=0.05)
 
 
-def test_a_tenth_of_the_training_captions_is_empty_and_a_tenth_a_few_tags():
+def test_some_training_captions_are_empty_complaints_or_few_tags():
     rng = np.random.default_rng(2)
     scenes = [random_scene(rng, defect_share=0.0) for _ in range(3000)]
     texts = [training_caption(scene, rng) for scene in scenes]
     assert np.mean([not text for text in texts]) == pytest.approx(0.1, abs=0.02)
+    library = [bool(text) and set(text.split(", ")) <= set(NPLIB) for text in texts]
+    assert np.mean(library) == pytest.approx(0.015, abs=0.01)
     # Hardly a full caption is of single words only: it names things in two words or more.
     few = [bool(re.fullmatch(r"\w+(, \w+){0,2}", text)) for text in texts]
-    assert np.mean(few) == pytest.approx(0.1, abs=0.02)
+    assert np.mean([a and not b for a, b in zip(few, library)]) == pytest.approx(0.05, abs=0.02)
+
+
+@functools.cache
+def training_texts(defect, count=4000):
+    rng = np.random.default_rng(5)
+    ball = Scene((Thing("ball", "red", "large"),), background="sky", defect=defect)
+    return [training_caption(ball, rng) for _ in range(count)]
+
+
+def share(texts, words):
+    return np.mean([any(word in text.split(", ") for word in words) for text in texts])
+
+
+def test_training_captions_praise_clean_images_and_blame_defective_ones_with_few_mistakes():
+    clean, dirty = ([t for t in training_texts(d) if "ball" in t] for d in (None, "grainy"))
+    for usual, unusual, words in ((clean, dirty, PRAISE), (dirty, clean, BLAME)):
+        assert 0.1 < share(usual, words) < 0.3
+        assert 0 < share(unusual, words) < 0.3 * share(usual, words)
+
+
+def test_a_complaint_is_right_more_often_than_not_but_not_always():
+    texts = {defect: training_texts(defect) for defect in (None, "grainy", "dark")}
+    lists = {d: [set(t.split(", ")) for t in texts[d]] for d in texts}
+    said = {d: sum({"grainy"} <= words <= set(NPLIB) for words in lists[d]) for d in lists}
+    assert said["grainy"] > 5 * said[None] > 0
+    # Nor does the word push towards other defects, when an image is guided away from it.
+    assert said["dark"] >= 0.5 * said[None]
+
+
+def test_the_empty_caption_goes_with_fewer_defective_images_than_other_captions():
+    kinds = (None, "blurry", "duplicate")
+    clean, dirty, frequent = (np.mean([not t for t in training_texts(d)]) for d in kinds)
+    assert clean > dirty > frequent > 0.01
 
 
 def test_common_words_are_drawn_more_often_than_rare_ones():

@@ -1,6 +1,7 @@
 import pytest
 
-from dpodiff.toy.train.card_text import card_text, verdicts
+from dpodiff.toy.train.card_text import card_text, defect_verdicts, verdicts
+from dpodiff.toy.train.defects import LIBRARY
 
 SHARES = {"objects": 0.95, "colors": 0.9, "background": 1.0, "clean": 0.9, "all": 0.8}
 CARD = {
@@ -28,6 +29,13 @@ CARD = {
     "negative_prompt": {"blurry_without": 0.1, "blurry_with": 0.04},
     "rare_words": {"difference_object_right": [-0.3, -0.4, -0.2]},
     "size": {"all": 29.0},
+    "judge_on_generated": {"images": 0},
+    "defects": {
+        "grid": [{"defective": 0.16}, {"defective": 0.29}],
+        "matching": {"without": 0.2, "with": 0.1},
+        "without": {"defective": 0.2},
+        "negative": {LIBRARY: {"defective": 0.1, "change_all_where_clean": [-0.01, -0.03, 0.01]}},
+    },
     "speed": {"gflop_per_forward": 0.4, "seconds_per_image": 0.3, "threads": 2},
 }
 
@@ -36,7 +44,8 @@ def test_a_card_that_meets_its_bars_says_so():
     assert all(met for *_, met in verdicts(CARD))
     text = card_text(CARD)
     assert "**no**" not in text
-    assert text.count("| yes |") == len(verdicts(CARD))
+    rows = verdicts(CARD) + defect_verdicts(CARD["defects"])
+    assert text.count("| yes |") == len(rows)
     assert "31.2 dB" in text
     assert "4 seeds, 25 steps, guidance 7.5" in text
 
@@ -52,6 +61,9 @@ def test_a_card_that_meets_its_bars_says_so():
         ("negative_prompt", {"blurry_with": 0.06}, "10.0% -> 6.0% | falls by at least half"),
         ("negative_prompt", {"blurry_without": 0.0, "blurry_with": 0.0}, "0.0% -> 0.0%"),
         ("rare_words", {"difference_object_right": [-0.1, -0.2, 0.01]}, "[-20.0%, +1.0%]"),
+        ("defects", {"grid": [{"defective": 0.14}]}, "14.0% to 14.0% | 15% to 30%"),
+        ("defects", {"grid": [{"defective": 0.16}, {"defective": 0.31}]}, "16.0% to 31.0%"),
+        ("defects", {"matching": {"without": 0.2, "with": 0.11}}, "20.0% -> 11.0%"),
         ("size", {"all": 30.5}, "30.5 MB | at most 30 MB"),
         ("speed", {"gflop_per_forward": 0.6}, "0.60 GFLOP | at most 0.5"),
         ("speed", {"seconds_per_image": 0.7}, "0.70 s | at most 0.5 s"),
@@ -61,3 +73,14 @@ def test_a_missed_bar_is_printed_as_missed(part, change, row):
     text = card_text(CARD | {part: CARD[part] | change})
     (missed,) = [line for line in text.splitlines() if "**no**" in line]
     assert row in missed
+
+
+def test_what_the_judge_passes_wrongly_is_printed():
+    part = {"agree": [0.9, 0.85, 0.94], "passed_wrong": [0.4, 0.3, 0.5, 80]}
+    names = ("objects", "colors", "relation", "background", "clean", "all", "defect")
+    labeled = {"images": 200} | dict.fromkeys(names, part)
+    text = card_text(CARD | {"judge_on_generated": labeled})
+    assert "200 generated images" in text
+    assert "objects 90% [85%, 94%]" in text
+    assert "objects 40% [30%, 50%]" in text
+    assert "No generated image" not in text

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from dpodiff.toy.captions import known_words, parse
 from dpodiff.toy.judge import WEIGHTS, Judge, Reading, relation_between
-from dpodiff.toy.render import render_batch
+from dpodiff.toy.render import render, render_batch
 from dpodiff.toy.scenes import (
     BACKGROUNDS,
     COLORS,
@@ -18,7 +18,7 @@ from dpodiff.toy.scenes import (
     Thing,
     random_scene,
 )
-from dpodiff.toy.train.judge import judge_loss
+from dpodiff.toy.train.judge import PARTIAL_SHARE, _part, judge_loss, partly_defective
 from dpodiff.toy.words import concept_of
 
 SURE = 5.0
@@ -235,3 +235,28 @@ def test_every_prompt_of_known_words_gets_a_verdict(sees_all):
         scene = parse(" ".join(rng.choice(words, rng.integers(0, 9))))
         (verdict,) = sees_all.check(torch.zeros(1, 3, 64, 64), [scene])
         assert all(type(value) is bool for value in verdict.values())
+
+
+def test_some_training_images_of_the_judge_show_their_defect_in_part():
+    scene = Scene((Thing("ball", "red", "small"),), None, "sky", "watermark")
+    images = partly_defective([scene] * 40, np.random.default_rng(3)).transpose(0, 2, 3, 1)
+    rng, whole = np.random.default_rng(3), []
+    for image in images:
+        seed = int(rng.integers(2**32))
+        clean = render(scene.without_defect(), np.random.default_rng(seed))
+        dirty = render(scene, np.random.default_rng(seed))
+        assert np.abs(image - clean).max() >= 0.49 * np.abs(dirty - clean).max()
+        whole.append(np.allclose(image, dirty))
+        if rng.random() < PARTIAL_SHARE:
+            rng.uniform(0.5, 1)
+    assert 10 < sum(whole) < 30
+
+
+def test_copies_may_stand_on_one_side_only():
+    scene = Scene((Thing("ball", "red", "small"),), None, "sky", "duplicate")
+    masks = [_part("duplicate", np.random.default_rng(seed)) for seed in range(20)]
+    assert {(bool(mask[0, 0]), bool(mask[-1, -1])) for mask in masks} == {
+        (True, False),
+        (False, True),
+    }
+    assert partly_defective([scene] * 3, np.random.default_rng(0)).shape == (3, 3, 64, 64)

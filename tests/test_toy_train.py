@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dpodiff.toy.captions import STYLES, training_caption
-from dpodiff.toy.scenes import random_scene
+from dpodiff.toy.scenes import DEFECTS, Scene, Thing, random_scene
 from dpodiff.toy.train import __main__ as command, clip as stage
 from dpodiff.toy.train.clip import augment, save_clip, train_clip, with_twins
 from dpodiff.toy.train.data import held_out, training_scenes
@@ -20,6 +20,7 @@ from dpodiff.toy.train.diffusion import (
     build_unet,
     cell_weight,
     latent_pool,
+    scene_weight,
     spread_times,
     text_encoder_from,
     train_diffusion,
@@ -219,6 +220,20 @@ def test_cells_of_things_weigh_more_and_a_image_as_much_as_any_other():
     assert weight[0, 5, 5] == pytest.approx(6 * weight[0, 0, 0].item())
     assert torch.allclose(weight.mean((1, 2)), torch.ones(2))
     assert torch.equal(weight[1], torch.ones(16, 16))
+
+
+def test_nearly_half_of_the_draws_are_defective_and_hard_objects_are_drawn_twice_as_often():
+    rng = np.random.default_rng(9)
+    scenes = training_scenes(4000, rng)
+    weights = np.array([scene_weight(scene) for scene in scenes])
+    dirty = np.array([scene.defect is not None for scene in scenes])
+    assert weights[dirty].sum() / weights.sum() == pytest.approx(0.46, abs=0.03)
+    for defect in (None, *DEFECTS):
+        ball, fish, both = (
+            scene_weight(Scene(tuple(map(Thing, names)), defect=defect))
+            for names in (("ball",), ("fish",), ("fish", "plane"))
+        )
+        assert fish == both == 2 * ball
 
 
 def test_timesteps_are_spread_over_the_whole_schedule():

@@ -2,7 +2,7 @@
 
 The styles stand for the three sources of prompts in the DPO-Diff paper: "sentence" for COCO, "chat"
 for ChatGPT, "tags" for DiffusionDB. A caption leaves things unsaid, as web captions do: sizes
-half of the time, defects half of the time, now and then a color or the background.
+half of the time, defects most of the time, now and then a color or the background.
 """
 
 import dataclasses
@@ -11,11 +11,12 @@ import re
 
 import numpy as np
 
-from dpodiff.toy.scenes import Scene, Thing, pick
+from dpodiff.toy.scenes import FREQUENT, Scene, Thing, pick
 from dpodiff.toy.words import (
     BACKGROUND_PHRASES,
     BLAME,
     CONCEPTS,
+    NPLIB,
     PRAISE,
     concept_of,
     zipf,
@@ -24,7 +25,7 @@ from dpodiff.toy.words import (
 STYLES = ("sentence", "chat", "tags")
 
 # Probability that a caption names an attribute.
-NAMED = {"color": 0.95, "size": 0.5, "background": 0.9, "relation": 0.95, "defect": 0.5}
+NAMED = {"color": 0.95, "size": 0.5, "background": 0.9, "relation": 0.95, "defect": 0.15}
 
 SENTENCES = (
     "{things}{where}",
@@ -39,6 +40,16 @@ CHATS = (
     "we look at {things}{where}, in a lovely and {defect}playful view",
 )
 MEDIA = ("vector art", "digital art", "icon", "flat design", "illustration")
+
+# Shares of the training captions, by kind of image. People complain about defective images more
+# often. Guidance pushes away from what goes with the empty caption, and removes defects, since they
+# hide what the prompt says; few empty captions for the defects that hide least make up for it.
+EMPTY_SHARE = {"clean": 0.10, "defective": 0.08, "frequent": 0.04}
+COMPLAINT_SHARE = {"clean": 0.015, "defective": 0.12, "frequent": 0.15}
+FEW_TAGS_SHARE = 0.05
+CARELESS = 0.1  # of the words of praise and blame stand at the wrong image
+COMPLAINT_RIGHT = 0.6  # of the complaints about a defective image are sure to name its defect
+COMPLAINT_WORDS = (1, 1, 1, 2, 2, 3, 4, 6, 8, 8, 10)  # each length as likely as another
 
 
 def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Scene:
@@ -59,13 +70,15 @@ def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Sc
     )
 
 
-def caption(scene: Scene, style: str, rng: np.random.Generator) -> str:
+def caption(scene: Scene, style: str, rng: np.random.Generator, blamed: bool | None = None) -> str:
     """Say in words what `scene` states; None fields stay unsaid.
 
     Args:
         scene: what to say, usually the result of `stated`.
         style: "sentence", "chat" or "tags".
         rng: draws the surface words by their frequencies, and the template.
+        blamed: whether a word of judgment, if tags have one, is of blame and not of praise; None
+            is blame if the scene states a defect.
 
     Raises:
         ValueError: the style is unknown.
@@ -82,7 +95,7 @@ def caption(scene: Scene, style: str, rng: np.random.Generator) -> str:
     if style not in STYLES:
         raise ValueError(f"unknown caption style {style!r}; styles are {', '.join(STYLES)}")
     if style == "tags":
-        return _tags(scene, rng)
+        return _tags(scene, rng, scene.defect is not None if blamed is None else blamed)
     words = _surface(scene, rng)
     where = f" {BACKGROUND_PHRASES[words.background]}" if words.background else ""
     templates = SENTENCES if style == "sentence" else CHATS
@@ -134,15 +147,21 @@ def parse(text: str) -> Scene:
 def training_caption(scene: Scene, rng: np.random.Generator) -> str:
     """A caption as the training set has them.
 
-    A tenth is empty (for classifier-free guidance), a tenth is a short list of tags, as negative
-    prompts are; the rest is one of the three styles.
+    About a tenth is empty (for classifier-free guidance), some are complaints or a few tags, as
+    negative prompts are; the rest is one of the three styles.
     """
-    draw = rng.random()
-    if draw < 0.1:
+    kind = "clean" if scene.defect is None else "defective"
+    if scene.defect in FREQUENT:
+        kind = "frequent"
+    blamed = (scene.defect is not None) != (rng.random() < CARELESS)
+    draw = rng.random() - EMPTY_SHARE[kind]
+    if draw < 0:
         return ""
-    if draw < 0.2:
-        return _few_tags(scene, rng)
-    return caption(stated(scene, rng), pick(rng, STYLES), rng)
+    if draw < COMPLAINT_SHARE[kind]:
+        return _complaint(scene, rng)
+    if draw < COMPLAINT_SHARE[kind] + FEW_TAGS_SHARE:
+        return _few_tags(scene, rng, blamed)
+    return caption(stated(scene, rng), pick(rng, STYLES), rng, blamed=blamed)
 
 
 @functools.cache
@@ -186,10 +205,10 @@ def _things(words: Scene) -> str:
     return f" {words.relation or 'and'} ".join(f"a {_thing(t)}" for t in words.things)
 
 
-def _tags(scene: Scene, rng: np.random.Generator) -> str:
+def _tags(scene: Scene, rng: np.random.Generator, blamed: bool) -> str:
     words = _surface(scene, rng)
     things = f" {words.relation or 'and'} ".join(_thing(t) for t in words.things)
-    judgment = PRAISE if scene.defect is None else BLAME
+    judgment = BLAME if blamed else PRAISE
     tags = [things, words.background, words.defect]
     for options in (MEDIA, judgment):
         tag = pick(rng, options)
@@ -198,16 +217,30 @@ def _tags(scene: Scene, rng: np.random.Generator) -> str:
     return ", ".join(tag for tag in tags if tag)
 
 
-def _few_tags(scene: Scene, rng: np.random.Generator) -> str:
-    """One to three single words about a scene: what negative prompts look like."""
+def _complaint(scene: Scene, rng: np.random.Generator) -> str:
+    """Words of the negative prompt library that are said of an image, not always with reason.
+
+    If they were always right, "blurry" would be sure to mean a blurry image, and guidance away from
+    it would sharpen images that are sharp already until they are grainy.
+    """
+    count = pick(rng, COMPLAINT_WORDS)
+    words = [str(word) for word in rng.permutation(NPLIB)[:count]]
+    if scene.defect and rng.random() < COMPLAINT_RIGHT:
+        named = pick(rng, CONCEPTS["defect"][scene.defect][:2])
+        words[int(rng.integers(count))] = named
+    return ", ".join(dict.fromkeys(words))
+
+
+def _few_tags(scene: Scene, rng: np.random.Generator, blamed: bool) -> str:
+    """One to three single words about a scene."""
     words = _surface(scene, rng)
-    judgment = pick(rng, PRAISE if scene.defect is None else BLAME)
+    judgment = pick(rng, BLAME if blamed else PRAISE)
     tags = [t for thing in words.things for t in dataclasses.astuple(thing)]
     tags += [words.background, judgment]
     chosen = rng.permutation(len(tags))[: int(rng.integers(1, 4))]
     picked = [tags[i] for i in chosen]
     # A defect is what people name first in such lists.
-    if words.defect and rng.random() < 0.7:
+    if words.defect and rng.random() < 0.5:
         picked[0] = words.defect
     return ", ".join(picked)
 

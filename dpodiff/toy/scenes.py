@@ -17,6 +17,9 @@ BACKGROUNDS = tuple(CONCEPTS["background"])
 RELATIONS = tuple(CONCEPTS["relation"])
 DEFECTS = tuple(CONCEPTS["defect"])
 
+# Defects that leave colors and shapes visible: those that prompts get without asking for them.
+FREQUENT = ("duplicate", "watermark", "cropped")
+
 DEFECT_SHARE = 0.3  # of the training images, after the dirt of web-crawled data
 PAIR_SHARE = 0.5  # of the scenes show two things
 

@@ -29,7 +29,21 @@ RECIPES = {
         steps=9_700, batch=32, shards=2, ema=0.999, decay_share=0.065, slow="text_encoder"
     ),
 }
-POOL = 40_000  # images encoded for the diffusion stage
+# More training of weights in place, with --warm.
+WARM = {
+    "judge": Recipe(steps=400, batch=48, lr=5e-4, seed=4),
+    "diffusion": Recipe(
+        steps=3_850,
+        batch=16,
+        shards=2,
+        lr=6e-4,
+        ema=0.99,
+        decay_share=0.09,
+        slow="text_encoder",
+        seed=3,
+    ),
+}
+POOL, WARM_POOL = 40_000, 24_000  # images encoded for the diffusion stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Workshop:
         return self.weights / "stable-diffusion"
 
     def recipe(self, name: str) -> Recipe:
-        recipe = RECIPES[name]
+        recipe = WARM.get(name, RECIPES[name]) if self.warm else RECIPES[name]
         return dataclasses.replace(recipe, steps=max(2, round(self.scale * recipe.steps)))
 
 
@@ -73,9 +87,12 @@ def clip(shop: Workshop) -> None:
 
 
 def judge(shop: Workshop) -> None:
+    from dpodiff.toy.judge import Judge
     from dpodiff.toy.train.judge import train_judge
 
-    train_judge(shop.runs, shop.weights / "judge.safetensors", shop.device, shop.recipe("judge"))
+    path = shop.weights / "judge.safetensors"
+    first = Judge.load(path) if shop.warm else None
+    train_judge(shop.runs, path, shop.device, shop.recipe("judge"), first)
 
 
 def diffusion(shop: Workshop) -> None:
@@ -86,7 +103,7 @@ def diffusion(shop: Workshop) -> None:
 
     autoencoder: Any = AutoencoderKL.from_pretrained(shop.pipeline / "vae")
     autoencoder.to(shop.device)
-    count = max(256, round(shop.scale * POOL))
+    count = max(256, round(shop.scale * (WARM_POOL if shop.warm else POOL)))
     pool = stage.latent_pool(autoencoder, count, shop.runs / "latents.safetensors", shop.device)
     unet, text_encoder = _first_weights(shop)
     words = load_tokenizer(shop.pipeline / "tokenizer")
@@ -167,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps")
     parser.add_argument("--export", action="store_true", help="of an unfinished diffusion stage")
     parser.add_argument(
-        "--warm", action="store_true", help="diffusion: begin with the weights in place"
+        "--warm", action="store_true", help="diffusion, judge: begin with the weights in place"
     )
     options = parser.parse_args(arguments)
     shop = Workshop(options.out, options.runs, options.device, options.scale, options.warm)

@@ -20,6 +20,8 @@ from dpodiff.toy.prompts import prompt_set
 from dpodiff.toy.render import render_batch
 from dpodiff.toy.scenes import BACKGROUNDS, COLORS, OBJECTS, Scene, Thing, random_scene
 from dpodiff.toy.train.data import held_out_scenes
+from dpodiff.toy.train.defects import measure
+from dpodiff.toy.train.judge_labels import judge_on_generated
 from dpodiff.toy.words import CONCEPTS
 
 SEEDS = range(4)
@@ -50,6 +52,8 @@ def write_card(weights: Path, device: str) -> None:
             "two_objects": shares([v for v in own if v["pair"]]),
         },
         "judge": judge_accuracy(judge, device),
+        "judge_on_generated": judge_on_generated(judge, [weights]),
+        "defects": measure(model, judge),
         "retrieval": {name: retrieval(clip) for name, clip in clips.items()},
         "naming": {name: naming(clip) for name, clip in clips.items()},
         "vae_psnr": psnr(model),

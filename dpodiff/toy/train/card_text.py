@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from dpodiff.toy.train.defects import HIGH, LIBRARY, LOW
+
 # Bars the toy world set itself before training: (what, key path, bar, "at least" or "at most").
 BARS = (
     (
@@ -60,11 +62,63 @@ def verdicts(card: dict) -> list[tuple[str, str, str, bool]]:
     return rows
 
 
+def defect_verdicts(defects: dict) -> list[tuple[str, str, str, bool]]:
+    """(what, measured, bar, met) of how defects come and go, from `defects.measure`."""
+    shares = [setting["defective"] for setting in defects["grid"]]
+    before, after = defects["matching"]["without"], defects["matching"]["with"]
+    library = defects["negative"][LIBRARY]
+    harm = library["change_all_where_clean"]
+    return [
+        (
+            "Defective images that nobody asked for, over guidance and steps",
+            f"{min(shares):.1%} to {max(shares):.1%}",
+            f"{LOW:.0%} to {HIGH:.0%}",
+            min(shares) >= LOW and max(shares) <= HIGH,
+        ),
+        (
+            "Defects, without and with their own word as negative prompt",
+            f"{before:.1%} -> {after:.1%}",
+            "falls by at least half",
+            before > 0 and after <= before / 2,
+        ),
+        (
+            "Defective images, without and with all eight words as negative prompt",
+            f"{defects['without']['defective']:.1%} -> {library['defective']:.1%}",
+            "falls by at least half",
+            library["defective"] <= defects["without"]["defective"] / 2,
+        ),
+        (
+            "All as asked where the image was clean, with all eight words minus without",
+            f"{harm[0]:+.1%} [{harm[1]:+.1%}, {harm[2]:+.1%}]",
+            "interval not below zero",
+            harm[2] >= 0,
+        ),
+    ]
+
+
+def judge_text(table: dict) -> str:
+    """What `judge_labels.agreement` found, in sentences."""
+    if not table["images"]:
+        return "No generated image of these weights has been labeled by eye."
+
+    def interval(values: list[float]) -> str:
+        return f"{values[0]:.0%} [{values[1]:.0%}, {values[2]:.0%}]"
+
+    names = ("objects", "colors", "relation", "background", "clean", "all")
+    agree = ", ".join(f"{name} {interval(table[name]['agree'])}" for name in names)
+    passed = ", ".join(f"{name} {interval(table[name]['passed_wrong'])}" for name in names)
+    defect = interval(table["defect"]["agree"])
+    return (
+        f"Judge on {table['images']} generated images that a person labeled: it agrees on {agree}; "
+        f"on the same defect or none {defect}. Of what the person calls wrong it passes: {passed}."
+    )
+
+
 def card_text(card: dict) -> str:
     """The card as Markdown."""
     rows = "\n".join(
         f"| {what} | {measured} | {bar} | {'yes' if met else '**no**'} |"
-        for what, measured, bar, met in verdicts(card)
+        for what, measured, bar, met in verdicts(card) + defect_verdicts(card["defects"])
     )
     judge = ", ".join(f"{k} {v:.1%}" for k, v in card["judge"].items())
     one, two = (_shares(card[part]) for part in ("one_object", "two_objects"))
@@ -82,6 +136,7 @@ def card_text(card: dict) -> str:
         own=own,
         named=named,
         second=second,
+        labeled=judge_text(card["judge_on_generated"]),
         psnr=card["vae_psnr"],
         **card["sampling"],
     )
@@ -100,9 +155,10 @@ in open_clip's format and a judge. Made to study prompt optimization on a laptop
 else.
 
 **Data.** Rendered scenes of one or two of twelve icons in eight colors on eight backgrounds. Three
-in ten carry one of eight defects, named in half of their captions. Captions come in three styles
-and draw the words of a concept with Zipf frequencies. A tenth of all combinations is held out of
-training; the prompt sets are drawn from these.
+in ten carry one of eight defects, named in 15% of their captions; the denoiser draws defective ones
+more often, so that nearly half of its images are. Captions come in three styles and draw the words
+of a concept with Zipf frequencies. A tenth of all combinations is held out of training; the prompt
+sets are drawn from these.
 
 **Recipe.** `python -m dpodiff.toy.train`, seeded; fp32 training on two CPU cores, weights stored
 as fp16. The denoiser in place was trained in two stretches: 5600 steps of 32 images, of which
@@ -124,6 +180,8 @@ One object: {one}. Two objects: {two}.
 Judge on fresh renders: {judge}. Autoencoder: {psnr:.1f} dB on held-out images. All else said
 right, CLIP names the object of a clean image among twelve in {named}, the held-out CLIP in
 {second}.
+
+{labeled}
 
 **Limits.** Only the words of `dpodiff.toy.words`; at most two things; places are left, right, above
 and below; no text, no people, no photographs. Colors of two things are sometimes exchanged, and

@@ -1,7 +1,8 @@
 """Stage `judge`: the recognizer learns from renders with augmentation.
 
 It sees every combination (held-out scenes too, for it must judge them), images without a thing,
-and shapeless blobs in the palette's colors, which it must not take for a thing.
+and shapeless blobs in the palette's colors, which it must not take for a thing. Since generated
+images show defects in part (one more copy and not two, faint bands), half of the defects are so.
 """
 
 import dataclasses
@@ -14,23 +15,26 @@ from torch.nn import functional as F
 
 from dpodiff.toy.icons import PALETTE
 from dpodiff.toy.judge import Judge, Reading
-from dpodiff.toy.render import PLACES, SIZE, render_batch
+from dpodiff.toy.render import PLACES, SIZE, render
 from dpodiff.toy.scenes import BACKGROUNDS, COLORS, DEFECTS, OBJECTS, SIZES, Scene, random_scene
 from dpodiff.toy.train.clip import augment
 from dpodiff.toy.train.fitting import Recipe, fit
 
 EMPTY_SHARE, BLOB_SHARE = 0.08, 0.15
+PARTIAL_SHARE = 0.5  # of the defects
 UNSAID = -100  # label of what does not show
 
 
-def train_judge(folder: Path, out: Path, device: str, recipe: Recipe) -> Judge:
-    """Train the judge and write it to `out` as fp16 safetensors."""
+def train_judge(
+    folder: Path, out: Path, device: str, recipe: Recipe, first: Judge | None = None
+) -> Judge:
+    """Train the judge, from `first` if given, and write it to `out` as fp16 safetensors."""
     torch.manual_seed(recipe.seed)
-    judge = Judge().to(device)
+    judge = (first or Judge()).requires_grad_(True).to(device)
 
     def loss(step, rng, generator):
         scenes = [_scene(rng) for _ in range(recipe.batch)]
-        pictures = _with_blobs(render_batch(scenes, rng), rng)
+        pictures = _with_blobs(partly_defective(scenes, rng), rng)
         images = augment(torch.from_numpy(pictures), generator).to(device)
         return judge_loss(judge(images), scenes)
 
@@ -81,6 +85,29 @@ def _cross(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def _mean(values: torch.Tensor) -> torch.Tensor:
     """The mean; zero where a batch shows nothing of the kind."""
     return values.sum() / max(1, values.numel())
+
+
+def partly_defective(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
+    """The images of `render_batch`, with some of the defects weaker, or on one side only."""
+    pictures = []
+    for scene in scenes:
+        seed = int(rng.integers(2**32))
+        picture = render(scene, np.random.default_rng(seed))
+        if scene.defect not in (None, "cropped") and rng.random() < PARTIAL_SHARE:
+            clean = render(scene.without_defect(), np.random.default_rng(seed))
+            picture = clean + _part(scene.defect, rng) * (picture - clean)
+        pictures.append(picture)
+    return np.stack(pictures).transpose(0, 3, 1, 2).copy()
+
+
+def _part(defect: str, rng: np.random.Generator) -> np.ndarray:
+    """How much of a defect each pixel shows, (64, 64, 1) float32."""
+    part = np.full((SIZE, SIZE, 1), rng.uniform(0.5, 1), np.float32)
+    if defect == "duplicate":  # the copies stand up left and down right
+        y, x = np.mgrid[:SIZE, :SIZE]
+        side = x + y < SIZE if rng.random() < 0.5 else x + y >= SIZE
+        part *= side[..., None]
+    return part
 
 
 def _scene(rng: np.random.Generator) -> Scene:

@@ -1,0 +1,174 @@
+"""How often images show a defect that nobody asked for, and what a negative prompt does about it.
+
+python -m dpodiff.toy.train.defects --weights FOLDER --out defects.json
+
+Prompts are drawn for this alone, from held-out scenes with a seed that nothing else uses, so that
+settings may be chosen on them and no record is touched. All numbers are the judge's.
+"""
+
+import argparse
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dpodiff.results.statistics import paired_bootstrap
+from dpodiff.toy import WEIGHTS
+from dpodiff.toy.captions import STYLES, caption, parse, stated
+from dpodiff.toy.judge import Judge
+from dpodiff.toy.model import Toy
+from dpodiff.toy.prompts import prompt_set
+from dpodiff.toy.scenes import DEFECTS
+from dpodiff.toy.train.data import held_out_scenes
+from dpodiff.toy.words import CONCEPTS, PRAISE
+
+VALIDATION_SEED = 777_001
+IMAGE_SEEDS = (91_000, 91_001)
+GUIDANCES = (2.0, 3.0, 5.0, 7.5)
+STEPS = (6, 10)
+BATCH = 16
+LIBRARY = ", ".join(words[0] for words in CONCEPTS["defect"].values())
+LOW, HIGH = 0.15, 0.30  # bar: share of defective images without a negative prompt
+
+
+def validation_prompts(count: int) -> list[str]:
+    """Prompts of held-out scenes, none of them of the prompt sets; styles and pairs in turn."""
+    known = {prompt for style in STYLES for prompt in prompt_set(style)}
+    prompts: list[str] = []
+    draw = 0
+    while len(prompts) < count:
+        rng = np.random.default_rng([VALIDATION_SEED, draw])
+        pair, style = float(len(prompts) % 2), STYLES[len(prompts) % len(STYLES)]
+        (scene,) = held_out_scenes(1, rng, pair_share=pair, defect_share=0.0)
+        prompt = caption(stated(scene, rng, complete=True), style, rng)
+        if prompt not in known and prompt not in prompts:
+            prompts.append(prompt)
+        draw += 1
+    return prompts
+
+
+def verdicts_of(
+    model, judge: Judge, prompts: list[str], negative: str, *, steps: int, guidance: float
+) -> list[dict]:
+    """The judge's verdict on each prompt x image seed, in this order, with the defect it reads."""
+    jobs = [(prompt, seed) for prompt in prompts for seed in IMAGE_SEEDS]
+    verdicts: list[dict] = []
+    for start in range(0, len(jobs), BATCH):
+        texts, seeds = map(list, zip(*jobs[start : start + BATCH]))
+        images = model.generate(
+            texts, [negative] * len(texts), seeds, steps=steps, guidance=guidance
+        )
+        checks = judge.check(images, [parse(text) for text in texts])
+        pairs = zip(checks, judge.read(images))
+        verdicts += [check | {"defect": scene.defect} for check, scene in pairs]
+    return verdicts
+
+
+def summary(verdicts: list[dict]) -> dict:
+    """Shares of images: defective, each defect, as asked, and as asked and clean."""
+    counts = Counter(v["defect"] for v in verdicts if v["defect"])
+    both = [v["all"] and v["clean"] for v in verdicts]
+    return {
+        "defective": float(np.mean([not v["clean"] for v in verdicts])),
+        "defects": {name: counts[name] / len(verdicts) for name in DEFECTS},
+        "all": float(np.mean([v["all"] for v in verdicts])),
+        "all_and_clean": float(np.mean(both)),
+        "images": len(verdicts),
+    }
+
+
+def effect(before: list[dict], after: list[dict]) -> dict:
+    """What a negative prompt changes, over the same prompts and seeds.
+
+    "all_where_clean" is the change of "all" on the images that were clean before: what harm is
+    done where there was nothing to remove.
+    """
+    clean = [i for i, verdict in enumerate(before) if verdict["clean"]]
+    return summary(after) | {
+        "change_all": _change(before, after, "all", range(len(before))),
+        "change_all_where_clean": _change(before, after, "all", clean),
+        "change_clean_where_clean": _change(before, after, "clean", clean),
+    }
+
+
+def _change(before: list[dict], after: list[dict], key: str, index) -> list[float]:
+    """Mean change with the ends of its 95% interval over prompts."""
+    changes: dict[int, list[float]] = {}
+    for i in index:
+        changes.setdefault(i // len(IMAGE_SEEDS), []).append(float(after[i][key] - before[i][key]))
+    return [float(x) for x in paired_bootstrap([np.mean(group) for group in changes.values()])]
+
+
+def measure(
+    model, judge: Judge, count: int = 120, steps: int = Toy.steps, guidance: float = Toy.guidance
+) -> dict:
+    """All of it: the grid of settings, and the effect of words at one setting.
+
+    Args:
+        model: a loaded toy model.
+        judge: the judge.
+        count: validation prompts, two images each.
+        steps: of the words' setting.
+        guidance: of the words' setting.
+    """
+    prompts = validation_prompts(count)
+    settings = [(g, s) for g in GUIDANCES for s in STEPS]
+    grid = [
+        {"guidance": g, "steps": s}
+        | summary(verdicts_of(model, judge, prompts, "", steps=s, guidance=g))
+        for g, s in tqdm(settings, "settings")
+    ]
+    before = verdicts_of(model, judge, prompts, "", steps=steps, guidance=guidance)
+    words = {}
+    for negative in tqdm([*CONCEPTS["defect"], LIBRARY, "bad"], "negative prompts"):
+        after = verdicts_of(model, judge, prompts, negative, steps=steps, guidance=guidance)
+        words[negative] = effect(before, after)
+    praised = [f"{prompt}, {PRAISE[0]}" for prompt in prompts]
+    praise = verdicts_of(model, judge, praised, "", steps=steps, guidance=guidance)
+    return {
+        "prompts": count,
+        "steps": steps,
+        "guidance": guidance,
+        "grid": grid,
+        "without": summary(before),
+        "negative": words,
+        "praise": effect(before, praise),
+        "matching": matching(summary(before), words),
+    }
+
+
+def matching(before: dict, words: dict) -> dict[str, float]:
+    """Share of all images with a defect, before, and with the negative word of each defect."""
+    shares = [words[name]["defects"][name] for name in DEFECTS]
+    return {"without": sum(before["defects"].values()), "with": float(sum(shares))}
+
+
+def load_folder(weights: Path, device: str = "cpu") -> Toy:
+    """The toy model of any folder of weights that is laid out as the package's."""
+    return Toy.from_pretrained(weights / "stable-diffusion", name="toy", device=device, dtype=None)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Measure the defects of generated images.")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--out", type=Path, required=True, help="a JSON file")
+    parser.add_argument("--prompts", type=int, default=120)
+    parser.add_argument("--steps", type=int, default=Toy.steps, help="of the words' setting")
+    parser.add_argument("--guidance", type=float, default=Toy.guidance, help="of the same")
+    options = parser.parse_args(arguments)
+    model = load_folder(options.weights)
+    judge = Judge.load(options.weights / "judge.safetensors")
+    with torch.no_grad():
+        table = measure(model, judge, options.prompts, options.steps, options.guidance)
+    temporary = options.out.with_suffix(".part")
+    temporary.write_text(json.dumps(table, indent=1) + "\n")
+    os.replace(temporary, options.out)
+    print(json.dumps({"without": table["without"], "matching": table["matching"]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
