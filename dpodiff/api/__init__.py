@@ -2,7 +2,8 @@
 
 `prompts`    `improve` and `attack`: search the words
 `alignment`  `align`: search the noise, or noise and words in turns
-`parts`      names -> spaces, losses, encoders; checks of arguments
+`parts`      names -> models, spaces, losses; checks of arguments
+`advice`     what to say to names that a function does not know
 
 May import from every other folder but `toy`, whose parts it gets by name from `dpodiff.names`.
 """
