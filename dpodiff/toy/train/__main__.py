@@ -168,8 +168,12 @@ def card(shop: Workshop) -> None:
 
 
 def _save_half(module, folder: Path) -> None:
-    """`save_pretrained`, with the weights stored as fp16."""
+    """`save_pretrained`, with the weights stored as fp16 and no path of this machine."""
     module.save_pretrained(folder)
+    config = folder / "config.json"
+    settings = json.loads(config.read_text())
+    settings.pop("_name_or_path", None)  # where weights for more training came from
+    config.write_text(json.dumps(settings, indent=2) + "\n")
     for path in folder.glob("*.safetensors"):
         half = {k: v.half().contiguous() for k, v in load_file(path).items()}
         save_file(half, path, metadata={"format": "pt"})
