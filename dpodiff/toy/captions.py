@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from dpodiff.toy.scenes import FREQUENT, Scene, Thing, pick
+from dpodiff.toy.scenes import Scene, Thing, pick
 from dpodiff.toy.words import (
     BACKGROUND_PHRASES,
     BLAME,
@@ -42,14 +42,14 @@ CHATS = (
 MEDIA = ("vector art", "digital art", "icon", "flat design", "illustration")
 
 # Shares of the training captions, by kind of image. People complain about defective images more
-# often. Guidance pushes away from what goes with the empty caption, and removes defects, since they
-# hide what the prompt says; few empty captions for the defects that hide least make up for it.
-EMPTY_SHARE = {"clean": 0.10, "defective": 0.08, "frequent": 0.04}
-COMPLAINT_SHARE = {"clean": 0.015, "defective": 0.12, "frequent": 0.15}
+# often. Guidance pushes away from what goes with the empty caption, so fewer defective images have
+# one: else guidance would remove the defects.
+EMPTY_SHARE = {"clean": 0.10, "defective": 0.06}
+COMPLAINT_SHARE = {"clean": 0.02, "defective": 0.18}
 FEW_TAGS_SHARE = 0.05
 CARELESS = 0.1  # of the words of praise and blame stand at the wrong image
 COMPLAINT_RIGHT = 0.6  # of the complaints about a defective image are sure to name its defect
-COMPLAINT_WORDS = (1, 1, 1, 2, 2, 3, 4, 6, 8, 8, 10)  # each length as likely as another
+COMPLAINT_WORDS = (1, 1, 1, 2, 3, 4, 6, 8, 8, 10, 12)  # each length as likely as another
 
 
 def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Scene:
@@ -151,8 +151,6 @@ def training_caption(scene: Scene, rng: np.random.Generator) -> str:
     negative prompts are; the rest is one of the three styles.
     """
     kind = "clean" if scene.defect is None else "defective"
-    if scene.defect in FREQUENT:
-        kind = "frequent"
     blamed = (scene.defect is not None) != (rng.random() < CARELESS)
     draw = rng.random() - EMPTY_SHARE[kind]
     if draw < 0:

@@ -91,16 +91,31 @@ def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarr
 def _things_layer(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """All things on an empty layer, (64, 64, 4), colors premultiplied."""
     layer = np.zeros((SIZE, SIZE, 4), np.float32)
+    for one in thing_layers(scene, rng):
+        layer = over(layer, one)
+    return layer
+
+
+def thing_layers(scene: Scene, rng: np.random.Generator) -> list[np.ndarray]:
+    """Each thing on an empty layer of its own, (64, 64, 4), colors premultiplied."""
     pair = len(scene.things) > 1
     relation = scene.relation or list(PLACES)[int(rng.integers(len(PLACES)))]
     places = PLACES[relation] if pair else ((32, 33),)
     jitter = 2 if pair else 4
+    layers = []
     for thing, (x, y) in zip(scene.things, places):
         side = (PAIR_SIDES if pair else SIDES)[thing.size or SIZES[int(rng.integers(2))]]
         dx, dy = rng.integers(-jitter, jitter + 1, 2)
         left, top = (int(c + d - side // 2) for c, d in ((x, dx), (y, dy)))
+        layer = np.zeros((SIZE, SIZE, 4), np.float32)
         _paste(layer, *icon(thing.object, thing.color, side), left, top)
-    return layer
+        layers.append(layer)
+    return layers
+
+
+def over(bottom: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """`top` (64, 64, 4) on an image or a layer `bottom` (64, 64, 3 or 4); premultiplied colors."""
+    return bottom * (1 - top[..., 3:]) + top[..., : bottom.shape[-1]]
 
 
 def _paste(layer: np.ndarray, color: np.ndarray, cover: np.ndarray, left: int, top: int) -> None:

@@ -17,8 +17,10 @@ BACKGROUNDS = tuple(CONCEPTS["background"])
 RELATIONS = tuple(CONCEPTS["relation"])
 DEFECTS = tuple(CONCEPTS["defect"])
 
-# Defects that leave colors and shapes visible: those that prompts get without asking for them.
-FREQUENT = ("duplicate", "watermark", "cropped")
+# Defects that go with a background, as photographs at night are grainy: every second training image
+# of the denoiser with this background has it, said or not. So prompts get defects that nobody asked
+# for, and which negative prompt helps depends on the prompt.
+TYPICAL_DEFECTS = {"night": "grainy", "sea": "watermark", "snow": "blurry", "room": "pixelated"}
 
 DEFECT_SHARE = 0.3  # of the training images, after the dirt of web-crawled data
 PAIR_SHARE = 0.5  # of the scenes show two things
@@ -71,8 +73,15 @@ def random_scene(
     rng: np.random.Generator,
     pair_share: float = PAIR_SHARE,
     defect_share: float = DEFECT_SHARE,
+    typical_share: float = 0.0,
 ) -> Scene:
     """A scene of the training distribution.
+
+    Args:
+        rng: draws it.
+        pair_share: probability of two things.
+        defect_share: probability of a defect, each as likely as another.
+        typical_share: probability of the background's typical defect, if it has one.
 
     Examples:
         >>> from dpodiff.toy.scenes import random_scene
@@ -83,12 +92,13 @@ def random_scene(
     first = random_thing(rng)
     pair = rng.random() < pair_share
     things = (first, random_thing(rng, first)) if pair else (first,)
-    return Scene(
-        things=things,
-        relation=pick(rng, RELATIONS) if pair else None,
-        background=pick(rng, BACKGROUNDS),
-        defect=pick(rng, DEFECTS) if rng.random() < defect_share else None,
-    )
+    relation = pick(rng, RELATIONS) if pair else None
+    background = pick(rng, BACKGROUNDS)
+    defect = pick(rng, DEFECTS) if rng.random() < defect_share else None
+    typical = TYPICAL_DEFECTS.get(background)
+    if typical and typical_share and rng.random() < typical_share:
+        defect = typical
+    return Scene(things=things, relation=relation, background=background, defect=defect)
 
 
 def pick(rng: np.random.Generator, options):

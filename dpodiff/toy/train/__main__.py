@@ -10,7 +10,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,22 +18,26 @@ from safetensors.torch import load_file, save_file
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.train.fitting import Recipe, averaged
 
-STAGES = ("tokenizer", "vae", "clip", "judge", "diffusion", "prompts", "card")
+if TYPE_CHECKING:
+    from dpodiff.toy.train.recognition import Pool
+
+STAGES = ("tokenizer", "vae", "clip", "diffusion", "judge", "matcher", "prompts", "card")
 
 RECIPES = {
     "vae": Recipe(steps=5500, batch=16, lr=1.5e-3),
     "clip": Recipe(steps=2500, batch=96, weight_decay=0.05),
     "clip-heldout": Recipe(steps=2000, batch=96, weight_decay=0.05, seed=1),
-    "judge": Recipe(steps=1200, batch=64, seed=2),
+    "judge": Recipe(steps=2400, batch=64, seed=2),
+    "matcher": Recipe(steps=3000, batch=32, seed=5),
     "diffusion": Recipe(
         steps=9_700, batch=32, shards=2, ema=0.999, decay_share=0.065, slow="text_encoder"
     ),
 }
 # More training of weights in place, with --warm.
 WARM = {
-    "judge": Recipe(steps=400, batch=48, lr=5e-4, seed=4),
+    "judge": Recipe(steps=1200, batch=64, lr=7e-4, seed=4),
     "diffusion": Recipe(
-        steps=3_850,
+        steps=1_500,
         batch=16,
         shards=2,
         lr=6e-4,
@@ -44,6 +48,8 @@ WARM = {
     ),
 }
 POOL, WARM_POOL = 40_000, 24_000  # images encoded for the diffusion stage
+LABELED = 8_000  # images for the judge, and as many others for the matcher
+LABELED_SEEDS = {"judge": 11, "matcher": 12}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +98,26 @@ def judge(shop: Workshop) -> None:
 
     path = shop.weights / "judge.safetensors"
     first = Judge.load(path) if shop.warm else None
-    train_judge(shop.runs, path, shop.device, shop.recipe("judge"), first)
+    pool = _labeled(shop, "judge")
+    train_judge(shop.runs, path, shop.device, shop.recipe("judge"), pool, first)
+
+
+def matcher(shop: Workshop) -> None:
+    from dpodiff.toy.matcher import Matcher
+    from dpodiff.toy.train.matcher import train_matcher
+
+    path = shop.weights / "matcher.safetensors"
+    first = Matcher.load(path) if shop.warm else None
+    pool = _labeled(shop, "matcher")
+    train_matcher(shop.runs, path, shop.device, shop.recipe("matcher"), pool, first)
+
+
+def _labeled(shop: Workshop, name: str) -> "Pool":
+    from dpodiff.toy.train.recognition import Denoiser, labeled_pool
+
+    count = max(64, round(shop.scale * LABELED))
+    path = shop.runs / f"labeled-{name}.safetensors"
+    return labeled_pool(Denoiser(shop.pipeline), count, path, LABELED_SEEDS[name])
 
 
 def diffusion(shop: Workshop) -> None:
@@ -188,7 +213,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps")
     parser.add_argument("--export", action="store_true", help="of an unfinished diffusion stage")
     parser.add_argument(
-        "--warm", action="store_true", help="diffusion, judge: begin with the weights in place"
+        "--warm",
+        action="store_true",
+        help="begin with the weights in place: diffusion, judge, matcher",
     )
     options = parser.parse_args(arguments)
     shop = Workshop(options.out, options.runs, options.device, options.scale, options.warm)

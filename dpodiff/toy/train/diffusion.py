@@ -24,14 +24,11 @@ from dpodiff.toy.train.tokenizer import LENGTH
 
 SNR_BOUND = 5.0
 THING_WEIGHT = 5.0
-# How often a scene is drawn from the pool, relative to an ordinary clean one. Nearly half of the
-# draws are defective: the sampler gives rare modes less than their share. It decides early, and so
-# surely, on defects of the whole layout; fine ones (blur, grain) come out half. Planes and fish are
-# the shapes that are learned last.
-DEFECT_WEIGHTS = {
-    "duplicate": 2.2, "watermark": 3.5, "cropped": 3.0, "blurry": 1.8,
-    "grainy": 1.8, "monochrome": 1.5, "pixelated": 1.5, "dark": 1.0,
-}  # fmt: skip
+# Share of the images of a typical background with its typical defect, and of other defects.
+TYPICAL_SHARE, DEFECT_SHARE = 0.5, 0.2
+# How often a scene is drawn from the pool, relative to others. The sampler gives rare modes
+# less than their share; planes and fish are the shapes that are learned last.
+DEFECT_WEIGHTS = {"duplicate": 2.0, "cropped": 2.0}
 HARD_OBJECTS, HARD_WEIGHT = ("plane", "fish"), 2.0
 POOL_BATCH = 128
 
@@ -146,7 +143,9 @@ def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool
     def batches():
         for start in range(0, count, POOL_BATCH):
             rng = np.random.default_rng([seed, start])
-            yield training_scenes(min(POOL_BATCH, count - start), rng), rng
+            number = min(POOL_BATCH, count - start)
+            shares = {"defect_share": DEFECT_SHARE, "typical_share": TYPICAL_SHARE}
+            yield training_scenes(number, rng, **shares), rng
 
     stored = load_file(path) if path.exists() else {}
     if "latents" in stored and len(stored["latents"]) == count:

@@ -1,0 +1,201 @@
+"""An image-text matcher for the toy world: which words of a prompt hold for an image.
+
+In the manner of BLIP's image-text matching (Li et al., 2022): words attend to each other and to the
+cells of the image. But the verdict is one per word, so that it can be read off which word an image
+misses. The probability that all words hold and that the image is clean is the loss's ground:
+
+    1 - P(clean) * product over content words of P(word holds)
+
+Trained on renders and on images as a denoiser makes them, against captions with some words
+exchanged; the judge has no part in it (see `dpodiff.toy.train.matcher`).
+"""
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from dpodiff.losses.base import check_pairs
+from dpodiff.toy import WEIGHTS
+from dpodiff.toy.captions import known_words, parse
+from dpodiff.toy.words import concept_of
+
+WIDTH, HEADS, LAYERS = 112, 4, 3
+CELLS = 8  # a side
+LENGTH = 32  # words of a prompt
+FORMS = ("failure", "log")
+
+
+class Words(NamedTuple):
+    """A prompt in words.
+
+    Attributes:
+        numbers: (LENGTH,) of the vocabulary, 0 where the prompt has ended.
+        content: positions of the words that state something, with the words.
+    """
+
+    numbers: list[int]
+    content: list[tuple[int, str]]
+
+
+@functools.cache
+def vocabulary() -> dict[str, int]:
+    """Word -> number, from 2 on; 0 is padding, 1 an unknown word."""
+    return {word: number for number, word in enumerate([",", *sorted(known_words())], start=2)}
+
+
+@functools.cache
+def split(prompt: str) -> Words:
+    """The words of a prompt, and which of them state something.
+
+    Examples:
+        >>> from dpodiff.toy.matcher import split
+        >>> split("a red ball on the sea").content
+        [(1, 'red'), (2, 'ball'), (5, 'sea')]
+    """
+    words = re.findall(r"[^\W_]+|,", prompt.lower())[:LENGTH]
+    numbers = [vocabulary().get(word, 1) for word in words]
+    content = []
+    for i, word in enumerate(words):
+        pair = f"{word} of"  # "left of" is one thing that is said
+        if word in concept_of() or (pair in concept_of() and words[i + 1 : i + 2] == ["of"]):
+            content.append((i, word))
+    return Words(numbers + [0] * (LENGTH - len(numbers)), content)
+
+
+class Matcher(nn.Module):
+    """How likely an image shows something else than the prompt says, or has a defect.
+
+    Less is better. "failure" is the probability itself, from 0 to 1: its mean over seeds estimates
+    the share of failed images. "log" is minus the logarithm of success, from 0 on, whose gradient
+    does not vanish where an image is surely wrong.
+
+    Args:
+        form: "failure" or "log".
+
+    Attributes:
+        differentiable: True.
+
+    Raises:
+        ValueError: if the form is unknown.
+
+    Examples:
+        >>> from dpodiff.toy import matcher, render, scenes
+        >>> scene = scenes.Scene((scenes.Thing("ball", "red", "large"),), background="sea")
+        >>> image = torch.from_numpy(render.render_batch([scene], np.random.default_rng(0)))
+        >>> loss = matcher.Matcher.load()
+        >>> bool(loss(image, ["a red ball on the sea"]) < loss(image, ["a blue ball on the sea"]))
+        True
+    """
+
+    differentiable = True
+
+    def __init__(self, form: str = "failure") -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
+        self.form = form
+        self.body = nn.Sequential(
+            _block(3, 40, 2), _block(40, 80, 2), _block(80, WIDTH, 2), _block(WIDTH, WIDTH, 1)
+        )
+        self.places = nn.Parameter(0.02 * torch.randn(CELLS * CELLS, WIDTH))
+        self.words = nn.Embedding(2 + len(vocabulary()), WIDTH, padding_idx=0)
+        self.order = nn.Parameter(0.02 * torch.randn(LENGTH, WIDTH))
+        layer = nn.TransformerDecoderLayer(
+            WIDTH, HEADS, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True
+        )
+        self.reader = nn.TransformerDecoder(layer, LAYERS)
+        self.holds = nn.Linear(WIDTH, 1)
+        self.clean = nn.Linear(2 * WIDTH, 1)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path = WEIGHTS / "matcher.safetensors",
+        device: "str | torch.device" = "cpu",
+        form: str = "failure",
+    ) -> "Matcher":
+        """The trained matcher of the toy world."""
+        from safetensors.torch import load_file
+
+        matcher = cls(form)
+        matcher.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        return matcher.eval().requires_grad_(False).to(device)
+
+    def __repr__(self) -> str:
+        return f"Matcher(form={self.form!r})"
+
+    def forward(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """The loss of each image for its own prompt; differentiable in the images.
+
+        Args:
+            images: (batch, 3, 64, 64) in [0, 1].
+            prompts: one per image.
+
+        Returns:
+            losses (batch,), float32.
+
+        Raises:
+            ValueError: if the images have another layout or range, or the numbers differ.
+        """
+        check_pairs(images, prompts)
+        cells = self.cells(images)
+        success = self._log_success(cells, prompts)
+        return -success if self.form == "log" else 1 - success.exp()
+
+    def cells(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (batch, 64, 112) of the cells of images (batch, 3, 64, 64)."""
+        features = self.body(2 * images.float() - 1)
+        return features.flatten(2).transpose(1, 2)
+
+    def word_logits(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """Logit that each word holds, (batch, LENGTH); of no meaning where no content is."""
+        numbers = torch.tensor([split(prompt).numbers for prompt in prompts], device=cells.device)
+        texts = self.words(numbers) + self.order
+        read = self.reader(texts, cells + self.places, tgt_key_padding_mask=numbers == 0)
+        return self.holds(read).squeeze(-1)
+
+    def clean_logits(self, cells: torch.Tensor) -> torch.Tensor:
+        """Logit that an image has no defect, (batch,)."""
+        return self.clean(torch.cat([cells.mean(1), cells.amax(1)], -1)).squeeze(-1)
+
+    @torch.no_grad()
+    def statements(self, images: torch.Tensor, prompt: str) -> dict[str, list[float]]:
+        """Probability that each content word holds, and "clean", for each image.
+
+        Args:
+            images: (batch, 3, 64, 64) in [0, 1].
+            prompt: what all of them should show.
+        """
+        cells = self.cells(images)
+        logits = self.word_logits(cells, [prompt] * len(images)).sigmoid()
+        found = {word: logits[:, i].tolist() for i, word in split(prompt).content}
+        return found | {"clean": self.clean_logits(cells).sigmoid().tolist()}
+
+    def _log_success(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """Log probability (batch,) that all content words hold, and the image is clean.
+
+        A prompt that asks for a defect does not ask for a clean image.
+        """
+        log = nn.functional.logsigmoid(self.word_logits(cells, prompts))
+        said = torch.zeros_like(log)
+        for row, prompt in enumerate(prompts):
+            said[row, [i for i, _ in split(prompt).content]] = 1
+        clean = nn.functional.logsigmoid(self.clean_logits(cells))
+        wanted = torch.tensor([parse(prompt).defect is None for prompt in prompts])
+        return (log * said).sum(-1) + clean * wanted.to(clean)
+
+
+def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1),
+        nn.GroupNorm(8, outputs),
+        nn.SiLU(),
+        nn.Conv2d(outputs, outputs, 3, 1, 1),
+        nn.GroupNorm(8, outputs),
+        nn.SiLU(),
+    )

@@ -1,0 +1,179 @@
+"""Stage `matcher`: it learns which words of a caption hold for an image.
+
+Each image of a pool meets its own caption and captions with something exchanged. Labels come from
+the renderer's scenes, never from the judge, and the images are others than the judge's.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from dpodiff.toy.captions import STYLES, caption, stated
+from dpodiff.toy.matcher import LENGTH, Matcher, split
+from dpodiff.toy.scenes import (
+    BACKGROUNDS,
+    COLORS,
+    OBJECTS,
+    RELATIONS,
+    SIZES,
+    Scene,
+    Thing,
+    pick,
+    random_scene,
+)
+from dpodiff.toy.train.clip import augment
+from dpodiff.toy.train.corrupted import Shown
+from dpodiff.toy.train.data import MIRRORED
+from dpodiff.toy.train.fitting import Recipe, fit
+from dpodiff.toy.train.recognition import Pool
+from dpodiff.toy.words import CONCEPTS, concept_of
+
+CAPTIONS = 4  # of an image, the first without a change
+UNKNOWN = -100.0  # label of a word about which the image says nothing
+RARE_SHARE = 0.3  # of the captions draw the words of a concept evenly
+OPTIONS = {"object": OBJECTS, "color": COLORS, "size": SIZES}
+
+
+def train_matcher(
+    folder: Path, out: Path, device: str, recipe: Recipe, pool: Pool, first: Matcher | None = None
+) -> Matcher:
+    """Train the matcher, from `first` if given, and write it to `out` as fp16 safetensors."""
+    torch.manual_seed(recipe.seed)
+    matcher = (first or Matcher()).requires_grad_(True).to(device)
+
+    def loss(step, rng, generator):
+        index = rng.integers(len(pool.shown), size=recipe.batch)
+        shown = [pool.shown[i] for i in index]
+        images = augment(pool.images[index].float() / 255, generator).to(device)
+        pairs = [caption_with_labels(label, i, rng) for label in shown for i in range(CAPTIONS)]
+        texts, labels = zip(*pairs)
+        cells = matcher.cells(images)
+        clean = torch.tensor([float(label.scene.defect is None) for label in shown])
+        logits = matcher.word_logits(cells.repeat_interleave(CAPTIONS, 0), texts)
+        return _binary(logits, torch.tensor(labels).to(device)) + _binary(
+            matcher.clean_logits(cells), clean.to(device)
+        )
+
+    fit("matcher", matcher, loss, recipe, folder)
+    save_file({k: v.half().contiguous() for k, v in matcher.state_dict().items()}, out)
+    return matcher
+
+
+def _binary(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the labels that are known, 0 or 1."""
+    known = labels != UNKNOWN
+    return F.binary_cross_entropy_with_logits(logits[known], labels[known])
+
+
+def caption_with_labels(
+    shown: Shown, changes: int, rng: np.random.Generator
+) -> tuple[str, list[float]]:
+    """A caption and a label a word: 1 if it holds, 0 if not, `UNKNOWN` if nobody can tell.
+
+    Args:
+        shown: what the image shows.
+        changes: to the scene before it is put in words; from 3 on, another scene altogether.
+        rng: draws changes and words.
+    """
+    scene = shown.scene.without_defect()
+    if changes < 3:
+        for _ in range(changes):
+            scene = _changed(scene, rng)
+    else:
+        scene = random_scene(rng, pair_share=float(len(scene.things) > 1), defect_share=0.0)
+    text = caption(stated(scene, rng), pick(rng, STYLES), rng)
+    if rng.random() < RARE_SHARE:
+        text = _evenly_worded(text, rng)
+    return text, _labels(text, shown)
+
+
+def _changed(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene with one thing otherwise."""
+    kinds = ["object", "object", "color", "color", "size", "background"]
+    if len(scene.things) > 1:
+        kinds += ["relation", "swap", "colors"]
+    kind = pick(rng, kinds)
+    if kind == "background":
+        return dataclasses.replace(scene, background=pick(rng, BACKGROUNDS))
+    if kind == "relation":
+        return dataclasses.replace(scene, relation=pick(rng, RELATIONS))
+    if kind == "swap":
+        return dataclasses.replace(scene, things=scene.things[::-1])
+    things = list(scene.things)
+    if kind == "colors":
+        a, b = things
+        things = [dataclasses.replace(a, color=b.color), dataclasses.replace(b, color=a.color)]
+    else:
+        i = int(rng.integers(len(things)))
+        taken = {thing.object for thing in things} if kind == "object" else ()
+        options = [option for option in OPTIONS[kind] if option not in taken]
+        things[i] = dataclasses.replace(things[i], **{kind: pick(rng, options)})
+    return dataclasses.replace(scene, things=tuple(things))
+
+
+def _evenly_worded(text: str, rng: np.random.Generator) -> str:
+    """The text with each word of one piece exchanged for any other of its concept."""
+    words = text.split(" ")
+    for i, word in enumerate(words):
+        bare = word.strip(",")
+        kind, concept = concept_of().get(bare, ("relation", ""))
+        if kind not in ("relation", "background"):  # a background brings its own preposition
+            words[i] = word.replace(bare, pick(rng, CONCEPTS[kind][concept]))
+    return " ".join(words)
+
+
+def _labels(text: str, shown: Shown) -> list[float]:
+    """One label a word of the caption, filled up to LENGTH."""
+    labels = [UNKNOWN] * LENGTH
+    content = split(text).content
+    said = _said_things(content)
+    for (position, word), number in zip(content, _thing_numbers(content)):
+        kind, concept = concept_of().get(word, ("relation", ""))
+        if kind == "relation":
+            labels[position] = _relation_label(text, said, shown)
+        elif kind == "background":
+            labels[position] = float(concept == shown.scene.background)
+        elif number < len(said):
+            labels[position] = _thing_label(kind, concept, said[number], shown)
+    return labels
+
+
+def _thing_numbers(content: list[tuple[int, str]]) -> list[int]:
+    """Which thing each word is about: attributes stand before their object."""
+    numbers, seen = [], 0
+    for _, word in content:
+        numbers.append(seen)
+        seen += concept_of().get(word, ("relation", ""))[0] == "object"
+    return numbers
+
+
+def _said_things(content: list[tuple[int, str]]) -> list[str]:
+    """The objects that a caption names, in order."""
+    pairs = [concept_of().get(word, ("relation", "")) for _, word in content]
+    return [concept for kind, concept in pairs if kind == "object"]
+
+
+def _thing_label(kind: str, concept: str, name: str, shown: Shown) -> float:
+    found: list[Thing] = [t for t in shown.things if t is not None and t.object == name]
+    if kind == "object":
+        return float(bool(found))
+    if not found or (kind == "color" and shown.scene.defect == "monochrome"):
+        return UNKNOWN
+    return float(getattr(found[0], kind) == concept)
+
+
+def _relation_label(text: str, said: list[str], shown: Shown) -> float:
+    """Whether the two things that a caption names stand as it says."""
+    from dpodiff.toy.captions import parse
+
+    asked = parse(text).relation
+    shows = [thing.object for thing in shown.things if thing is not None]
+    if asked is None or not shown.placed or len(said) < 2 or sorted(said[:2]) != sorted(shows):
+        return UNKNOWN
+    relation = str(shown.scene.relation)
+    true = relation if said[0] == shows[0] else MIRRORED[relation]
+    return float(asked == true)
