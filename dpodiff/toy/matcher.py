@@ -14,57 +14,39 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from dpodiff.losses.base import check_pairs
 from dpodiff.toy import WEIGHTS
-from dpodiff.toy.captions import known_words, parse
+from dpodiff.toy.captions import parse
 from dpodiff.toy.words import concept_of
 
-WIDTH, HEADS, LAYERS = 112, 4, 3
+WIDTH, HEADS, LAYERS = 112, 4, 2
 CELLS = 8  # a side
-LENGTH = 32  # words of a prompt
+LENGTH = 12  # words of a prompt that state something
 FORMS = ("failure", "log")
-
-
-class Words(NamedTuple):
-    """A prompt in words.
-
-    Attributes:
-        numbers: (LENGTH,) of the vocabulary, 0 where the prompt has ended.
-        content: positions of the words that state something, with the words.
-    """
-
-    numbers: list[int]
-    content: list[tuple[int, str]]
 
 
 @functools.cache
 def vocabulary() -> dict[str, int]:
-    """Word -> number, from 2 on; 0 is padding, 1 an unknown word."""
-    return {word: number for number, word in enumerate([",", *sorted(known_words())], start=2)}
+    """Content word -> number, from 1 on; 0 is padding."""
+    words = sorted({word.removesuffix(" of").split()[-1] for word in concept_of()})
+    return {word: number for number, word in enumerate(words, start=1)}
 
 
 @functools.cache
-def split(prompt: str) -> Words:
-    """The words of a prompt, and which of them state something.
+def content_words(prompt: str) -> tuple[str, ...]:
+    """The words of a prompt that state something, in order, at most LENGTH.
 
     Examples:
-        >>> from dpodiff.toy.matcher import split
-        >>> split("a red ball on the sea").content
-        [(1, 'red'), (2, 'ball'), (5, 'sea')]
+        >>> from dpodiff.toy.matcher import content_words
+        >>> content_words("a red ball left of a cup, on the sea")
+        ('red', 'ball', 'left', 'cup', 'sea')
     """
-    words = re.findall(r"[^\W_]+|,", prompt.lower())[:LENGTH]
-    numbers = [vocabulary().get(word, 1) for word in words]
-    content = []
-    for i, word in enumerate(words):
-        pair = f"{word} of"  # "left of" is one thing that is said
-        if word in concept_of() or (pair in concept_of() and words[i + 1 : i + 2] == ["of"]):
-            content.append((i, word))
-    return Words(numbers + [0] * (LENGTH - len(numbers)), content)
+    words = re.findall(r"[^\W_]+", prompt.lower())
+    return tuple(word for word in words if word in vocabulary())[:LENGTH]
 
 
 class Matcher(nn.Module):
@@ -103,7 +85,7 @@ class Matcher(nn.Module):
             _block(3, 40, 2), _block(40, 80, 2), _block(80, WIDTH, 2), _block(WIDTH, WIDTH, 1)
         )
         self.places = nn.Parameter(0.02 * torch.randn(CELLS * CELLS, WIDTH))
-        self.words = nn.Embedding(2 + len(vocabulary()), WIDTH, padding_idx=0)
+        self.words = nn.Embedding(1 + len(vocabulary()), WIDTH, padding_idx=0)
         self.order = nn.Parameter(0.02 * torch.randn(LENGTH, WIDTH))
         layer = nn.TransformerDecoderLayer(
             WIDTH, HEADS, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True
@@ -153,11 +135,15 @@ class Matcher(nn.Module):
         return features.flatten(2).transpose(1, 2)
 
     def word_logits(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """Logit that each word holds, (batch, LENGTH); of no meaning where no content is."""
-        numbers = torch.tensor([split(prompt).numbers for prompt in prompts], device=cells.device)
+        """Logit that each content word holds, (batch, LENGTH); infinite behind the last."""
+        numbers = torch.zeros(len(prompts), LENGTH, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            words = content_words(prompt)
+            numbers[row, : len(words)] = torch.tensor([vocabulary()[word] for word in words])
+        numbers = numbers.to(cells.device)
         texts = self.words(numbers) + self.order
-        read = self.reader(texts, cells + self.places, tgt_key_padding_mask=numbers == 0)
-        return self.holds(read).squeeze(-1)
+        read = self.reader(texts, cells + self.places)
+        return self.holds(read).squeeze(-1).masked_fill(numbers == 0, torch.inf)
 
     def clean_logits(self, cells: torch.Tensor) -> torch.Tensor:
         """Logit that an image has no defect, (batch,)."""
@@ -172,8 +158,8 @@ class Matcher(nn.Module):
             prompt: what all of them should show.
         """
         cells = self.cells(images)
-        logits = self.word_logits(cells, [prompt] * len(images)).sigmoid()
-        found = {word: logits[:, i].tolist() for i, word in split(prompt).content}
+        shares = self.word_logits(cells, [prompt] * len(images)).sigmoid().T.tolist()
+        found = dict(zip(content_words(prompt), shares))
         return found | {"clean": self.clean_logits(cells).sigmoid().tolist()}
 
     def _log_success(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
@@ -181,13 +167,10 @@ class Matcher(nn.Module):
 
         A prompt that asks for a defect does not ask for a clean image.
         """
-        log = nn.functional.logsigmoid(self.word_logits(cells, prompts))
-        said = torch.zeros_like(log)
-        for row, prompt in enumerate(prompts):
-            said[row, [i for i, _ in split(prompt).content]] = 1
+        words = nn.functional.logsigmoid(self.word_logits(cells, prompts)).sum(-1)
         clean = nn.functional.logsigmoid(self.clean_logits(cells))
-        wanted = torch.tensor([parse(prompt).defect is None for prompt in prompts])
-        return (log * said).sum(-1) + clean * wanted.to(clean)
+        asked = torch.tensor([parse(prompt).defect is None for prompt in prompts])
+        return words + clean * asked.to(clean)
 
 
 def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -17,10 +17,17 @@ BACKGROUNDS = tuple(CONCEPTS["background"])
 RELATIONS = tuple(CONCEPTS["relation"])
 DEFECTS = tuple(CONCEPTS["defect"])
 
-# Defects that go with a background, as photographs at night are grainy: every second training image
+# Defects that go with a background, as photographs at night are dark: every second training image
 # of the denoiser with this background has it, said or not. So prompts get defects that nobody asked
-# for, and which negative prompt helps depends on the prompt.
-TYPICAL_DEFECTS = {"night": "grainy", "sea": "watermark", "snow": "blurry", "room": "pixelated"}
+# for, and which negative prompt helps depends on the prompt. They leave colors and shapes visible,
+# and are decided in the first steps of the sampler: guidance removes the others.
+TYPICAL_DEFECTS = {
+    "night": "dark",
+    "sea": "watermark",
+    "desert": "duplicate",
+    "room": "cropped",
+    "snow": "grainy",
+}
 
 DEFECT_SHARE = 0.3  # of the training images, after the dirt of web-crawled data
 PAIR_SHARE = 0.5  # of the scenes show two things

@@ -28,7 +28,7 @@ RECIPES = {
     "clip": Recipe(steps=2500, batch=96, weight_decay=0.05),
     "clip-heldout": Recipe(steps=2000, batch=96, weight_decay=0.05, seed=1),
     "judge": Recipe(steps=2400, batch=64, seed=2),
-    "matcher": Recipe(steps=3000, batch=32, seed=5),
+    "matcher": Recipe(steps=3000, batch=24, seed=5),
     "diffusion": Recipe(
         steps=9_700, batch=32, shards=2, ema=0.999, decay_share=0.065, slow="text_encoder"
     ),
@@ -37,7 +37,7 @@ RECIPES = {
 WARM = {
     "judge": Recipe(steps=1200, batch=64, lr=7e-4, seed=4),
     "diffusion": Recipe(
-        steps=1_500,
+        steps=1_300,
         batch=16,
         shards=2,
         lr=6e-4,
@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--warm",
         action="store_true",
-        help="begin with the weights in place: diffusion, judge, matcher",
+        help="go on from the weights in place",
     )
     options = parser.parse_args(arguments)
     shop = Workshop(options.out, options.runs, options.device, options.scale, options.warm)

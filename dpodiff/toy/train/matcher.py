@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from dpodiff.toy.captions import STYLES, caption, stated
-from dpodiff.toy.matcher import LENGTH, Matcher, split
+from dpodiff.toy.captions import STYLES, caption, parse, stated
+from dpodiff.toy.matcher import LENGTH, Matcher, content_words
 from dpodiff.toy.scenes import (
     BACKGROUNDS,
     COLORS,
@@ -127,34 +127,23 @@ def _evenly_worded(text: str, rng: np.random.Generator) -> str:
 
 
 def _labels(text: str, shown: Shown) -> list[float]:
-    """One label a word of the caption, filled up to LENGTH."""
-    labels = [UNKNOWN] * LENGTH
-    content = split(text).content
-    said = _said_things(content)
-    for (position, word), number in zip(content, _thing_numbers(content)):
-        kind, concept = concept_of().get(word, ("relation", ""))
+    """One label for each content word of the caption, filled up to LENGTH."""
+    labels: list[float] = []
+    words = content_words(text)
+    meanings = [concept_of().get(word, ("relation", "")) for word in words]
+    said = [concept for kind, concept in meanings if kind == "object"]
+    thing = 0  # attributes stand before their object
+    for kind, concept in meanings:
         if kind == "relation":
-            labels[position] = _relation_label(text, said, shown)
+            labels.append(_relation_label(text, said, shown))
         elif kind == "background":
-            labels[position] = float(concept == shown.scene.background)
-        elif number < len(said):
-            labels[position] = _thing_label(kind, concept, said[number], shown)
-    return labels
-
-
-def _thing_numbers(content: list[tuple[int, str]]) -> list[int]:
-    """Which thing each word is about: attributes stand before their object."""
-    numbers, seen = [], 0
-    for _, word in content:
-        numbers.append(seen)
-        seen += concept_of().get(word, ("relation", ""))[0] == "object"
-    return numbers
-
-
-def _said_things(content: list[tuple[int, str]]) -> list[str]:
-    """The objects that a caption names, in order."""
-    pairs = [concept_of().get(word, ("relation", "")) for _, word in content]
-    return [concept for kind, concept in pairs if kind == "object"]
+            labels.append(float(concept == shown.scene.background))
+        elif thing < len(said):
+            labels.append(_thing_label(kind, concept, said[thing], shown))
+            thing += kind == "object"
+        else:
+            labels.append(UNKNOWN)
+    return labels + [UNKNOWN] * (LENGTH - len(labels))
 
 
 def _thing_label(kind: str, concept: str, name: str, shown: Shown) -> float:
@@ -168,8 +157,6 @@ def _thing_label(kind: str, concept: str, name: str, shown: Shown) -> float:
 
 def _relation_label(text: str, said: list[str], shown: Shown) -> float:
     """Whether the two things that a caption names stand as it says."""
-    from dpodiff.toy.captions import parse
-
     asked = parse(text).relation
     shows = [thing.object for thing in shown.things if thing is not None]
     if asked is None or not shown.placed or len(said) < 2 or sorted(said[:2]) != sorted(shows):
