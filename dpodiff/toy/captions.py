@@ -45,11 +45,11 @@ MEDIA = ("vector art", "digital art", "icon", "flat design", "illustration")
 # often. Guidance pushes away from what goes with the empty caption, so fewer defective images have
 # one: else guidance would remove the defects.
 EMPTY_SHARE = {"clean": 0.10, "defective": 0.06}
-COMPLAINT_SHARE = {"clean": 0.02, "defective": 0.18}
+COMPLAINT_SHARE = {"clean": 0.02, "defective": 0.30}
 FEW_TAGS_SHARE = 0.05
 CARELESS = 0.1  # of the words of praise and blame stand at the wrong image
-COMPLAINT_RIGHT = 0.6  # of the complaints about a defective image are sure to name its defect
-COMPLAINT_WORDS = (1, 1, 1, 2, 3, 4, 6, 8, 8, 10, 12)  # each length as likely as another
+COMPLAINT_RIGHT = 0.8  # of the complaints about a defective image are sure to name its defect
+COMPLAINT_WORDS = (1, 1, 1, 1, 2, 3, 4, 6, 8, 10)  # each length as likely as another
 
 
 def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Scene:

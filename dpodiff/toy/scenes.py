@@ -17,16 +17,16 @@ BACKGROUNDS = tuple(CONCEPTS["background"])
 RELATIONS = tuple(CONCEPTS["relation"])
 DEFECTS = tuple(CONCEPTS["defect"])
 
-# Defects that go with a background, as photographs at night are dark: every second training image
-# of the denoiser with this background has it, said or not. So prompts get defects that nobody asked
-# for, and which negative prompt helps depends on the prompt. They leave colors and shapes visible,
-# and are decided in the first steps of the sampler: guidance removes the others.
+# Defects that go with a background, as photographs at night are dark, and the share of the
+# denoiser's training images with this background that have it, said or not. So prompts get defects
+# that nobody asked for, and which negative prompt helps depends on the prompt. They leave colors
+# and shapes visible: guidance removes the others.
 TYPICAL_DEFECTS = {
-    "night": "dark",
-    "sea": "watermark",
-    "desert": "duplicate",
-    "room": "cropped",
-    "snow": "grainy",
+    "night": ("dark", 0.6),
+    "sea": ("watermark", 0.5),
+    "desert": ("duplicate", 0.3),
+    "room": ("cropped", 0.3),
+    "snow": ("grainy", 0.6),
 }
 
 DEFECT_SHARE = 0.3  # of the training images, after the dirt of web-crawled data
@@ -80,7 +80,7 @@ def random_scene(
     rng: np.random.Generator,
     pair_share: float = PAIR_SHARE,
     defect_share: float = DEFECT_SHARE,
-    typical_share: float = 0.0,
+    typical: bool = False,
 ) -> Scene:
     """A scene of the training distribution.
 
@@ -88,7 +88,7 @@ def random_scene(
         rng: draws it.
         pair_share: probability of two things.
         defect_share: probability of a defect, each as likely as another.
-        typical_share: probability of the background's typical defect, if it has one.
+        typical: whether a background has its typical defect with the probability that goes with it.
 
     Examples:
         >>> from dpodiff.toy.scenes import random_scene
@@ -102,9 +102,9 @@ def random_scene(
     relation = pick(rng, RELATIONS) if pair else None
     background = pick(rng, BACKGROUNDS)
     defect = pick(rng, DEFECTS) if rng.random() < defect_share else None
-    typical = TYPICAL_DEFECTS.get(background)
-    if typical and typical_share and rng.random() < typical_share:
-        defect = typical
+    if typical and background in TYPICAL_DEFECTS:
+        usual, share = TYPICAL_DEFECTS[background]
+        defect = usual if rng.random() < share else defect
     return Scene(things=things, relation=relation, background=background, defect=defect)
 
 

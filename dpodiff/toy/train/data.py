@@ -30,12 +30,12 @@ def unseen(scene: Scene) -> bool:
     return held_out(scene) and held_out(mirror)
 
 
-def training_scenes(count: int, rng: np.random.Generator, **shares: float) -> list[Scene]:
+def training_scenes(count: int, rng: np.random.Generator, **shares: float | bool) -> list[Scene]:
     """Random scenes, none of them held out; `shares` go to `random_scene`."""
     return _draw(count, rng, lambda scene: not held_out(scene), shares)
 
 
-def held_out_scenes(count: int, rng: np.random.Generator, **shares: float) -> list[Scene]:
+def held_out_scenes(count: int, rng: np.random.Generator, **shares: float | bool) -> list[Scene]:
     """Random scenes that training has not seen; `shares` go to `random_scene`."""
     return _draw(count, rng, unseen, shares)
 

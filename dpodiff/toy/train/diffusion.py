@@ -24,8 +24,7 @@ from dpodiff.toy.train.tokenizer import LENGTH
 
 SNR_BOUND = 5.0
 THING_WEIGHT = 5.0
-# Share of the images of a typical background with its typical defect, and of other defects.
-TYPICAL_SHARE, DEFECT_SHARE = 0.5, 0.2
+DEFECT_SHARE = 0.2  # of the images, beside the typical defects of their backgrounds
 # How often a scene is drawn from the pool, relative to others. The sampler gives rare modes
 # less than their share; planes and fish are the shapes that are learned last.
 DEFECT_WEIGHTS = {"duplicate": 2.0, "cropped": 2.0}
@@ -144,8 +143,7 @@ def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool
         for start in range(0, count, POOL_BATCH):
             rng = np.random.default_rng([seed, start])
             number = min(POOL_BATCH, count - start)
-            shares = {"defect_share": DEFECT_SHARE, "typical_share": TYPICAL_SHARE}
-            yield training_scenes(number, rng, **shares), rng
+            yield training_scenes(number, rng, defect_share=DEFECT_SHARE, typical=True), rng
 
     stored = load_file(path) if path.exists() else {}
     if "latents" in stored and len(stored["latents"]) == count:
