@@ -220,11 +220,19 @@ def test_previews_show_the_clean_estimate_of_an_early_step(model):
     assert goal.cost.denoiser_forwards == 2 * 2 * 2
 
 
+def test_a_preview_after_some_steps_is_made_of_known_candidates_too(model):
+    goal = objective(model)
+    goal.evaluate([(1, 2)])
+    images = goal.cost.images
+    goal.preview([(1, 2)], step=2, seeds=1)
+    assert goal.cost.images == images + 1
+
+
 def test_a_preview_of_all_steps_and_seeds_is_the_value(model):
     goal = objective(model)
     (value,) = goal.preview([(1, 1)])
     assert math.isclose(value, goal.evaluate([(1, 1)])[0].value, rel_tol=1e-6)
-    assert goal.cost.spent == 2
+    assert goal.cost.spent == 1
 
 
 def test_what_the_constraint_rejects_is_not_previewed():

@@ -201,3 +201,31 @@ def test_bad_json_is_named_by_field_and_slot(change, message):
         Space.from_json(data | change)
     with pytest.raises(ValueError, match="lacks the field 'prompt'"):
         Space.from_json({"version": 1})
+
+
+@given(sizes, seeds, st.integers(1, 4))
+def test_samples_near_the_prompt_change_few_slots(sizes, seed, most):
+    space = negative_space(*sizes)
+    candidate = space.sample_near(generator(seed), most)
+    space.decode(candidate)
+    changed = np.count_nonzero(candidate)
+    assert changed <= most
+    assert changed >= 1 or space.size == 1
+
+
+def test_samples_near_the_prompt_reach_every_small_change():
+    space, rng = negative_space(3, 3, 3), generator(0)
+    found = {space.sample_near(rng, 2) for _ in range(500)}
+    assert found == {candidate for candidate in space if 1 <= np.count_nonzero(candidate) <= 2}
+
+
+def test_words_are_chosen_where_a_free_slot_has_them():
+    space = Space("a plane", (PLANE, RED, RED))
+    assert space.choose([]) == space.identity
+    assert space.choose(["jet", "Blue", "green"]) == (2, 2, 1)
+    with pytest.raises(ValueError, match="'purple' is no choice"):
+        space.choose(["purple"])
+    with pytest.raises(ValueError, match="'red' is no choice of a free slot"):
+        Space("a plane", (RED,)).choose(["red"])
+    with pytest.raises(ValueError, match="'blue' is no choice of a free slot"):
+        Space("a plane", (RED,)).choose(["green", "blue"])

@@ -103,6 +103,8 @@ class Objective:
         self.graph_batches = Batches(model, batch_size)
         self.cost = Cost()
         self._known: dict[Prompts, Evaluation] = {}
+        # Losses after all steps on the first seeds, one per seed; of images that are made once.
+        self._losses_of: dict[Prompts, tuple[float, ...]] = {}
         if not self.seeds:
             raise ValueError("an objective needs at least one seed")
         if task not in get_args(Task):
@@ -126,16 +128,13 @@ class Objective:
         decoded = [self.space.decode(candidate) for candidate in candidates]
         new = [prompts for prompts in dict.fromkeys(decoded) if prompts not in self._known]
         allowed = [prompts for prompts in new if self._allows(prompts)]
-        losses = self._counted_losses(
-            [(prompts, seed) for prompts in allowed for seed in self.seeds]
-        )
+        losses = self._counted_losses(self._missing(allowed, self.seeds))
         for candidate, prompts in zip(candidates, decoded, strict=True):
             if prompts in self._known:
                 self.cost.cache_hits += 1
             elif prompts in allowed:
-                row = tuple(next(losses) for _ in self.seeds)
+                row = self._row(prompts, losses, self.seeds)
                 self.cost.evaluations += 1
-                self.cost.spent += 1
                 self._known[prompts] = Evaluation(candidate, prompts, row, self._value(row))
             else:
                 yield Evaluation(candidate, prompts, (), math.inf)
@@ -180,6 +179,9 @@ class Objective:
     ) -> tuple[float, ...]:
         """Rough values of candidates, lower is better; infinite for those not allowed.
 
+        Images after all steps are made once: an evaluation, or a preview on more seeds, makes and
+        pays for those of the other seeds only.
+
         Args:
             candidates: to be looked at.
             step: after how many steps the clean image is estimated; None is all.
@@ -188,11 +190,15 @@ class Objective:
         decoded = [self.space.decode(candidate) for candidate in candidates]
         allowed = [prompts for prompts in dict.fromkeys(decoded) if self._allows(prompts)]
         used = self.seeds[:seeds]
-        jobs = [(prompts, seed) for prompts in allowed for seed in used]
-        losses = list(self._counted_losses(jobs, step))
         self.cost.previews += len(allowed)
-        self.cost.spent += len(allowed) * self.price(step, seeds)
-        rows = (losses[i : i + len(used)] for i in range(0, len(losses), len(used)))
+        if step is None:
+            losses = self._counted_losses(self._missing(allowed, used))
+            rows = [self._row(prompts, losses, used) for prompts in allowed]
+        else:
+            jobs = [(prompts, seed) for prompts in allowed for seed in used]
+            losses = list(self._counted_losses(jobs, step))
+            rows = [losses[i : i + len(used)] for i in range(0, len(losses), len(used))]
+            self.cost.spent += len(allowed) * self.price(step, seeds)
         values = dict(zip(allowed, map(self._value, rows)))
         return tuple(values.get(prompts, math.inf) for prompts in decoded)
 
@@ -290,6 +296,24 @@ class Objective:
     def _jobs(self, candidate: Candidate, seeds: Iterable[int] | None) -> list[Job]:
         prompts = self.space.decode(candidate)
         return [(prompts, seed) for seed in (self.seeds if seeds is None else seeds)]
+
+    def _missing(self, allowed: Sequence[Prompts], seeds: Sequence[int]) -> list[Job]:
+        """The images that are still to be made, prompts by prompts."""
+        return [
+            (prompts, seed)
+            for prompts in allowed
+            for seed in seeds[len(self._losses_of.get(prompts, ())) :]
+        ]
+
+    def _row(
+        self, prompts: Prompts, losses: Iterator[float], seeds: Sequence[int]
+    ) -> tuple[float, ...]:
+        """The losses of prompts on the first seeds; those of `_missing` are taken and paid for."""
+        known = self._losses_of.get(prompts, ())
+        row = (*known, *(next(losses) for _ in seeds[len(known) :]))
+        self.cost.spent += (len(row) - len(known)) / len(self.seeds)
+        self._losses_of[prompts] = row
+        return row[: len(seeds)]
 
     def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
         images = render(self.model, batch, self.eta, stop)

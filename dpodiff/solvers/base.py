@@ -16,7 +16,7 @@ a subclass implements the method for each kind of query that it asks, such as `_
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, overload
 
 import numpy as np
@@ -33,6 +33,18 @@ from dpodiff.spaces.space import Candidate, Space
 Query = GradientQuery | PreviewQuery | NoiseQuery
 
 TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
+
+
+def checked(space: Space, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Candidates given by the user, as tuples of whole numbers.
+
+    Raises:
+        ValueError: if one does not fit the space.
+    """
+    found = tuple(tuple(map(int, candidate)) for candidate in candidates)
+    for candidate in found:
+        space.decode(candidate)
+    return found
 
 
 class Solver(ABC):
@@ -142,6 +154,12 @@ class Solver(ABC):
             self._seen.add(candidate)
             fresh.append(candidate)
         return fresh
+
+    def _first(self, candidates: Sequence[Candidate], most: int | None = None) -> list[Candidate]:
+        """Up to `most` of the given candidates, those not seen yet; from now on they are seen."""
+        new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._seen]
+        self._seen.update(new[:most])
+        return new[:most]
 
     def _sample(self) -> Candidate:
         return self.space.sample(self._rng)

@@ -124,6 +124,25 @@ def epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
     return solvers.EPO(space, seed=seed, population=8, parents=4, mutations=4, crossovers=4)
 
 
+def sparse_epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
+    """`epo` whose first population changes one or two slots of the user's prompt."""
+    return solvers.EPO(
+        space, seed=seed, population=8, parents=4, mutations=4, crossovers=4, changed=2
+    )
+
+
+def forward(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
+    """Forward selection from twelve one-slot changes, for budgets from 20 on."""
+    return solvers.ForwardSelection(space, seed=seed, singles=12, batch=4, ridge=1.0)
+
+
+def raced_forward(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
+    """`forward`, twice as many changes of which half are dropped after two seeds."""
+    return solvers.Screening(
+        forward(space, seed=seed), [solvers.Rung(step=None, seeds=2, best_of=2)]
+    )
+
+
 def hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
     """HPO whose evolution has the generations of `epo`, for what the gradients leave over.
 
@@ -168,6 +187,9 @@ def pez(space: Space, *, steps: int, seed: int = 0) -> Solver:
 RECIPES: dict[str, Recipe] = {
     "random": random_search,
     "epo": epo,
+    "sparse-epo": sparse_epo,
+    "forward": forward,
+    "raced-forward": raced_forward,
     "gpo": dpodiff_gpo,
     "hpo": hpo,
     "pez": pez,
@@ -177,4 +199,5 @@ RECIPES: dict[str, Recipe] = {
     "dpodiff-gpo": dpodiff_gpo,
     "dpodiff-hpo": dpodiff_hpo,
 }
-BLIND = frozenset({"random", "epo", "dpodiff-epo"})  # need nothing of a model, not even its steps
+# They need nothing of a model, not even its steps.
+BLIND = frozenset({"random", "epo", "sparse-epo", "forward", "raced-forward", "dpodiff-epo"})

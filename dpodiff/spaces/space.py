@@ -10,7 +10,7 @@ index alone; only `Space.decode` turns them into text.
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
@@ -164,9 +164,51 @@ class Space:
                 raise ValueError(f"candidate {candidate}: no choice {index} in the {slot}")
         return Prompts(self._positive(candidate), self._negative(candidate))
 
+    def choose(self, words: Sequence[str]) -> Candidate:
+        """The candidate that takes these choices, each in the first slot still free that has it.
+
+        Args:
+            words: choices of different slots, written as there but for upper and lower case.
+
+        Raises:
+            ValueError: naming the word that no free slot has.
+
+        Examples:
+            >>> space = dpodiff.nplib_space("a red ball", ["blurry", "dark", "ugly"], slots=2)
+            >>> space.choose(["ugly", "blurry"])
+            (1, 1)
+        """
+        candidate = [0] * len(self.slots)
+        for word in words:
+            places = (
+                (place, slot.choices.index(choice))
+                for place, slot in enumerate(self.slots)
+                for choice in slot.choices[1:]
+                if candidate[place] == 0 and choice.casefold() == word.casefold()
+            )
+            place, index = next(places, (-1, 0))
+            if place < 0:
+                raise ValueError(f"{word!r} is no choice of a free slot of {self.prompt!r}")
+            candidate[place] = index
+        return tuple(candidate)
+
     def sample(self, rng: np.random.Generator) -> Candidate:
         """A candidate drawn uniformly from the whole space."""
         return tuple(rng.integers(self._sizes).tolist())
+
+    def sample_near(self, rng: np.random.Generator, most: int = 3) -> Candidate:
+        """A candidate that changes 1 to `most` slots of the user's prompts.
+
+        The number of slots, which slots, and their choices are drawn uniformly. Only a space with
+        no second choice anywhere gives the identity.
+        """
+        free = np.flatnonzero(self._sizes > 1)
+        candidate = np.zeros(len(self.slots), dtype=int)
+        if len(free):
+            count = rng.integers(1, min(most, len(free)) + 1)
+            changed = rng.choice(free, size=count, replace=False)
+            candidate[changed] = rng.integers(1, self._sizes[changed])
+        return tuple(candidate.tolist())
 
     def mutate(
         self, candidate: Candidate, rng: np.random.Generator, rate: float = 0.1
