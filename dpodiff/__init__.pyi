@@ -99,16 +99,23 @@ from .spaces.lexicons import (
     antonym_space as antonym_space,
     describe as describe,
     extract_keywords as extract_keywords,
+    guidance_space as guidance_space,
+    modifiers_space as modifiers_space,
     nplib_space as nplib_space,
     synonym_space as synonym_space,
 )
 from .spaces.promptist import (
     Promptist as Promptist,
 )
+from .spaces.prompts import (
+    GuidedPrompts as GuidedPrompts,
+    Prompts as Prompts,
+)
+from .spaces.slots import (
+    Slot as Slot,
+)
 from .spaces.space import (
     Candidate as Candidate,
-    Prompts as Prompts,
-    Slot as Slot,
     Space as Space,
 )
 from .widgets import (
