@@ -86,6 +86,7 @@ from .spaces.constraints import (
     load_encoder as load_encoder,
 )
 from .spaces.contrasts import Contrast as Contrast, contrast_prompts as contrast_prompts
+from .spaces.diagnosis import diagnosed_candidates as diagnosed_candidates
 from .spaces.files import (
     read_prompts as read_prompts,
     read_spaces as read_spaces,

@@ -211,3 +211,16 @@ def test_previews_of_known_candidates_are_free():
     assert goal.preview([(1,)], seeds=1) == (evaluation.losses[0],)
     assert goal.preview([(1,)]) == (evaluation.value,)
     assert (goal.cost.images, goal.cost.spent) == (2, 1.0)
+
+
+def test_images_of_the_users_prompt_are_made_once():
+    goal = objective()
+    goal.evaluate([(0, 0), (1, 0)])
+    made = sum(goal.model.batches)
+    images = goal.images((0, 0), [5, 3])
+    assert images.mean((1, 2, 3)).tolist() == expected(("a red ball", ""), (5, 3))
+    assert sum(goal.model.batches) == made
+    others = goal.images((0, 0), [99])
+    assert others.mean((1, 2, 3)).tolist() == expected(("a red ball", ""), [99])
+    goal.images((1, 0))
+    assert sum(goal.model.batches) == made + 1 + len(SEEDS)

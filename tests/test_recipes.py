@@ -56,6 +56,14 @@ def test_recipes_keep_to_the_budget_on_a_real_model(model, name):
     assert len(result.trace.steps) >= result.cost.gradients
 
 
+@pytest.mark.parametrize("name", ["epo", "sparse-epo", "forward", "raced-forward"])
+def test_given_candidates_are_among_the_first(name):
+    goal, best = hidden_best()
+    solver = RECIPES[name](goal.space, steps=25, first=[best])
+    assert best in goal.drive(solver, 20)[1:9]
+    assert solver.recommend() == best
+
+
 @every_recipe
 def test_equal_seeds_give_equal_searches(name):
     goal, _ = hidden_best()

@@ -6,6 +6,7 @@
 `noise`       the loss as a function of the noise, with its gradient
 `images`      one batch: prompts and seeds -> images -> losses
 `evaluation`  the result of one evaluation, and which of two is better
+`diagnosis`   from the images of the user's prompt to candidates to try first
 `cost`        budget and cost
 
 Imports from `models`, `losses`, `spaces` and `gradients` only.

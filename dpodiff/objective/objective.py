@@ -105,6 +105,8 @@ class Objective:
         self._known: dict[Prompts, Evaluation] = {}
         # Losses after all steps on the first seeds, one per seed; of images that are made once.
         self._losses_of: dict[Prompts, tuple[float, ...]] = {}
+        self._own = space.decode(space.identity)
+        self._own_images: dict[int, torch.Tensor] = {}  # of the user's prompt, by seed, on the CPU
         if not self.seeds:
             raise ValueError("an objective needs at least one seed")
         if task not in get_args(Task):
@@ -251,13 +253,16 @@ class Objective:
     ) -> torch.Tensor:
         """Images (seeds, 3, height, width) of a candidate on the CPU; not counted in the cost.
 
-        The seeds are the objective's own unless others are given; `noise` takes their place.
+        The seeds are the objective's own unless others are given; `noise` takes their place. The
+        images of the user's own prompt are kept and made once.
         """
         if noise is not None:
             objective = self._noise_objective(self.space.decode(candidate), self.model.steps)
             return objective.images(noise).cpu()
-        work = partial(render, self.model, eta=self.eta)
-        images = self.batches.map(work, self._jobs(candidate, seeds))
+        jobs = self._jobs(candidate, seeds)
+        if all(prompts == self._own and seed in self._own_images for prompts, seed in jobs):
+            return torch.stack([self._own_images[seed] for _, seed in jobs])
+        images = self.batches.map(partial(self._render, None), jobs)
         return torch.cat([part.cpu() for part in images])
 
     def score(
@@ -285,7 +290,7 @@ class Objective:
         )
 
     def _allows(self, prompts: Prompts) -> bool:
-        if prompts == self.space.decode(self.space.identity):
+        if prompts == self._own:
             return True  # nothing to reject: if the model cannot take it, it says why
         try:
             self.model.check(*prompts)
@@ -315,8 +320,16 @@ class Objective:
         self._losses_of[prompts] = row
         return row[: len(seeds)]
 
-    def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
+    def _render(self, stop: int | None, batch: Sequence[Job]) -> torch.Tensor:
         images = render(self.model, batch, self.eta, stop)
+        if stop is None:
+            for (prompts, seed), image in zip(batch, images):
+                if prompts == self._own and seed in self.seeds:
+                    self._own_images[seed] = image.cpu()
+        return images
+
+    def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
+        images = self._render(stop, batch)
         with torch.no_grad():
             return score(loss, images, self.space.prompt).float().tolist()
 

@@ -10,11 +10,11 @@ images. With `changed` the first population stays near the user's prompt instead
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from dpodiff.objective.queries import GradientQuery
-from dpodiff.solvers.base import Solver, checked
+from dpodiff.solvers.base import First, FirstCandidates, Solver
 from dpodiff.spaces.space import Candidate, Space
 
 
@@ -31,7 +31,9 @@ class EPO(Solver):
         crossovers: children of two parents each, a generation.
         changed: a candidate of the first population changes 1 to so many slots; None, as in the
             paper, draws it from the whole space.
-        first: candidates that are evaluated before all others, as members of the first population.
+        first: candidates that are evaluated before all others, as members of the first population;
+            or a callable that gives them once the user's prompt is evaluated, such as a
+            `Diagnosis`.
 
     Raises:
         ValueError: if there are less than 2 parents, more parents than population, or no children;
@@ -61,12 +63,12 @@ class EPO(Solver):
         rate: float = 0.1,
         crossovers: int = 10,
         changed: int | None = None,
-        first: Iterable[Candidate] = (),
+        first: FirstCandidates = (),
     ) -> None:
         super().__init__(space, seed=seed)
         self.population, self.parents = population, parents
         self.mutations, self.rate, self.crossovers = mutations, rate, crossovers
-        self.changed, self.first = changed, checked(space, first)
+        self.changed, self.first = changed, First(space, first)
         if not 2 <= parents <= population:
             raise ValueError(f"EPO needs 2 <= parents <= population, not {parents}, {population}")
         if min(mutations, crossovers) < 0 or mutations + crossovers < 1:
@@ -77,12 +79,12 @@ class EPO(Solver):
     @property
     def parameters(self) -> dict[str, Any]:
         """The name and the hyperparameters, for the record."""
-        return super().parameters | {"first": [list(candidate) for candidate in self.first]}
+        return super().parameters | {"first": self.first.parameters}
 
     def ask(self) -> list[Candidate] | GradientQuery:  # HPO, which is an EPO, begins with gradients
         """The missing part of the first population, then a generation of children."""
         usable = [candidate for candidate, value in self.values.items() if value < math.inf]
-        first = self._first(self.first)
+        first = self._new(self.first())
         missing = self.population - len(usable) - len(first)
         if first or missing > 0:
             return first + self._fresh(self._newcomers(max(0, missing)))

@@ -13,12 +13,12 @@ dropped after two seeds.
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from dpodiff.solvers.base import Solver, checked
+from dpodiff.solvers.base import First, FirstCandidates, Solver
 from dpodiff.spaces.space import Candidate, Space
 
 
@@ -32,7 +32,8 @@ class ForwardSelection(Solver):
             before any gets two, the choices of a slot in their order.
         batch: candidates of a round after that.
         ridge: weight of the penalty that draws the effect of a choice to the mean effect of all.
-        first: candidates that are evaluated before all others.
+        first: candidates that are evaluated before all others, or a callable that gives them once
+            the user's prompt is evaluated, such as a `Diagnosis`.
 
     Raises:
         ValueError: if a number is out of its range, or a candidate of `first` does not fit.
@@ -60,7 +61,7 @@ class ForwardSelection(Solver):
         singles: int = 12,
         batch: int = 4,
         ridge: float = 1.0,
-        first: Iterable[Candidate] = (),
+        first: FirstCandidates = (),
     ) -> None:
         super().__init__(space, seed=seed)
         if min(singles, batch) < 1 or not ridge > 0:
@@ -69,19 +70,19 @@ class ForwardSelection(Solver):
                 f"not {singles}, {batch}, {ridge}"
             )
         self.singles, self.batch, self.ridge = singles, batch, ridge
-        self.first = checked(space, first)
+        self.first = First(space, first)
         self._order = self._rng.permutation(len(space.slots)).tolist()
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The name and the hyperparameters, for the record."""
-        return super().parameters | {"first": [list(candidate) for candidate in self.first]}
+        return super().parameters | {"first": self.first.parameters}
 
     def ask(self) -> list[Candidate]:
         """One-slot changes until enough are known, then a round around the best candidate."""
-        first = self._first([self.space.identity, *self.first])
+        first = self._new([self.space.identity, *self.first()])
         known = sum(np.count_nonzero(candidate) == 1 for candidate in self.values)
-        singles = self._first(self._one_slot_changes(), max(0, self.singles - known))
+        singles = self._new(self._one_slot_changes(), max(0, self.singles - known))
         return first + singles or self._round()
 
     def _one_slot_changes(self) -> list[Candidate]:
@@ -100,7 +101,7 @@ class ForwardSelection(Solver):
         best = self.recommend()
         together = [c for c in _best_together(effects) if c not in self._seen]
         together = together[: max(1, self.batch // 2)]
-        chosen = self._first([*together, *_neighbors(best, effects)], self.batch)
+        chosen = self._new([*together, *_neighbors(best, effects)], self.batch)
         mutations = [lambda: self.space.mutate(best, self._rng)] * (self.batch - len(chosen))
         return chosen + self._fresh(mutations)
 

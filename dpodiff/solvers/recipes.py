@@ -4,7 +4,8 @@ A recipe makes a solver from a space, the steps of the model's rollout, and a se
 
     solver = RECIPES["dpodiff-hpo"](space, steps=model.steps, seed=0)
 
-which is what `dpodiff.improve(prompt, solver="dpodiff-hpo")` does.
+which is what `dpodiff.improve(prompt, solver="dpodiff-hpo")` does. Those of evolution and forward
+selection also take `first`, candidates that are evaluated before all others.
 
 Those named "dpodiff-..." are the paper's (Wang et al., 2024, arXiv 2407.01606); where its released
 code does something else, the recipe says so. The others are ours. What a recipe does not hold is
@@ -23,6 +24,7 @@ from functools import partial
 
 from dpodiff import solvers
 from dpodiff.solvers import Solver
+from dpodiff.solvers.base import FirstCandidates
 from dpodiff.spaces.space import Space
 
 # (space, *, steps, seed) -> solver
@@ -115,32 +117,48 @@ def dpodiff_hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
     )
 
 
-def epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
+def epo(
+    space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
+) -> Solver:
     """EPO for small budgets: eight candidates a generation instead of twenty.
 
     The paper's generation of 20 leaves a budget of 40 one step of evolution; this leaves it four.
     In the recorded comparison (chapter 10 of the book) it ends lower than the paper's.
     """
-    return solvers.EPO(space, seed=seed, population=8, parents=4, mutations=4, crossovers=4)
+    return solvers.EPO(
+        space, seed=seed, population=8, parents=4, mutations=4, crossovers=4, first=first
+    )
 
 
-def sparse_epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
+def sparse_epo(
+    space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
+) -> Solver:
     """`epo` whose first population changes one or two slots of the user's prompt."""
     return solvers.EPO(
-        space, seed=seed, population=8, parents=4, mutations=4, crossovers=4, changed=2
+        space,
+        seed=seed,
+        population=8,
+        parents=4,
+        mutations=4,
+        crossovers=4,
+        changed=2,
+        first=first,
     )
 
 
-def forward(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
+def forward(
+    space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
+) -> Solver:
     """Forward selection from twelve one-slot changes, for budgets from 20 on."""
-    return solvers.ForwardSelection(space, seed=seed, singles=12, batch=4, ridge=1.0)
+    return solvers.ForwardSelection(space, seed=seed, singles=12, batch=4, ridge=1.0, first=first)
 
 
-def raced_forward(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
+def raced_forward(
+    space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
+) -> Solver:
     """`forward`, twice as many changes of which half are dropped after two seeds."""
-    return solvers.Screening(
-        forward(space, seed=seed), [solvers.Rung(step=None, seeds=2, best_of=2)]
-    )
+    changes = forward(space, seed=seed, first=first)
+    return solvers.Screening(changes, [solvers.Rung(step=None, seeds=2, best_of=2)])
 
 
 def hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:

@@ -5,6 +5,7 @@
 `space`        the product of the slots of one prompt, and its candidates
 `lexicons`     where alternatives come from: dictionaries, WordNet, language models
 `contrasts`    the prompt with one thing said otherwise
+`diagnosis`    candidates against what was drawn instead
 `files`        spaces and prompts as JSON files
 `constraints`  which candidates are allowed, such as those that keep the meaning
 `promptist`    a language model that rewrites prompts, as a baseline
