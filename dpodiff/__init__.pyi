@@ -68,6 +68,7 @@ from .solvers import (
     GPO as GPO,
     HPO as HPO,
     PEZ as PEZ,
+    TPE as TPE,
     ForwardSelection as ForwardSelection,
     Joint as Joint,
     RandomSearch as RandomSearch,

@@ -56,7 +56,7 @@ def test_recipes_keep_to_the_budget_on_a_real_model(model, name):
     assert len(result.trace.steps) >= result.cost.gradients
 
 
-@pytest.mark.parametrize("name", ["epo", "sparse-epo", "forward", "raced-forward"])
+@pytest.mark.parametrize("name", ["epo", "sparse-epo", "forward", "raced-forward", "tpe"])
 def test_given_candidates_are_among_the_first(name):
     goal, best = hidden_best()
     solver = RECIPES[name](goal.space, steps=25, first=[best])

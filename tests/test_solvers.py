@@ -11,6 +11,7 @@ from helpers import PROBLEMS, FakeModel, negative_space, shade
 
 from dpodiff import (
     EPO,
+    TPE,
     Budget,
     ForwardSelection,
     Objective,
@@ -22,8 +23,8 @@ from dpodiff import (
 from dpodiff.solvers.forward_selection import additive_effects
 
 SPARSE = partial(EPO, population=8, parents=4, mutations=4, crossovers=4, changed=2)
-SOLVERS = [EPO, RandomSearch, ForwardSelection, SPARSE]
-NAMES = ["epo", "random", "forward selection", "sparse epo"]
+SOLVERS = [EPO, RandomSearch, ForwardSelection, SPARSE, TPE]
+NAMES = ["epo", "random", "forward selection", "sparse epo", "tpe"]
 every_solver = pytest.mark.parametrize("solver_class", SOLVERS, ids=NAMES)
 every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 
@@ -93,7 +94,7 @@ def test_told_candidates_are_not_proposed(solver_class):
     space = negative_space(2, 2)
     solver = solver_class(space)
     solver.tell([space.identity, (1, 1)], [0.0, math.nan])
-    assert sorted(solver.ask()) == [(0, 1), (1, 0)]
+    assert sorted(solver.ask() + solver.ask()) == [(0, 1), (1, 0)]
     assert solver.recommend() == space.identity
 
 
@@ -148,7 +149,7 @@ def test_the_first_population_changes_few_slots():
     assert len(candidates) == 40
 
 
-@pytest.mark.parametrize("solver_class", [EPO, SPARSE, ForwardSelection])
+@pytest.mark.parametrize("solver_class", [EPO, SPARSE, ForwardSelection, TPE])
 def test_given_candidates_are_evaluated_first(solver_class):
     space = negative_space(5, 5, 5)
     given = [(4, 0, 4), (1, 1, 1), (4, 0, 4), (0, 0, 0)]
@@ -166,7 +167,7 @@ def test_given_candidates_count_as_population():
     assert len(EPO(space, population=8, parents=2, first=given).ask()) == 8
 
 
-@pytest.mark.parametrize("solver_class", [EPO, ForwardSelection])
+@pytest.mark.parametrize("solver_class", [EPO, ForwardSelection, TPE])
 def test_given_candidates_that_do_not_fit_are_refused(solver_class):
     with pytest.raises(ValueError, match="no choice 3"):
         solver_class(negative_space(3, 3), first=[(0, 3)])
@@ -221,6 +222,31 @@ def test_effects_without_values_are_zero():
 def test_impossible_forward_selection_is_refused(settings):
     with pytest.raises(ValueError, match="forward selection needs"):
         ForwardSelection(negative_space(3), **settings)
+
+
+def test_tpe_beats_random_search_where_slots_add_up():
+    problem = PROBLEMS["separable"]
+    assert sum(lowest(TPE, problem, 80)) < sum(lowest(RandomSearch, problem, 80)) - 10
+
+
+def test_tpe_survives_values_that_are_not_finite():
+    solver = TPE(negative_space(5, 5, 5), startup=2)
+    solver.tell([(0, 0, 0), (1, 1, 1)], [math.nan, math.inf])
+    seen = drive(solver, lambda c: math.inf if c[0] == 1 else float(sum(c)), 60)
+    assert len(set(seen)) == 60
+    assert solver.recommend() in seen
+
+
+def test_tpe_without_optuna_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ImportError, match=r"pip install 'dpodiff\[optuna\]'"):
+        TPE(negative_space(3))
+
+
+@pytest.mark.parametrize("settings", [{"startup": 0}, {"batch": 0}])
+def test_impossible_tpe_is_refused(settings):
+    with pytest.raises(ValueError, match="TPE needs"):
+        TPE(negative_space(3), **settings)
 
 
 def test_children_come_from_the_best_parents():

@@ -3,7 +3,7 @@
 `base`            the interface: `ask`, `tell`, `learn`, `recommend`
 `loop`            `search`, which runs any solver
 `run`             one run of it: budget, incumbent, failures and trace
-`random_search`, `epo`, `forward_selection`, `screening`           of words
+`random_search`, `epo`, `forward_selection`, `tpe`, `screening`    of words
 `gpo`, `hpo`, `pez`                                                of words, with gradients
 `dno`, `zero_order`, `best_of_n`                                   of noise
 `joint`           of both, in turns

@@ -10,4 +10,5 @@ from .loop import search as search
 from .pez import PEZ as PEZ
 from .random_search import RandomSearch as RandomSearch
 from .screening import Rung as Rung, Screening as Screening
+from .tpe import TPE as TPE
 from .zero_order import ZeroOrder as ZeroOrder

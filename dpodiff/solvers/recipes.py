@@ -161,6 +161,13 @@ def raced_forward(
     return solvers.Screening(changes, [solvers.Rung(step=None, seeds=2, best_of=2)])
 
 
+def tpe(
+    space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
+) -> Solver:
+    """Optuna's TPE with its defaults: ten candidates at random, then one at a time."""
+    return solvers.TPE(space, seed=seed, startup=10, batch=1, first=first)
+
+
 def hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
     """HPO whose evolution has the generations of `epo`, for what the gradients leave over.
 
@@ -211,6 +218,7 @@ RECIPES: dict[str, Recipe] = {
     "sparse-epo": sparse_epo,
     "forward": forward,
     "raced-forward": raced_forward,
+    "tpe": tpe,
     "screened-epo": screened_epo,
     "screened-hpo": screened_hpo,
     "dpodiff-epo": dpodiff_epo,
@@ -218,4 +226,4 @@ RECIPES: dict[str, Recipe] = {
     "dpodiff-hpo": dpodiff_hpo,
 }
 # They need nothing of a model, not even its steps.
-BLIND = frozenset({"random", "epo", "sparse-epo", "forward", "raced-forward", "dpodiff-epo"})
+BLIND = frozenset({"random", "epo", "sparse-epo", "forward", "raced-forward", "tpe", "dpodiff-epo"})
