@@ -10,7 +10,9 @@ import torch
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Full, Shortcut, Truncated
 from dpodiff.models.stable_diffusion import StableDiffusion
 from dpodiff.objective import Objective
+from dpodiff.objective.cost import Budget
 from dpodiff.objective.queries import NoiseQuery
+from dpodiff.solvers import GPO, HPO, PEZ, search
 from dpodiff.spaces.space import Slot, Space
 
 STEPS = 4
@@ -286,3 +288,18 @@ def test_what_the_constraint_rejects_is_not_previewed():
     values = goal.preview([(1,), (2,)], seeds=1)
     assert values[0] == math.inf > values[1]
     assert goal.cost.previews == 1
+
+
+@pytest.mark.parametrize("solver_class", [GPO, HPO, PEZ])
+def test_solvers_with_gradients_take_a_space_with_guidance(model, solver_class):
+    slots = (Slot("guidance", ("", "2", "6"), "guidance"), *SPACE.slots)
+    space = Space("a red ball", slots)
+    solver = solver_class(space, steps=STEPS)
+    result = search(solver, Objective(model, waves, space, (0,)), Budget(24), progress=False)
+    assert result.status == "budget"
+    assert result.cost.gradients > 0
+    assert len({record.candidate for record in result.trace.records}) > 1
+    if solver_class is GPO:  # no gradient says which guidance is better
+        np.testing.assert_allclose(
+            solver.relaxed.probabilities()[0], np.exp([1, 0, 0]) / np.exp([1, 0, 0]).sum()
+        )

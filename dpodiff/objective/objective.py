@@ -28,6 +28,7 @@ from dpodiff.models.noise import check_eta, draw
 from dpodiff.objective.cost import Cost, measured, price_of_rows
 from dpodiff.objective.evaluation import Evaluation, better, mean_value
 from dpodiff.objective.images import Job, render, score
+from dpodiff.objective.memory import Memory
 from dpodiff.objective.noise import NoiseObjective
 from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery, ValueAndGradient
 from dpodiff.objective.text import TextObjective
@@ -102,11 +103,7 @@ class Objective:
         # With a graph, far fewer images fit.
         self.graph_batches = Batches(model, batch_size)
         self.cost = Cost()
-        self._known: dict[Prompts, Evaluation] = {}
-        # Losses after all steps on the first seeds, one per seed; of images that are made once.
-        self._losses_of: dict[Prompts, tuple[float, ...]] = {}
-        self._own = space.decode(space.identity)
-        self._own_images: dict[int, torch.Tensor] = {}  # of the user's prompt, by seed, on the CPU
+        self._memory = Memory(space.decode(space.identity), self.seeds)
         if not self.seeds:
             raise ValueError("an objective needs at least one seed")
         if task not in get_args(Task):
@@ -128,20 +125,21 @@ class Objective:
             ValueError: if a candidate does not fit the space, or the loss does not give (batch,).
         """
         decoded = [self.space.decode(candidate) for candidate in candidates]
-        new = [prompts for prompts in dict.fromkeys(decoded) if prompts not in self._known]
+        known = self._memory.evaluations
+        new = [prompts for prompts in dict.fromkeys(decoded) if prompts not in known]
         allowed = [prompts for prompts in new if self._allows(prompts)]
-        losses = self._counted_losses(self._missing(allowed, self.seeds))
+        rows = self._rows(allowed, self.seeds)
         for candidate, prompts in zip(candidates, decoded, strict=True):
-            if prompts in self._known:
+            if prompts in known:
                 self.cost.cache_hits += 1
             elif prompts in allowed:
-                row = self._row(prompts, losses, self.seeds)
+                row = next(rows)
                 self.cost.evaluations += 1
-                self._known[prompts] = Evaluation(candidate, prompts, row, self._value(row))
+                known[prompts] = Evaluation(candidate, prompts, row, self._value(row))
             else:
                 yield Evaluation(candidate, prompts, (), math.inf)
                 continue
-            yield replace(self._known[prompts], candidate=candidate)
+            yield replace(known[prompts], candidate=candidate)
 
     def gradient(
         self,
@@ -194,12 +192,11 @@ class Objective:
         used = self.seeds[:seeds]
         self.cost.previews += len(allowed)
         if step is None:
-            losses = self._counted_losses(self._missing(allowed, used))
-            rows = [self._row(prompts, losses, used) for prompts in allowed]
+            rows = self._rows(allowed, used)
         else:
             jobs = [(prompts, seed) for prompts in allowed for seed in used]
             losses = list(self._counted_losses(jobs, step))
-            rows = [losses[i : i + len(used)] for i in range(0, len(losses), len(used))]
+            rows = (losses[i : i + len(used)] for i in range(0, len(losses), len(used)))
             self.cost.spent += len(allowed) * self.price(step, seeds)
         values = dict(zip(allowed, map(self._value, rows)))
         return tuple(values.get(prompts, math.inf) for prompts in decoded)
@@ -260,8 +257,9 @@ class Objective:
             objective = self._noise_objective(self.space.decode(candidate), self.model.steps)
             return objective.images(noise).cpu()
         jobs = self._jobs(candidate, seeds)
-        if all(prompts == self._own and seed in self._own_images for prompts, seed in jobs):
-            return torch.stack([self._own_images[seed] for _, seed in jobs])
+        kept = self._memory.images(jobs)
+        if kept is not None:
+            return kept
         images = self.batches.map(partial(self._render, None), jobs)
         return torch.cat([part.cpu() for part in images])
 
@@ -290,7 +288,7 @@ class Objective:
         )
 
     def _allows(self, prompts: Prompts) -> bool:
-        if prompts == self._own:
+        if prompts == self._memory.own:
             return True  # nothing to reject: if the model cannot take it, it says why
         try:
             self.model.check(*prompts)
@@ -302,30 +300,22 @@ class Objective:
         prompts = self.space.decode(candidate)
         return [(prompts, seed) for seed in (self.seeds if seeds is None else seeds)]
 
-    def _missing(self, allowed: Sequence[Prompts], seeds: Sequence[int]) -> list[Job]:
-        """The images that are still to be made, prompts by prompts."""
-        return [
-            (prompts, seed)
-            for prompts in allowed
-            for seed in seeds[len(self._losses_of.get(prompts, ())) :]
-        ]
-
-    def _row(
-        self, prompts: Prompts, losses: Iterator[float], seeds: Sequence[int]
-    ) -> tuple[float, ...]:
-        """The losses of prompts on the first seeds; those of `_missing` are taken and paid for."""
-        known = self._losses_of.get(prompts, ())
-        row = (*known, *(next(losses) for _ in seeds[len(known) :]))
-        self.cost.spent += (len(row) - len(known)) / len(self.seeds)
-        self._losses_of[prompts] = row
-        return row[: len(seeds)]
+    def _rows(
+        self, allowed: Sequence[Prompts], seeds: Sequence[int]
+    ) -> Iterator[tuple[float, ...]]:
+        """Yield the losses of each prompts on the first seeds; only those not known are paid."""
+        missing = {prompts: self._memory.missing(prompts, seeds) for prompts in allowed}
+        jobs = [(prompts, seed) for prompts in allowed for seed in missing[prompts]]
+        losses = self._counted_losses(jobs)
+        for prompts in allowed:
+            row = self._memory.complete(prompts, losses, seeds)
+            self.cost.spent += len(missing[prompts]) / len(self.seeds)
+            yield row
 
     def _render(self, stop: int | None, batch: Sequence[Job]) -> torch.Tensor:
         images = render(self.model, batch, self.eta, stop)
         if stop is None:
-            for (prompts, seed), image in zip(batch, images):
-                if prompts == self._own and seed in self.seeds:
-                    self._own_images[seed] = image.cpu()
+            self._memory.keep(batch, images)
         return images
 
     def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
