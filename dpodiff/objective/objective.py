@@ -242,6 +242,16 @@ class Objective:
         share = 1.0 if step is None else step / self.model.steps
         return share * len(self.seeds[:seeds]) / len(self.seeds)
 
+    def prices(
+        self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
+    ) -> list[float]:
+        """What a preview of each candidate costs, in evaluations; less where images are known."""
+        if step is not None:
+            return [self.price(step, seeds)] * len(candidates)
+        decoded = [self.space.decode(candidate) for candidate in candidates]
+        missing = [self._memory.missing(prompts, self.seeds[:seeds]) for prompts in decoded]
+        return [len(one) / len(self.seeds) for one in missing]
+
     def images(
         self,
         candidate: Candidate,
