@@ -68,6 +68,8 @@ from .solvers import (
     GPO as GPO,
     HPO as HPO,
     PEZ as PEZ,
+    TPE as TPE,
+    ForwardSelection as ForwardSelection,
     Joint as Joint,
     RandomSearch as RandomSearch,
     ReNO as ReNO,
@@ -85,6 +87,7 @@ from .spaces.constraints import (
     load_encoder as load_encoder,
 )
 from .spaces.contrasts import Contrast as Contrast, contrast_prompts as contrast_prompts
+from .spaces.diagnosis import diagnosed_candidates as diagnosed_candidates
 from .spaces.files import (
     read_prompts as read_prompts,
     read_spaces as read_spaces,
@@ -98,16 +101,23 @@ from .spaces.lexicons import (
     antonym_space as antonym_space,
     describe as describe,
     extract_keywords as extract_keywords,
+    guidance_space as guidance_space,
+    modifiers_space as modifiers_space,
     nplib_space as nplib_space,
     synonym_space as synonym_space,
 )
 from .spaces.promptist import (
     Promptist as Promptist,
 )
+from .spaces.prompts import (
+    GuidedPrompts as GuidedPrompts,
+    Prompts as Prompts,
+)
+from .spaces.slots import (
+    Slot as Slot,
+)
 from .spaces.space import (
     Candidate as Candidate,
-    Prompts as Prompts,
-    Slot as Slot,
     Space as Space,
 )
 from .widgets import (

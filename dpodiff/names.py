@@ -15,6 +15,7 @@ _PARTS = {
     "weights": "dpodiff.toy:WEIGHTS",  # folder
     "lexicon": "dpodiff.toy.words:toy_lexicon",  # () -> Lexicon
     "negative library": "dpodiff.toy.words:NPLIB",  # words
+    "modifiers": "dpodiff.toy.words:PRAISE",  # words
 }
 
 
@@ -36,7 +37,7 @@ class LoadError(OSError, ValueError):
 
 
 def toy(part: str) -> Any:
-    """A part of the toy world: "model", "weights", "lexicon" or "negative library"."""
+    """A part of the toy world: "model", "weights", "lexicon", "negative library", "modifiers"."""
     module, _, name = _PARTS[part].partition(":")
     return getattr(importlib.import_module(module), name)
 

@@ -76,9 +76,15 @@ def _plateau(candidate: Candidate) -> float:
     return -float(sum(pair == (1, 1) for pair in pairs))
 
 
+def _planted(candidate: Candidate) -> float:
+    """One change helps and every other one harms, as most words of a negative prompt do."""
+    return sum(k > 0 for k in candidate) - 3.0 * (candidate[2] == 1)
+
+
 PROBLEMS = {
     "separable": Problem(negative_space(4, 4, 4, 4, 4, 4), lambda c: -float(sum(c)), -18),
     "plateau": Problem(negative_space(3, 3, 3, 3), _plateau, -2),
+    "planted": Problem(negative_space(*[6] * 8), _planted, -2),
     "one slot": Problem(negative_space(5), lambda c: float((c[0] - 3) ** 2), 0),
     "unequal slots": Problem(negative_space(1, 9, 2), lambda c: float(abs(c[1] - 7) + c[2]), 0),
 }

@@ -3,6 +3,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import FakeModel, fake_shade, shade
@@ -222,7 +223,10 @@ def test_a_trace_is_written(tmp_path):
         ({"prompt": " "}, "prompt is empty"),
         ({"budget": 0}, "at least 1 evaluation, not 0"),
         ({"seeds": 0}, "seeds must be at least 1, not 0"),
-        ({"space": "antonyms"}, "unknown space 'antonyms'; choose from antonym, nplib, synonym"),
+        (
+            {"space": "antonyms"},
+            "unknown space 'antonyms'; choose from antonym, guidance, modifiers, nplib, synonym",
+        ),
         ({"space": ""}, "unknown space ''"),
         ({"solver": "sgd"}, "unknown solver 'sgd'; choose from random, epo, gpo, hpo, pez"),
         ({"lexicon": "thesaurus"}, "unknown lexicon 'thesaurus'; choose from toy, wordnet"),
@@ -272,6 +276,40 @@ def test_bad_input_is_refused_with_what_would_be_right(settings, message, tmp_pa
         attempt(**{"model": model} | settings, trace=path)
     assert path.read_text() == "old"
     assert not model.batches
+
+
+def test_guidance_and_modifiers_are_searched_by_name():
+    result = dpodiff.improve(
+        "a red ball",
+        space="guidance+modifiers",
+        solver="forward",
+        budget=6,
+        seeds=1,
+        progress=False,
+    )
+    space = result.objective.space
+    assert [slot.side for slot in space.slots] == ["guidance", "modifier", "modifier"]
+    records = result.trace.records
+    first = records[1:4]  # each slot changed alone
+    assert sorted(record.candidate for record in first) == [(0, 0, 1), (0, 1, 0), (1, 0, 0)]
+    assert {record.positive for record in first} > {"a red ball"}
+    assert len({record.losses for record in records}) == 6
+    assert Space.from_json(result.trace.stamp.parameters["space"]) == space
+
+
+@pytest.mark.parametrize("model", [BlackBox(lambda *job: None), FakeModel()])
+def test_guidance_of_a_model_without_one_is_refused(model):
+    model.guidance = 1.0
+    with pytest.raises(ValueError, match="there is no guidance to choose"):
+        attempt(model=model, space="guidance+nplib")
+
+
+def test_a_black_box_takes_no_guidance_of_a_candidate():
+    gray = BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
+    goal = dpodiff.Objective(gray, shade, dpodiff.guidance_space("a red ball"), (0,))
+    goal.evaluate([(0,)])
+    with pytest.raises(ValueError, match="leave the guidance slot out"):
+        goal.evaluate([(1,)])
 
 
 def test_a_trace_that_cannot_be_written_is_refused_before_any_image(tmp_path):

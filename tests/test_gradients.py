@@ -10,6 +10,9 @@ import torch
 from dpodiff.gradients import SDO, Checkpointed, DRTune, Full, Shortcut, Truncated
 from dpodiff.models.stable_diffusion import StableDiffusion
 from dpodiff.objective import Objective
+from dpodiff.objective.cost import Budget
+from dpodiff.objective.queries import NoiseQuery
+from dpodiff.solvers import GPO, HPO, PEZ, search
 from dpodiff.spaces.space import Slot, Space
 
 STEPS = 4
@@ -220,11 +223,60 @@ def test_previews_show_the_clean_estimate_of_an_early_step(model):
     assert goal.cost.denoiser_forwards == 2 * 2 * 2
 
 
+def test_a_preview_after_some_steps_is_made_of_known_candidates_too(model):
+    goal = objective(model)
+    goal.evaluate([(1, 2)])
+    images = goal.cost.images
+    goal.preview([(1, 2)], step=2, seeds=1)
+    assert goal.cost.images == images + 1
+
+
 def test_a_preview_of_all_steps_and_seeds_is_the_value(model):
     goal = objective(model)
     (value,) = goal.preview([(1, 1)])
     assert math.isclose(value, goal.evaluate([(1, 1)])[0].value, rel_tol=1e-6)
-    assert goal.cost.spent == 2
+    assert goal.cost.spent == 1
+
+
+def test_images_are_made_with_the_guidance_of_their_candidate(model):
+    space = Space("a red ball", (Slot("guidance", ("", "2", "6"), "guidance"), SPACE.slots[1]))
+    goal = Objective(model, waves, space, (0, 1), batch_size=16)
+    mixed = [(1, 0), (0, 1), (2, 0), (1, 1), (0, 0)]
+    for candidate, evaluation in zip(mixed, goal.evaluate(mixed)):
+        prompts = space.decode(candidate)
+        pair = [[text] * 2 for text in prompts]
+        guidance = [None, 2.0, 6.0][candidate[0]]
+        assert evaluation.prompts.guidance == guidance
+        images = model.generate(*pair, [0, 1], guidance=guidance)
+        torch.testing.assert_close(torch.tensor(evaluation.losses), waves(images, []).float())
+        torch.testing.assert_close(goal.images(candidate), images)
+    assert goal.cost.evaluations == len({e.losses for e in goal.evaluate(mixed)}) == 5
+    early = model.generate(["a red ball"], [""], [0], guidance=2.0, stop=2)
+    assert goal.preview([(1, 0)], step=2, seeds=1) == pytest.approx(waves(early, []).tolist())
+
+
+def test_a_given_noise_is_denoised_with_the_guidance_of_its_candidate(model):
+    space = Space("a red ball", (Slot("guidance", ("", "2", "6"), "guidance"),))
+    goal = Objective(model, waves, space, (0, 1))
+    for candidate in space:
+        losses = goal.evaluate([candidate])[0].losses
+        for estimator in (None, Full()):
+            answer = goal.evaluate_noise(NoiseQuery(goal.noise(), candidate, estimator))
+            assert answer.losses == pytest.approx(losses, rel=1e-5)
+        images = goal.images(candidate, noise=goal.noise())
+        torch.testing.assert_close(images, goal.images(candidate))
+
+
+def test_guidance_has_no_gradient_and_modifiers_have_one(model):
+    modifiers = Slot("modifier", ("", "blurry", "dark"), "modifier")
+    space = Space("a red ball", (Slot("guidance", ("", "2", "6"), "guidance"), modifiers))
+    goal = Objective(model, waves, space, (0,))
+    weights = [torch.tensor([0.2, 0.5, 0.3]).double()] * 2
+    guidance, words = goal.gradient(weights, Shortcut(1)).gradients
+    assert guidance.tolist() == [0, 0, 0]
+    assert words.abs().max() > 0
+    value = goal.gradient([torch.eye(3).double()[k] for k in (2, 1)], Full()).value
+    assert value == pytest.approx(goal.evaluate([(0, 1)])[0].value, rel=1e-5)
 
 
 def test_what_the_constraint_rejects_is_not_previewed():
@@ -236,3 +288,18 @@ def test_what_the_constraint_rejects_is_not_previewed():
     values = goal.preview([(1,), (2,)], seeds=1)
     assert values[0] == math.inf > values[1]
     assert goal.cost.previews == 1
+
+
+@pytest.mark.parametrize("solver_class", [GPO, HPO, PEZ])
+def test_solvers_with_gradients_take_a_space_with_guidance(model, solver_class):
+    slots = (Slot("guidance", ("", "2", "6"), "guidance"), *SPACE.slots)
+    space = Space("a red ball", slots)
+    solver = solver_class(space, steps=STEPS)
+    result = search(solver, Objective(model, waves, space, (0,)), Budget(24), progress=False)
+    assert result.status == "budget"
+    assert result.cost.gradients > 0
+    assert len({record.candidate for record in result.trace.records}) > 1
+    if solver_class is GPO:  # no gradient says which guidance is better
+        np.testing.assert_allclose(
+            solver.relaxed.probabilities()[0], np.exp([1, 0, 0]) / np.exp([1, 0, 0]).sum()
+        )

@@ -188,3 +188,39 @@ def test_bad_settings_are_refused(settings, message):
 def test_bad_budgets_are_refused(settings):
     with pytest.raises(ValueError, match="budget"):
         Budget(**settings)
+
+
+def test_images_of_a_preview_are_not_made_again():
+    goal = objective(seeds=(0, 1, 2, 3))
+    candidates = [(0, 1), (2, 2)]
+    few = goal.preview(candidates, seeds=1)
+    assert (goal.cost.images, goal.cost.spent) == (2, 0.5)
+    goal.preview(candidates, seeds=2)
+    assert (goal.cost.images, goal.cost.spent) == (4, 1.0)
+    evaluations = goal.evaluate([*candidates, (1, 1)])
+    assert (goal.cost.images, goal.cost.spent) == (12, 3.0)
+    assert sum(goal.model.batches) == 12
+    for candidate, evaluation, first in zip(candidates, evaluations, few):
+        assert evaluation.losses == goal.score(candidate)
+        assert evaluation.losses[0] == first
+
+
+def test_previews_of_known_candidates_are_free():
+    goal = objective(negative_space(4), seeds=(0, 1))
+    (evaluation,) = goal.evaluate([(1,)])
+    assert goal.preview([(1,)], seeds=1) == (evaluation.losses[0],)
+    assert goal.preview([(1,)]) == (evaluation.value,)
+    assert (goal.cost.images, goal.cost.spent) == (2, 1.0)
+
+
+def test_images_of_the_users_prompt_are_made_once():
+    goal = objective()
+    goal.evaluate([(0, 0), (1, 0)])
+    made = sum(goal.model.batches)
+    images = goal.images((0, 0), [5, 3])
+    assert images.mean((1, 2, 3)).tolist() == expected(("a red ball", ""), (5, 3))
+    assert sum(goal.model.batches) == made
+    others = goal.images((0, 0), [99])
+    assert others.mean((1, 2, 3)).tolist() == expected(("a red ball", ""), [99])
+    goal.images((1, 0))
+    assert sum(goal.model.batches) == made + 1 + len(SEEDS)

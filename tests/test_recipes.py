@@ -52,8 +52,16 @@ def test_recipes_keep_to_the_budget_on_a_real_model(model, name):
     assert sum(result.losses) <= sum(result.baseline_losses)
     assert len(result.trace.records) == result.cost.evaluations > 1
     assert (result.cost.gradients == 20) == ("gpo" in name or "hpo" in name)
-    assert (result.cost.previews > 0) == ("screened" in name)
+    assert (result.cost.previews > 0) == ("screened" in name or "raced" in name)
     assert len(result.trace.steps) >= result.cost.gradients
+
+
+@pytest.mark.parametrize("name", ["epo", "sparse-epo", "forward", "raced-forward", "tpe"])
+def test_given_candidates_are_among_the_first(name):
+    goal, best = hidden_best()
+    solver = RECIPES[name](goal.space, steps=25, first=[best])
+    assert best in goal.drive(solver, 20)[1:9]
+    assert solver.recommend() == best
 
 
 @every_recipe

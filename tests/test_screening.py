@@ -1,11 +1,16 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from analytic import Multilinear, hidden_best
+from helpers import negative_space
 
+from dpodiff import BlackBox, Budget, Objective, search
+from dpodiff.losses import white
 from dpodiff.objective.queries import GradientQuery, PreviewQuery
 from dpodiff.solvers import EPO, HPO, PEZ, RandomSearch, Rung, Screening
+from dpodiff.solvers.recipes import RECIPES
 
 
 def screened(goal, *rungs, batch=4, seed=0):
@@ -135,3 +140,23 @@ def test_no_rung_is_refused():
     goal, _ = hidden_best()
     with pytest.raises(ValueError, match="at least one rung"):
         Screening(EPO(goal.space), [])
+
+
+def paint(prompt, negative, seed):
+    """Brighter with one word, darker with each other one, and by chance with the seed."""
+    words = negative.split(", ") if negative else []
+    shade = 0.5 - 0.05 * len(words) + 0.2 * ("w4-4" in words)
+    noise = np.random.default_rng([seed, *negative.encode()]).normal(0, 0.01)
+    return np.full((2, 2, 3), shade + noise)
+
+
+def test_a_race_over_the_seeds_finds_the_one_change_that_helps():
+    space = negative_space(*[5] * 8)  # 32 changes of one slot
+    goal = Objective(BlackBox(paint), white, space, range(4))
+    solver = RECIPES["raced-forward"](space)
+    result = search(solver, goal, Budget(18), progress=False)
+    assert result.prompts.negative == "w4-4"
+    assert result.cost.previews == 32 + 16
+    # The baseline; one seed of 32 changes, another of 16, two more of 8, no image twice; and with
+    # what is left, all seeds of one more.
+    assert result.cost.images == 4 + 32 + 16 + 2 * 8 + 4 == 4 * result.cost.spent

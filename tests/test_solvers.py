@@ -2,15 +2,30 @@ import json
 import math
 import subprocess
 import sys
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from helpers import PROBLEMS, FakeModel, negative_space, shade
 
-from dpodiff import EPO, Budget, Objective, RandomSearch, Slot, Space, search
+from dpodiff import (
+    EPO,
+    TPE,
+    Budget,
+    ForwardSelection,
+    Objective,
+    RandomSearch,
+    Slot,
+    Space,
+    search,
+)
+from dpodiff.solvers.forward_selection import additive_effects
 
-SOLVERS = [EPO, RandomSearch]
-every_solver = pytest.mark.parametrize("solver_class", SOLVERS)
+SPARSE = partial(EPO, population=8, parents=4, mutations=4, crossovers=4, changed=2)
+SOLVERS = [EPO, RandomSearch, ForwardSelection, SPARSE, TPE]
+NAMES = ["epo", "random", "forward selection", "sparse epo", "tpe"]
+every_solver = pytest.mark.parametrize("solver_class", SOLVERS, ids=NAMES)
 every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 
 
@@ -65,7 +80,7 @@ def test_equal_seeds_give_equal_searches(solver_class, problem):
         drive(solver_class(problem.space, seed=seed), problem.function, 40) for seed in (1, 1, 2)
     )
     assert first == second
-    assert first != other
+    assert first != other or len(problem.space.slots) == 1
 
 
 @every_solver
@@ -79,7 +94,7 @@ def test_told_candidates_are_not_proposed(solver_class):
     space = negative_space(2, 2)
     solver = solver_class(space)
     solver.tell([space.identity, (1, 1)], [0.0, math.nan])
-    assert sorted(solver.ask()) == [(0, 1), (1, 0)]
+    assert sorted(solver.ask() + solver.ask()) == [(0, 1), (1, 0)]
     assert solver.recommend() == space.identity
 
 
@@ -103,9 +118,135 @@ def test_evolution_beats_random_search_where_slots_add_up():
             )
             for s in range(10)
         ]
-        for solver_class in SOLVERS
+        for solver_class in (EPO, RandomSearch)
     }
     assert sum(best[EPO]) < sum(best[RandomSearch]) - 10
+
+
+def lowest(solver_class, problem, budget):
+    """The lowest value found with each of ten seeds, the user's prompt told first."""
+    found = []
+    for seed in range(10):
+        solver = solver_class(problem.space, seed=seed)
+        own = problem.function(problem.space.identity)
+        solver.tell([problem.space.identity], [own])
+        seen = drive(solver, problem.function, budget - 1)
+        found.append(min([own, *map(problem.function, seen)]))
+    return found
+
+
+def test_solvers_that_start_near_the_prompt_find_the_one_change_that_helps():
+    problem = PROBLEMS["planted"]
+    assert lowest(ForwardSelection, problem, 28) == [problem.lowest] * 10
+    assert max(lowest(RandomSearch, problem, 28)) == 0  # its candidates fill nearly all slots
+    assert sum(lowest(SPARSE, problem, 28)) < sum(lowest(EPO, problem, 28)) - 5
+
+
+def test_the_first_population_changes_few_slots():
+    space = PROBLEMS["planted"].space
+    candidates = EPO(space, population=40, changed=2).ask()
+    assert {np.count_nonzero(candidate) for candidate in candidates} == {1, 2}
+    assert len(candidates) == 40
+
+
+@pytest.mark.parametrize("solver_class", [EPO, SPARSE, ForwardSelection, TPE])
+def test_given_candidates_are_evaluated_first(solver_class):
+    space = negative_space(5, 5, 5)
+    given = [(4, 0, 4), (1, 1, 1), (4, 0, 4), (0, 0, 0)]
+    solver = solver_class(space, first=given)
+    solver.tell([space.identity], [0.0])
+    asked = solver.ask()
+    assert asked[:2] == given[:2]
+    assert given[0] not in asked[1:]
+    assert solver.parameters["first"] == [list(candidate) for candidate in given]
+
+
+def test_given_candidates_count_as_population():
+    space = negative_space(9, 9, 9)
+    given = [(1, 1, 1), (2, 2, 2)]
+    assert len(EPO(space, population=8, parents=2, first=given).ask()) == 8
+
+
+@pytest.mark.parametrize("solver_class", [EPO, ForwardSelection, TPE])
+def test_given_candidates_that_do_not_fit_are_refused(solver_class):
+    with pytest.raises(ValueError, match="no choice 3"):
+        solver_class(negative_space(3, 3), first=[(0, 3)])
+
+
+def test_forward_selection_changes_each_slot_once_before_any_twice():
+    space = negative_space(4, 1, 2, 3)
+    solver = ForwardSelection(space, singles=5)
+    identity, *singles = solver.ask()
+    assert identity == space.identity
+    assert sorted(singles[:3], reverse=True) == [(1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]
+    assert sorted(singles[3:]) == [(0, 0, 0, 2), (2, 0, 0, 0)]
+
+
+def test_forward_selection_adds_up_what_helps_alone():
+    space = negative_space(*[2] * 8)
+    solver = ForwardSelection(space, singles=8)
+    gains = [-1, 1, -1, 1, 1, -1, 1, 1]
+    seen = drive(solver, lambda c: float(np.dot(c, gains)), 11)
+    assert (1, 0, 1, 0, 0, 1, 0, 0) in seen[9:]
+
+
+def test_forward_selection_takes_a_word_out_again():
+    """Each of two words helps alone, and only the second one with the third."""
+
+    def value(candidate):
+        one, two, three = candidate
+        return -1.0 * one - 1.0 * two - 1.0 * three + 3.0 * one * (two + three)
+
+    solver = ForwardSelection(negative_space(2, 2, 2), singles=3, batch=2)
+    solver.tell([(1, 1, 1)], [value((1, 1, 1))])
+    drive(solver, value, 7)
+    assert solver.recommend() == (0, 1, 1)
+
+
+def test_effects_of_choices_are_those_of_an_additive_function():
+    rng = np.random.default_rng(0)
+    space = negative_space(3, 4, 2)
+    effects = [np.array([0.0, *rng.normal(size=len(slot.choices) - 1)]) for slot in space.slots]
+    values = {c: 5.0 + sum(row[k] for row, k in zip(effects, c)) for c in space}
+    values[1, 1, 1] = math.inf  # left out
+    found = additive_effects(space, values, ridge=1e-9)
+    for row, known in zip(found, effects, strict=True):
+        np.testing.assert_allclose(row, known, atol=1e-6)
+
+
+def test_effects_without_values_are_zero():
+    assert [row.tolist() for row in additive_effects(negative_space(2, 1), {})] == [[0, 0], [0]]
+
+
+@pytest.mark.parametrize("settings", [{"singles": 0}, {"batch": 0}, {"ridge": 0.0}])
+def test_impossible_forward_selection_is_refused(settings):
+    with pytest.raises(ValueError, match="forward selection needs"):
+        ForwardSelection(negative_space(3), **settings)
+
+
+def test_tpe_beats_random_search_where_slots_add_up():
+    problem = PROBLEMS["separable"]
+    assert sum(lowest(TPE, problem, 80)) < sum(lowest(RandomSearch, problem, 80)) - 10
+
+
+def test_tpe_survives_values_that_are_not_finite():
+    solver = TPE(negative_space(5, 5, 5), startup=2)
+    solver.tell([(0, 0, 0), (1, 1, 1)], [math.nan, math.inf])
+    seen = drive(solver, lambda c: math.inf if c[0] == 1 else float(sum(c)), 60)
+    assert len(set(seen)) == 60
+    assert solver.recommend() in seen
+
+
+def test_tpe_without_optuna_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ImportError, match=r"pip install 'dpodiff\[optuna\]'"):
+        TPE(negative_space(3))
+
+
+@pytest.mark.parametrize("settings", [{"startup": 0}, {"batch": 0}])
+def test_impossible_tpe_is_refused(settings):
+    with pytest.raises(ValueError, match="TPE needs"):
+        TPE(negative_space(3), **settings)
 
 
 def test_children_come_from_the_best_parents():
@@ -129,7 +270,8 @@ def test_candidates_without_a_value_do_not_count_as_population():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"parents": 1}, {"parents": 30}, {"mutations": 0, "crossovers": 0}]
+    "settings",
+    [{"parents": 1}, {"parents": 30}, {"mutations": 0, "crossovers": 0}, {"changed": 0}],
 )
 def test_impossible_evolution_is_refused(settings):
     with pytest.raises(ValueError, match="EPO needs"):
@@ -169,6 +311,21 @@ def test_small_spaces_end_as_exhausted(solver_class):
     result = run(solver_class, 2, 3, budget=40)
     assert result.status == "exhausted"
     assert {r.candidate for r in result.trace.records} == set(negative_space(2, 3))
+
+
+@every_solver
+def test_a_space_in_which_everything_harms_gives_the_user_prompt(solver_class):
+    batches = []
+
+    def harmed(images, prompts):
+        """Losses 0 for the images of the user's prompt, which come first, and 1 for all others."""
+        batches.append(images)
+        return torch.full((len(images),), float(len(batches) > 1))
+
+    result = run(solver_class, 4, 4, 4, budget=20, loss=harmed)
+    assert result.candidate == (0, 0, 0)
+    assert result.losses == result.baseline_losses == (0, 0)
+    assert {record.value for record in result.trace.records[1:]} == {1.0}
 
 
 def test_a_callback_stops_the_search():

@@ -1,11 +1,13 @@
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
 from helpers import negative_space
 from hypothesis import given, strategies as st
 
-from dpodiff import Slot, Space
+from dpodiff import Slot, Space, guidance_space, modifiers_space
 from dpodiff.spaces.lexicons.builders import WORD
 
 PLANE = Slot("plane", ("plane", "aircraft", "jet"))
@@ -30,6 +32,8 @@ def spaces(draw):
         if word.group() not in ("A", "") and draw(st.booleans())
     ]
     slots += [Slot("", ("", "x", "y"), "negative")] * draw(st.integers(0, 2))
+    slots += [Slot("modifier", ("", "x", "y"), "modifier")] * draw(st.integers(0, 2))
+    slots += [Slot("guidance", ("", "2", "7.5"), "guidance")] * draw(st.integers(0, 1))
     order = draw(st.permutations(slots))
     return Space(prompt, tuple(order), draw(st.text(max_size=20)))
 
@@ -201,3 +205,87 @@ def test_bad_json_is_named_by_field_and_slot(change, message):
         Space.from_json(data | change)
     with pytest.raises(ValueError, match="lacks the field 'prompt'"):
         Space.from_json({"version": 1})
+
+
+@given(sizes, seeds, st.integers(1, 4))
+def test_samples_near_the_prompt_change_few_slots(sizes, seed, most):
+    space = negative_space(*sizes)
+    candidate = space.sample_near(generator(seed), most)
+    space.decode(candidate)
+    changed = np.count_nonzero(candidate)
+    assert changed <= most
+    assert changed >= 1 or space.size == 1
+
+
+def test_samples_near_the_prompt_reach_every_small_change():
+    space, rng = negative_space(3, 3, 3), generator(0)
+    found = {space.sample_near(rng, 2) for _ in range(500)}
+    assert found == {candidate for candidate in space if 1 <= np.count_nonzero(candidate) <= 2}
+
+
+def test_words_are_chosen_where_a_free_slot_has_them():
+    space = Space("a plane", (PLANE, RED, RED))
+    assert space.choose([]) == space.identity
+    assert space.choose(["jet", "Blue", "green"]) == (2, 2, 1)
+    with pytest.raises(ValueError, match="'purple' is no choice"):
+        space.choose(["purple"])
+    with pytest.raises(ValueError, match="'red' is no choice of a free slot"):
+        Space("a plane", (RED,)).choose(["red"])
+    with pytest.raises(ValueError, match="'blue' is no choice of a free slot"):
+        Space("a plane", (RED,)).choose(["green", "blue"])
+
+
+SHARP = Slot("modifier", ("", "sharp", "crisp"), "modifier")
+GUIDANCE = Slot("guidance", ("", "2", "7.5"), "guidance")
+
+
+def test_modifiers_follow_the_positive_prompt_and_are_not_repeated():
+    space = Space("a plane", (SHARP, RED, PLANE, SHARP), "ugly")
+    assert space.decode((2, 1, 1, 1)) == ("a aircraft, crisp, sharp", "ugly, green")
+    assert space.decode((1, 0, 0, 1)) == ("a plane, sharp", "ugly")
+
+
+def test_a_candidate_chooses_the_guidance():
+    space = Space("a plane", (RED, GUIDANCE))
+    assert [space.decode((1, k)).guidance for k in range(3)] == [None, 2.0, 7.5]
+    positive, negative = space.decode((1, 2))
+    assert (positive, negative) == ("a plane", "green")
+
+
+def test_prompts_of_another_guidance_are_other_prompts():
+    space = Space("a plane", (GUIDANCE,))
+    own, low, high = (space.decode((k,)) for k in range(3))
+    assert len({own, low, high}) == 3
+    assert low != own and own != low and low != high
+    assert len({low, space.decode((1,))}) == 1
+    assert low != tuple(low)
+    for copied in (copy.deepcopy(high), pickle.loads(pickle.dumps(high))):
+        assert copied == high and copied.guidance == 7.5
+    assert "guidance=7.5" in repr(high)
+
+
+@pytest.mark.parametrize("wrong", ["", "1", "0.5", "much", "nan", "inf"])
+def test_guidance_that_is_no_number_above_1_is_refused(wrong):
+    with pytest.raises(ValueError, match="numbers above 1|all be different"):
+        Slot("guidance", ("", wrong), "guidance")
+
+
+def test_two_guidance_slots_are_refused():
+    with pytest.raises(ValueError, match="at most one guidance slot"):
+        Space("a plane", (GUIDANCE, GUIDANCE))
+
+
+@pytest.mark.parametrize("side", ["negative", "modifier", "guidance"])
+def test_slots_outside_of_the_prompt_have_no_start(side):
+    with pytest.raises(ValueError, match=f"a {side} slot has no place"):
+        Slot("guidance", ("", "2"), side, start=0)
+
+
+def test_the_models_own_guidance_is_no_choice_beside_itself():
+    assert guidance_space("a plane", own=5.0).slots[0].choices == ("", "2", "3", "7.5")
+    assert guidance_space("a plane", [4], negative_prompt="ugly").negative_prompt == "ugly"
+
+
+def test_modifiers_of_the_prompt_are_no_choice():
+    space = modifiers_space("a sharp plane", ["sharp", "crisp", "detailed"], slots=1)
+    assert space.slots[0].choices == ("", "crisp", "detailed")

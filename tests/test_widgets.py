@@ -155,7 +155,7 @@ def test_stop_ends_a_running_search_and_keeps_what_it_found(kernel):
         ("budget=0", "a budget needs at least 1 evaluation, not 0"),
         ("budget=-3", "a budget needs at least 1 evaluation, not -3"),
         ("seeds=0", "seeds must be at least 1, not 0: a candidate needs an image"),
-        ("space='<b>'", "unknown space '<b>'; choose from antonym, nplib, synonym"),
+        ("space='<b>'", "unknown space '<b>'; choose from antonym, guidance, modifiers, nplib"),
         ("solver='sgd'", "unknown solver 'sgd'; choose from random, epo"),
         ("prompt='the of', space='synonym'", "nothing can change in 'the of'"),
         ("model='no-such-model'", "there is no model or folder 'no-such-model'"),

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from dpodiff import names
 from dpodiff.api.advice import check_known
 from dpodiff.checks import check_callable, check_path, check_text, check_whole
-from dpodiff.spaces.lexicons import Lexicon, antonym_space, nplib_space, synonym_space
+from dpodiff.spaces.lexicons import (
+    Lexicon,
+    antonym_space,
+    guidance_space,
+    modifiers_space,
+    nplib_space,
+    synonym_space,
+)
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
@@ -16,7 +23,9 @@ if TYPE_CHECKING:
     from dpodiff.solvers.run import Callback, Viewer
 
 LEXICONS = ("toy", "wordnet")
-SPACES = ("antonym", "nplib", "synonym")
+SPACES = ("antonym", "guidance", "modifiers", "nplib", "synonym")
+# What is often written after prompts for Stable Diffusion.
+MODIFIERS = ("sharp", "detailed", "highly detailed", "high quality", "sharp focus", "professional")
 
 
 def check_arguments(
@@ -158,27 +167,46 @@ def chosen_space(
     Raises:
         ValueError: if the words of a space cannot be had.
     """
-    lexicon = _default_lexicon(model) if lexicon is None else lexicon
     if isinstance(space, Space):
         return space
     found = Space(prompt, (), negative_prompt)
     for name in _space_names(space):
-        if name == "nplib":
-            words = names.toy("negative library")
-            found += nplib_space(prompt, words, negative_prompt=negative_prompt)
-            continue
-        lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
-        if name == "antonym":
-            found += antonym_space(prompt, lexicon, negative_prompt=negative_prompt, locked=locked)
+        if name in ("antonym", "synonym"):
+            lexicon = _default_lexicon(model) if lexicon is None else lexicon
+            lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
+            droppable = task == "improve"
+            found += _lexicon_space(name, prompt, negative_prompt, lexicon, locked, droppable)
         else:
-            found += synonym_space(
-                prompt,
-                lexicon,
-                droppable=task == "improve",
-                negative_prompt=negative_prompt,
-                locked=locked,
-            )
+            found += _fixed_space(name, prompt, negative_prompt, model)
     return found
+
+
+def _lexicon_space(
+    name: str,
+    prompt: str,
+    negative_prompt: str,
+    lexicon: Lexicon,
+    locked: Sequence[str],
+    droppable: bool,
+) -> Space:
+    """A space whose words come from a lexicon."""
+    if name == "antonym":
+        return antonym_space(prompt, lexicon, negative_prompt=negative_prompt, locked=locked)
+    return synonym_space(
+        prompt, lexicon, droppable=droppable, negative_prompt=negative_prompt, locked=locked
+    )
+
+
+def _fixed_space(name: str, prompt: str, negative_prompt: str, model: "TextToImage") -> Space:
+    """A space whose choices are the same for all prompts."""
+    if name == "guidance":
+        own = getattr(model, "guidance", None)  # a black box has none
+        return guidance_space(prompt, own=own, negative_prompt=negative_prompt)
+    if name == "modifiers":
+        words = names.toy("modifiers") if is_toy(model) else MODIFIERS
+        return modifiers_space(prompt, words, negative_prompt=negative_prompt)
+    words = names.toy("negative library")
+    return nplib_space(prompt, words, negative_prompt=negative_prompt)
 
 
 def _lexicon(name: str) -> Lexicon:
@@ -194,7 +222,8 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
 
     Raises:
         ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
-            prompt that the model does not look at; saying what would be right.
+            prompt that the model does not look at, or the guidance of a model that has none;
+            saying what would be right.
     """
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
@@ -207,4 +236,9 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
         raise ValueError(
             f"as it is set, {model.name} does not look at negative prompts, which this space "
             "changes: use space='synonym', or set the model's guidance above 1"
+        )
+    if getattr(model, "guidance", 0.0) <= 1 and any(s.side == "guidance" for s in space.slots):
+        raise ValueError(
+            f"as it is set, {model.name} is not guided, so there is no guidance to choose: leave "
+            "'guidance' out of the space, or set the model's guidance above 1"
         )

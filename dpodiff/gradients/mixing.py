@@ -1,10 +1,11 @@
 """From weights over a space's choices to prompts with mixed words (DPO-Diff, section 4.2).
 
 A space and one weight vector per slot give the pieces of two prompts, positive and negative. A
-model's text encoder turns pieces into one encoding; see `dpodiff.models.mixture`.
+model's text encoder turns pieces into one encoding; see `dpodiff.models.mixture`. A guidance slot
+has no words, so its weights change nothing and have the gradient 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -64,16 +65,21 @@ def _positive(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
         start, stop = slot.span
         pieces += [Piece((prompt[end:start],)), Piece(slot.choices, weights)]
         end = stop
-    return (*pieces, Piece((prompt[end:],)))
+    pieces.append(Piece((prompt[end:],)))
+    said = {prompt.casefold()}
+    return (*pieces, *_words([pair for pair in pairs if pair[0].side == "modifier"], said))
 
 
 def _negative(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
     """The user's own negative prompt, then the slots: commas between, no word said twice."""
-    pieces = [Piece((prompt,))]
     said = {part.strip().casefold() for part in prompt.split(",")} - {""}
+    words = _words([pair for pair in pairs if pair[0].side == "negative"], said)
+    return (Piece((prompt,)), *words)
+
+
+def _words(pairs: Weighted, said: set[str]) -> Iterator[Piece]:
+    """Words after what is said already: commas between, no word said twice."""
     for slot, weights in pairs:
-        if slot.side == "positive":
-            continue
         piece = Piece(slot.choices, weights)
         word = slot.choices[piece.shown]
         if not word or word.casefold() in said:
@@ -81,6 +87,5 @@ def _negative(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
         if said:
             choices = tuple(f", {choice}" if choice else "" for choice in slot.choices)
             piece = Piece(choices, weights)
-        pieces.append(piece)
         said.add(word.casefold())
-    return tuple(pieces)
+        yield piece

@@ -5,7 +5,9 @@
 `text`        the loss as a function of mixed words, with its gradient
 `noise`       the loss as a function of the noise, with its gradient
 `images`      one batch: prompts and seeds -> images -> losses
+`memory`      what was seen already, so that nothing is made twice
 `evaluation`  the result of one evaluation, and which of two is better
+`diagnosis`   from the images of the user's prompt to candidates to try first
 `cost`        budget and cost
 
 Imports from `models`, `losses`, `spaces` and `gradients` only.

@@ -1,4 +1,5 @@
 from .cost import Budget as Budget, Cost as Cost
+from .diagnosis import Diagnosis as Diagnosis
 from .evaluation import Evaluation as Evaluation
 from .images import Job as Job
 from .objective import Objective as Objective, Task as Task

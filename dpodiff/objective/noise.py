@@ -51,6 +51,12 @@ class NoiseObjective:
     batches: Batches
     graph_batches: Batches
 
+    @property
+    def guidance(self) -> float:
+        """That of the prompts, or else the model's own."""
+        chosen = self.prompts.guidance
+        return self.model.guidance if chosen is None else chosen
+
     def evaluate(self, query: NoiseQuery) -> NoiseEvaluation:
         """The answer to a query about noise.
 
@@ -131,7 +137,7 @@ class NoiseObjective:
                 positive,
                 negative,
                 steps=self.steps,
-                guidance=self.model.guidance,
+                guidance=self.guidance,
             )
         if not images.requires_grad:
             raise ValueError(
@@ -145,7 +151,7 @@ class NoiseObjective:
         positive, negative = ([text] * count for text in self.prompts)
         model = FixedNoise(self.model, noise, self.eta)
         seeds = range(count)  # without effect: the noise is given
-        return model.generate(positive, negative, seeds, steps=self.steps)
+        return model.generate(positive, negative, seeds, steps=self.steps, guidance=self.guidance)
 
     def _losses(self, images: torch.Tensor) -> torch.Tensor:
         return score(self.loss, images, self.prompt)

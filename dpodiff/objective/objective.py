@@ -28,6 +28,7 @@ from dpodiff.models.noise import check_eta, draw
 from dpodiff.objective.cost import Cost, measured, price_of_rows
 from dpodiff.objective.evaluation import Evaluation, better, mean_value
 from dpodiff.objective.images import Job, render, score
+from dpodiff.objective.memory import Memory
 from dpodiff.objective.noise import NoiseObjective
 from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery, ValueAndGradient
 from dpodiff.objective.text import TextObjective
@@ -102,7 +103,7 @@ class Objective:
         # With a graph, far fewer images fit.
         self.graph_batches = Batches(model, batch_size)
         self.cost = Cost()
-        self._known: dict[Prompts, Evaluation] = {}
+        self._memory = Memory(space.decode(space.identity), self.seeds)
         if not self.seeds:
             raise ValueError("an objective needs at least one seed")
         if task not in get_args(Task):
@@ -124,23 +125,21 @@ class Objective:
             ValueError: if a candidate does not fit the space, or the loss does not give (batch,).
         """
         decoded = [self.space.decode(candidate) for candidate in candidates]
-        new = [prompts for prompts in dict.fromkeys(decoded) if prompts not in self._known]
+        known = self._memory.evaluations
+        new = [prompts for prompts in dict.fromkeys(decoded) if prompts not in known]
         allowed = [prompts for prompts in new if self._allows(prompts)]
-        losses = self._counted_losses(
-            [(prompts, seed) for prompts in allowed for seed in self.seeds]
-        )
+        rows = self._rows(allowed, self.seeds)
         for candidate, prompts in zip(candidates, decoded, strict=True):
-            if prompts in self._known:
+            if prompts in known:
                 self.cost.cache_hits += 1
             elif prompts in allowed:
-                row = tuple(next(losses) for _ in self.seeds)
+                row = next(rows)
                 self.cost.evaluations += 1
-                self.cost.spent += 1
-                self._known[prompts] = Evaluation(candidate, prompts, row, self._value(row))
+                known[prompts] = Evaluation(candidate, prompts, row, self._value(row))
             else:
                 yield Evaluation(candidate, prompts, (), math.inf)
                 continue
-            yield replace(self._known[prompts], candidate=candidate)
+            yield replace(known[prompts], candidate=candidate)
 
     def gradient(
         self,
@@ -180,6 +179,9 @@ class Objective:
     ) -> tuple[float, ...]:
         """Rough values of candidates, lower is better; infinite for those not allowed.
 
+        Images after all steps are made once: an evaluation, or a preview on more seeds, makes and
+        pays for those of the other seeds only.
+
         Args:
             candidates: to be looked at.
             step: after how many steps the clean image is estimated; None is all.
@@ -188,11 +190,14 @@ class Objective:
         decoded = [self.space.decode(candidate) for candidate in candidates]
         allowed = [prompts for prompts in dict.fromkeys(decoded) if self._allows(prompts)]
         used = self.seeds[:seeds]
-        jobs = [(prompts, seed) for prompts in allowed for seed in used]
-        losses = list(self._counted_losses(jobs, step))
         self.cost.previews += len(allowed)
-        self.cost.spent += len(allowed) * self.price(step, seeds)
-        rows = (losses[i : i + len(used)] for i in range(0, len(losses), len(used)))
+        if step is None:
+            rows = self._rows(allowed, used)
+        else:
+            jobs = [(prompts, seed) for prompts in allowed for seed in used]
+            losses = list(self._counted_losses(jobs, step))
+            rows = (losses[i : i + len(used)] for i in range(0, len(losses), len(used)))
+            self.cost.spent += len(allowed) * self.price(step, seeds)
         values = dict(zip(allowed, map(self._value, rows)))
         return tuple(values.get(prompts, math.inf) for prompts in decoded)
 
@@ -237,6 +242,16 @@ class Objective:
         share = 1.0 if step is None else step / self.model.steps
         return share * len(self.seeds[:seeds]) / len(self.seeds)
 
+    def prices(
+        self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
+    ) -> list[float]:
+        """What a preview of each candidate costs, in evaluations; less where images are known."""
+        if step is not None:
+            return [self.price(step, seeds)] * len(candidates)
+        decoded = [self.space.decode(candidate) for candidate in candidates]
+        missing = [self._memory.missing(prompts, self.seeds[:seeds]) for prompts in decoded]
+        return [len(one) / len(self.seeds) for one in missing]
+
     def images(
         self,
         candidate: Candidate,
@@ -245,13 +260,17 @@ class Objective:
     ) -> torch.Tensor:
         """Images (seeds, 3, height, width) of a candidate on the CPU; not counted in the cost.
 
-        The seeds are the objective's own unless others are given; `noise` takes their place.
+        The seeds are the objective's own unless others are given; `noise` takes their place. The
+        images of the user's own prompt are kept and made once.
         """
         if noise is not None:
             objective = self._noise_objective(self.space.decode(candidate), self.model.steps)
             return objective.images(noise).cpu()
-        work = partial(render, self.model, eta=self.eta)
-        images = self.batches.map(work, self._jobs(candidate, seeds))
+        jobs = self._jobs(candidate, seeds)
+        kept = self._memory.images(jobs)
+        if kept is not None:
+            return kept
+        images = self.batches.map(partial(self._render, None), jobs)
         return torch.cat([part.cpu() for part in images])
 
     def score(
@@ -279,7 +298,7 @@ class Objective:
         )
 
     def _allows(self, prompts: Prompts) -> bool:
-        if prompts == self.space.decode(self.space.identity):
+        if prompts == self._memory.own:
             return True  # nothing to reject: if the model cannot take it, it says why
         try:
             self.model.check(*prompts)
@@ -291,8 +310,26 @@ class Objective:
         prompts = self.space.decode(candidate)
         return [(prompts, seed) for seed in (self.seeds if seeds is None else seeds)]
 
-    def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
+    def _rows(
+        self, allowed: Sequence[Prompts], seeds: Sequence[int]
+    ) -> Iterator[tuple[float, ...]]:
+        """Yield the losses of each prompts on the first seeds; only those not known are paid."""
+        missing = {prompts: self._memory.missing(prompts, seeds) for prompts in allowed}
+        jobs = [(prompts, seed) for prompts in allowed for seed in missing[prompts]]
+        losses = self._counted_losses(jobs)
+        for prompts in allowed:
+            row = self._memory.complete(prompts, losses, seeds)
+            self.cost.spent += len(missing[prompts]) / len(self.seeds)
+            yield row
+
+    def _render(self, stop: int | None, batch: Sequence[Job]) -> torch.Tensor:
         images = render(self.model, batch, self.eta, stop)
+        if stop is None:
+            self._memory.keep(batch, images)
+        return images
+
+    def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
+        images = self._render(stop, batch)
         with torch.no_grad():
             return score(loss, images, self.space.prompt).float().tolist()
 

@@ -3,7 +3,8 @@
 `base`            the interface: `ask`, `tell`, `learn`, `recommend`
 `loop`            `search`, which runs any solver
 `run`             one run of it: budget, incumbent, failures and trace
-`random_search`, `epo`, `gpo`, `hpo`, `pez`, `screening`           of words
+`random_search`, `epo`, `forward_selection`, `tpe`, `screening`    of words
+`gpo`, `hpo`, `pez`                                                of words, with gradients
 `dno`, `zero_order`, `best_of_n`                                   of noise
 `joint`           of both, in turns
 `recipes`         solvers by name, with every setting written out

@@ -16,11 +16,12 @@ a subclass implements the method for each kind of query that it asks, such as `_
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, overload
 
 import numpy as np
 
+from dpodiff.names import name_of
 from dpodiff.objective.queries import (
     GradientQuery,
     NoiseEvaluation,
@@ -31,6 +32,9 @@ from dpodiff.objective.queries import (
 from dpodiff.spaces.space import Candidate, Space
 
 Query = GradientQuery | PreviewQuery | NoiseQuery
+
+# Candidates, or what gives them at the first `ask`.
+FirstCandidates = Iterable[Candidate] | Callable[[], Iterable[Candidate]]
 
 TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
 
@@ -143,5 +147,45 @@ class Solver(ABC):
             fresh.append(candidate)
         return fresh
 
+    def _new(self, candidates: Iterable[Candidate], most: int | None = None) -> list[Candidate]:
+        """Up to `most` of the given candidates, those not seen yet; from now on they are seen."""
+        new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._seen]
+        self._seen.update(new[:most])
+        return new[:most]
+
     def _sample(self) -> Candidate:
         return self.space.sample(self._rng)
+
+
+class First:
+    """The candidates that a solver is told to try before all others.
+
+    Args:
+        space: of the candidates.
+        given: the candidates, or a callable that gives them when the solver first asks, such as a
+            `Diagnosis`.
+
+    Raises:
+        ValueError: if a candidate does not fit the space.
+    """
+
+    def __init__(self, space: Space, given: FirstCandidates) -> None:
+        self.space = space
+        self.given = given if callable(given) else self._checked(given)
+
+    def __call__(self) -> tuple[Candidate, ...]:
+        """The candidates; a callable is called once."""
+        if callable(self.given):
+            self.given = self._checked(self.given())
+        return self.given
+
+    @property
+    def parameters(self) -> list[list[int]] | str:
+        """JSON-ready, for the record."""
+        return name_of(self.given) if callable(self.given) else [list(c) for c in self.given]
+
+    def _checked(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+        found = tuple(tuple(map(int, candidate)) for candidate in candidates)
+        for candidate in found:
+            self.space.decode(candidate)
+        return found

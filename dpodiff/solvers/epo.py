@@ -4,13 +4,17 @@ A first population is drawn at random. From then on each generation comes from t
 of all earlier ones: some by mutation of one parent, some by crossover of two. In the released code
 a child that was seen before is drawn again; here that goes on until an unseen one is found, so no
 evaluation is spent twice.
+
+A random candidate of a negative space fills nearly all of its slots, and that many words harm most
+images. With `changed` the first population stays near the user's prompt instead.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from dpodiff.objective.queries import GradientQuery
-from dpodiff.solvers.base import Solver
+from dpodiff.solvers.base import First, FirstCandidates, Solver
 from dpodiff.spaces.space import Candidate, Space
 
 
@@ -25,9 +29,15 @@ class EPO(Solver):
         mutations: children of one parent each, a generation.
         rate: probability that a mutation changes a slot; at least one slot changes.
         crossovers: children of two parents each, a generation.
+        changed: a candidate of the first population changes 1 to so many slots; None, as in the
+            paper, draws it from the whole space.
+        first: candidates that are evaluated before all others, as members of the first population;
+            or a callable that gives them once the user's prompt is evaluated, such as a
+            `Diagnosis`.
 
     Raises:
-        ValueError: if there are less than 2 parents, more parents than population, or no children.
+        ValueError: if there are less than 2 parents, more parents than population, or no children;
+            if `changed` is below 1, or a candidate of `first` does not fit the space.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -52,20 +62,32 @@ class EPO(Solver):
         mutations: int = 10,
         rate: float = 0.1,
         crossovers: int = 10,
+        changed: int | None = None,
+        first: FirstCandidates = (),
     ) -> None:
         super().__init__(space, seed=seed)
         self.population, self.parents = population, parents
         self.mutations, self.rate, self.crossovers = mutations, rate, crossovers
+        self.changed, self.first = changed, First(space, first)
         if not 2 <= parents <= population:
             raise ValueError(f"EPO needs 2 <= parents <= population, not {parents}, {population}")
         if min(mutations, crossovers) < 0 or mutations + crossovers < 1:
             raise ValueError(f"EPO needs children, not {mutations} and {crossovers}")
+        if changed is not None and changed < 1:
+            raise ValueError(f"EPO needs changed = None, or at least 1 slot, not {changed}")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The name and the hyperparameters, for the record."""
+        return super().parameters | {"first": self.first.parameters}
 
     def ask(self) -> list[Candidate] | GradientQuery:  # HPO, which is an EPO, begins with gradients
         """The missing part of the first population, then a generation of children."""
         usable = [candidate for candidate, value in self.values.items() if value < math.inf]
-        if len(usable) < self.population:
-            return self._fresh(self._newcomers(self.population - len(usable)))
+        first = self._new(self.first())
+        missing = self.population - len(usable) - len(first)
+        if first or missing > 0:
+            return first + self._fresh(self._newcomers(max(0, missing)))
         best = sorted(usable, key=self.values.__getitem__)[: self.parents]
         return self._fresh(
             [lambda: self._mutation(best)] * self.mutations
@@ -73,8 +95,13 @@ class EPO(Solver):
         )
 
     def _newcomers(self, count: int) -> list[Callable[[], Candidate]]:
-        """Proposals for the first population; here from the whole space."""
+        """Proposals for the first population."""
         return [self._sample] * count
+
+    def _sample(self) -> Candidate:
+        if self.changed is None:
+            return super()._sample()
+        return self.space.sample_near(self._rng, self.changed)
 
     def _mutation(self, best: list[Candidate]) -> Candidate:
         parent = best[self._rng.integers(len(best))]

@@ -1,5 +1,6 @@
 """One run of the loop: where a search stands, and each of its steps."""
 
+import itertools
 import math
 import time
 import traceback
@@ -174,8 +175,9 @@ class Run:
 
     def previews(self, query: PreviewQuery) -> tuple[float, ...]:
         """As many as leave one evaluation to be paid for; the others count as infinitely bad."""
-        price = self.objective.price(query.step, query.seeds)
-        count = max(0, min(len(query.candidates), int((self.left - 1 + CENT) / price)))
+        prices = self.objective.prices(query.candidates, query.step, query.seeds)
+        sums = itertools.accumulate(prices)
+        count = sum(total <= self.left - 1 + CENT for total in sums)
         known = self.objective.preview(query.candidates[:count], query.step, query.seeds)
         return (*known, *[math.inf] * (len(query.candidates) - count))
 

@@ -1,8 +1,11 @@
 """Search spaces: which words of a prompt may change, and into what.
 
-`space`        slots, candidates, and the prompts that a candidate stands for
+`prompts`      what a candidate stands for: two texts, and the guidance
+`slots`        what may change in a prompt, and into what
+`space`        the product of the slots of one prompt, and its candidates
 `lexicons`     where alternatives come from: dictionaries, WordNet, language models
 `contrasts`    the prompt with one thing said otherwise
+`diagnosis`    candidates against what was drawn instead
 `files`        spaces and prompts as JSON files
 `constraints`  which candidates are allowed, such as those that keep the meaning
 `promptist`    a language model that rewrites prompts, as a baseline
@@ -12,10 +15,13 @@ Imports from `models` and `losses` only, and from these only what encodes text.
 
 from dpodiff.spaces import lexicons
 from dpodiff.spaces.files import read_prompts, read_spaces, write_spaces
-from dpodiff.spaces.space import Candidate, Prompts, Slot, Space
+from dpodiff.spaces.prompts import GuidedPrompts, Prompts
+from dpodiff.spaces.slots import Slot
+from dpodiff.spaces.space import Candidate, Space
 
 __all__ = [
     "Candidate",
+    "GuidedPrompts",
     "Prompts",
     "Slot",
     "Space",

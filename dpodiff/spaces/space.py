@@ -2,7 +2,8 @@
 
 Every discrete method of the book searches the same object. A slot of the positive prompt offers
 other wordings of one of its pieces (DPO-Diff's synonym space); a slot of the negative prompt offers
-words to push away from (its antonym space and its negative prompt library). A candidate picks one
+words to push away from (its antonym space and its negative prompt library). Two more kinds of slots
+add modifiers to the positive prompt, and choose the guidance. A candidate picks one
 choice a slot, and index 0 always leaves the slot as the user wrote it. Solvers move candidates by
 index alone; only `Space.decode` turns them into text.
 """
@@ -10,88 +11,19 @@ index alone; only `Space.decode` turns them into text.
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
 import numpy as np
 
+from dpodiff.spaces.prompts import GuidedPrompts, Prompts
+from dpodiff.spaces.slots import Side, Slot, field, slot_from_json
+
 Candidate = tuple[int, ...]
-Side = Literal["positive", "negative"]
 
 JSON_VERSION = 1
-
-
-class Prompts(NamedTuple):
-    """What a candidate reads: the text pulled towards and the text pushed away from.
-
-    Examples:
-        >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
-        >>> prompts = space.decode((1,))
-        >>> prompts.positive, prompts.negative
-        ('a red ball', 'blurry')
-    """
-
-    positive: str
-    negative: str
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One position of a prompt with its alternatives.
-
-    Args:
-        text: the piece of the prompt the slot stands for. In a negative slot, the word that the
-            choices oppose, or `""` where they oppose none.
-        choices: the alternatives, all different. The first leaves the slot as it is: `text` itself
-            in a positive slot, `""` in a negative one. A later `""` in a positive slot drops it.
-        side: "positive" or "negative".
-        start: where `text` begins in the prompt, in characters. A space finds it, as whole words
-            from left to right, where it is not given; a negative slot has none.
-
-    Raises:
-        ValueError: naming the slot, if these rules are broken.
-
-    Examples:
-        >>> slot = dpodiff.Slot("red", ("red", "crimson", ""))
-        >>> space = dpodiff.Space("a red ball", (slot,))
-        >>> [space.decode(candidate).positive for candidate in space]
-        ['a red ball', 'a crimson ball', 'a ball']
-    """
-
-    text: str
-    choices: tuple[str, ...]
-    side: Side = "positive"
-    start: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", tuple(self.choices))
-        if self.side not in get_args(Side):
-            raise ValueError(f"{self}: side must be one of {', '.join(get_args(Side))}")
-        if self.side == "positive" and not self.text:
-            raise ValueError(f"{self}: a positive slot needs the piece of the prompt it stands for")
-        if self.side == "negative" and self.start is not None:
-            raise ValueError(f"{self}: a negative slot has no place in the prompt, so no start")
-        first = self.text if self.side == "positive" else ""
-        if self.choices[:1] != (first,):
-            raise ValueError(f"{self}: the first choice must be {first!r}, which changes nothing")
-        if len(set(self.choices)) < len(self.choices):
-            raise ValueError(f"{self}: the choices must all be different")
-
-    def __str__(self) -> str:
-        return f"{self.side} slot {self.text!r} with choices {list(self.choices)}"
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Where `text` begins and ends in the prompt.
-
-        Raises:
-            ValueError: if it has no place there: in a negative slot, or one of no space yet.
-        """
-        if self.start is None:
-            raise ValueError(f"{self} has no place in a prompt")
-        return self.start, self.start + len(self.text)
 
 
 @dataclass(frozen=True)
@@ -104,7 +36,8 @@ class Space:
         negative_prompt: the user's own negative prompt, to which negative slots add.
 
     Raises:
-        ValueError: if the text of a positive slot does not stand in the prompt, or two overlap.
+        ValueError: if the text of a positive slot does not stand in the prompt, or two overlap;
+            or if there are two guidance slots.
 
     Examples:
         >>> synonyms = dpodiff.Slot("ball", ("ball", "sphere"))
@@ -125,6 +58,8 @@ class Space:
         for left, right in itertools.pairwise(slot for slot, _ in self._in_text):
             if right.span[0] < left.span[1]:
                 raise ValueError(f"{left} and {right} overlap in the prompt {self.prompt!r}")
+        if sum(slot.side == "guidance" for slot in self.slots) > 1:
+            raise ValueError("a space has at most one guidance slot")
 
     def __add__(self, other: "Space") -> "Space":
         """The space with the slots of both.
@@ -152,7 +87,7 @@ class Space:
         return (0,) * len(self.slots)
 
     def decode(self, candidate: Candidate) -> Prompts:
-        """The prompts that a candidate stands for.
+        """The prompts that a candidate stands for; `GuidedPrompts` where it chooses the guidance.
 
         Raises:
             ValueError: if the candidate has not one index a slot, each within the slot's choices.
@@ -162,11 +97,56 @@ class Space:
         for index, slot in zip(candidate, self.slots, strict=True):
             if not 0 <= index < len(slot.choices):
                 raise ValueError(f"candidate {candidate}: no choice {index} in the {slot}")
-        return Prompts(self._positive(candidate), self._negative(candidate))
+        positive, negative = self._positive(candidate), self._negative(candidate)
+        for scale in self._choices(candidate, "guidance"):
+            return GuidedPrompts(positive, negative, float(scale))
+        return Prompts(positive, negative)
+
+    def choose(self, words: Sequence[str]) -> Candidate:
+        """The candidate that takes these choices, each in the first slot still free that has it.
+
+        Args:
+            words: choices of different slots, written as there but for upper and lower case.
+
+        Raises:
+            ValueError: naming the word that no free slot has.
+
+        Examples:
+            >>> space = dpodiff.nplib_space("a red ball", ["blurry", "dark", "ugly"], slots=2)
+            >>> space.choose(["ugly", "blurry"])
+            (1, 1)
+        """
+        candidate = [0] * len(self.slots)
+        for word in words:
+            places = (
+                (place, slot.choices.index(choice))
+                for place, slot in enumerate(self.slots)
+                for choice in slot.choices[1:]
+                if candidate[place] == 0 and choice.casefold() == word.casefold()
+            )
+            place, index = next(places, (-1, 0))
+            if place < 0:
+                raise ValueError(f"{word!r} is no choice of a free slot of {self.prompt!r}")
+            candidate[place] = index
+        return tuple(candidate)
 
     def sample(self, rng: np.random.Generator) -> Candidate:
         """A candidate drawn uniformly from the whole space."""
         return tuple(rng.integers(self._sizes).tolist())
+
+    def sample_near(self, rng: np.random.Generator, most: int = 3) -> Candidate:
+        """A candidate that changes 1 to `most` slots of the user's prompts.
+
+        The number of slots, which slots, and their choices are drawn uniformly. Only a space with
+        no second choice anywhere gives the identity.
+        """
+        free = np.flatnonzero(self._sizes > 1)
+        candidate = np.zeros(len(self.slots), dtype=int)
+        if len(free):
+            count = rng.integers(1, min(most, len(free)) + 1)
+            changed = rng.choice(free, size=count, replace=False)
+            candidate[changed] = rng.integers(1, self._sizes[changed])
+        return tuple(candidate.tolist())
 
     def mutate(
         self, candidate: Candidate, rng: np.random.Generator, rate: float = 0.1
@@ -205,14 +185,14 @@ class Space:
         Raises:
             ValueError: naming the field, and the slot where there is one, that is missing or wrong.
         """
-        if (version := _field(data, "version", int, "space")) != JSON_VERSION:
+        if (version := field(data, "version", int, "space")) != JSON_VERSION:
             raise ValueError(f"space: version {version} is not known, only {JSON_VERSION} is")
         return cls(
-            prompt=_field(data, "prompt", str, "space"),
-            negative_prompt=_field(data, "negative_prompt", str, "space"),
+            prompt=field(data, "prompt", str, "space"),
+            negative_prompt=field(data, "negative_prompt", str, "space"),
             slots=tuple(
-                _slot(slot, f"slots[{index}]")
-                for index, slot in enumerate(_field(data, "slots", list, "space"))
+                slot_from_json(slot, f"slots[{index}]")
+                for index, slot in enumerate(field(data, "slots", list, "space"))
             ),
         )
 
@@ -235,28 +215,38 @@ class Space:
                 text = text.removesuffix(" ")
             text, end = text + choice, stop
         text += self.prompt[end:]
-        return text if self.prompt.startswith(" ") else text.removeprefix(" ")
+        text = text if self.prompt.startswith(" ") else text.removeprefix(" ")
+        return ", ".join([text, *self._words(candidate, "modifier")])
 
     def _negative(self, candidate: Candidate) -> str:
-        words = []
-        said = {part.strip().casefold() for part in self.negative_prompt.split(",")}
-        for index, slot in zip(candidate, self.slots, strict=True):
-            choice = slot.choices[index]
-            if slot.side == "negative" and choice and choice.casefold() not in said:
-                said.add(choice.casefold())
-                words.append(choice)
+        words = self._words(candidate, "negative", self.negative_prompt.split(","))
         if not words:
             return self.negative_prompt
         if self.negative_prompt.strip():
             words.insert(0, self.negative_prompt)
         return ", ".join(words)
 
+    def _words(self, candidate: Candidate, side: Side, said: Iterable[str] = ()) -> list[str]:
+        """The words that the slots of a side choose, none twice and none that is said already."""
+        seen = {word.strip().casefold() for word in said}
+        words = []
+        for choice in self._choices(candidate, side):
+            if choice.casefold() not in seen:
+                seen.add(choice.casefold())
+                words.append(choice)
+        return words
+
+    def _choices(self, candidate: Candidate, side: Side) -> list[str]:
+        """What the slots of a side choose, where they change anything."""
+        pairs = zip(candidate, self.slots, strict=True)
+        return [slot.choices[index] for index, slot in pairs if slot.side == side and index]
+
 
 def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
     """The slots, each positive one with its place in the prompt, checked or found."""
     end = 0
     for slot in slots:
-        if slot.side == "negative":
+        if slot.side != "positive":
             yield slot
             continue
         start = slot.start
@@ -267,29 +257,3 @@ def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
             raise ValueError(f"{slot}: its text does not stand there in the prompt {prompt!r}")
         end = start + len(slot.text)
         yield replace(slot, start=start)
-
-
-def _slot(data: Any, where: str) -> Slot:
-    choices = _field(data, "choices", list, where)
-    if not all(isinstance(choice, str) for choice in choices):
-        raise ValueError(f"{where}.choices must hold strings only, not {choices!r}")
-    try:
-        return Slot(
-            text=_field(data, "text", str, where),
-            choices=tuple(choices),
-            side=_field(data, "side", str, where),
-            start=_field(data, "start", int | None, where),
-        )
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _field(data: Any, name: str, kind: Any, where: str) -> Any:
-    if not isinstance(data, Mapping):
-        raise ValueError(f"{where} must be an object with named fields, not {data!r}")
-    if name not in data:
-        raise ValueError(f"{where} lacks the field {name!r}")
-    if not isinstance(data[name], kind):
-        kind_name = getattr(kind, "__name__", str(kind))
-        raise ValueError(f"{where}.{name} must be {kind_name}, not {data[name]!r}")
-    return data[name]

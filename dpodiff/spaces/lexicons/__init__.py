@@ -1,7 +1,14 @@
 """Lexicons say what a word may be replaced by; builders make search spaces of their answers."""
 
 from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, Lexicon
-from dpodiff.spaces.lexicons.builders import antonym_space, describe, nplib_space, synonym_space
+from dpodiff.spaces.lexicons.builders import (
+    antonym_space,
+    describe,
+    guidance_space,
+    modifiers_space,
+    nplib_space,
+    synonym_space,
+)
 from dpodiff.spaces.lexicons.keywords import extract_keywords
 from dpodiff.spaces.lexicons.llm import LLM, AnswerError, ServerError
 from dpodiff.spaces.lexicons.wordnet import WordNet
@@ -18,6 +25,8 @@ __all__ = [
     "antonym_space",
     "describe",
     "extract_keywords",
+    "guidance_space",
+    "modifiers_space",
     "nplib_space",
     "synonym_space",
 ]

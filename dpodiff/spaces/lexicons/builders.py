@@ -18,6 +18,7 @@ from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 from dpodiff.spaces.space import Slot, Space
 
 LONGEST_PHRASE = 8  # words; language models name long ones
+GUIDANCES = (2.0, 3.0, 5.0, 7.5)
 MOST_ALTERNATIVES = 5  # words a slot, as in DPO-Diff's synonym space
 
 
@@ -124,16 +125,63 @@ def nplib_space(
           - (library): blurry | ugly
           - (library): cropped
     """
-    library = _different(not_in_prompt(prompt, words))
-    if not 1 <= slots <= len(library):
-        raise ValueError(f"{len(library)} words fill 1 to {len(library)} slots, not {slots}")
-    parts = np.array_split(np.array(library, dtype=object), slots)
-    parts = tuple(Slot("", ("", *part), "negative") for part in parts)
-    return Space(prompt, parts, negative_prompt)
+    parts = _parts(prompt, words, slots)
+    chosen = tuple(Slot("", ("", *part), "negative") for part in parts)
+    return Space(prompt, chosen, negative_prompt)
+
+
+def modifiers_space(
+    prompt: str, words: Sequence[str], slots: int = 2, *, negative_prompt: str = ""
+) -> Space:
+    """The positive prompt may end with words of praise, at most one from each of `slots` parts.
+
+    The words are cut into parts as in `nplib_space`. One that the prompt has is no choice.
+
+    Raises:
+        ValueError: if there are no slots, or fewer words than slots.
+
+    Examples:
+        >>> space = dpodiff.modifiers_space("a red ball", ["sharp", "crisp", "detailed"])
+        >>> space.decode((2, 1)).positive
+        'a red ball, crisp, detailed'
+    """
+    parts = _parts(prompt, words, slots)
+    chosen = tuple(Slot("modifier", ("", *part), "modifier") for part in parts)
+    return Space(prompt, chosen, negative_prompt)
+
+
+def guidance_space(
+    prompt: str,
+    scales: Sequence[float] = GUIDANCES,
+    *,
+    own: float | None = None,
+    negative_prompt: str = "",
+) -> Space:
+    """The guidance may be one of a few scales instead of the model's own.
+
+    Args:
+        prompt: the user's prompt.
+        scales: weights of classifier-free guidance, above 1.
+        own: the model's own, which is no choice beside itself.
+        negative_prompt: the user's own negative prompt.
+
+    Raises:
+        ValueError: if a scale is not above 1, or two are equal.
+
+    Examples:
+        >>> space = dpodiff.guidance_space("a red ball", own=5.0)
+        >>> print(dpodiff.describe(space))
+        'a red ball': 1 slots, 4 candidates
+          = guidance: 2 | 3 | 7.5
+    """
+    choices = tuple(f"{scale:g}" for scale in scales if scale != own)
+    return Space(prompt, (Slot("guidance", ("", *choices), "guidance"),), negative_prompt)
 
 
 def describe(space: Space) -> str:
     """A space in words: its size, then a line a slot, "+" in the positive and "-" in the negative.
+
+    A guidance slot has the sign "=".
 
     Examples:
         >>> words = dpodiff.Dictionary({"plane": ["aircraft", "jet"]}, {"red": ["green"]})
@@ -150,7 +198,7 @@ def describe(space: Space) -> str:
     lines = [f"{space.prompt!r}: {len(sizes)} slots, {product}{size} candidates"]
     for slot in space.slots:
         choices = " | ".join(choice or "(dropped)" for choice in slot.choices[1:])
-        sign = "+" if slot.side == "positive" else "-"
+        sign = {"negative": "-", "guidance": "="}.get(slot.side, "+")
         lines.append(f"  {sign} {slot.text or '(library)'}: {choices}")
     return "\n".join(lines)
 
@@ -183,6 +231,18 @@ def known_pieces(
                 first = last
                 break
         first += 1
+
+
+def _parts(prompt: str, words: Sequence[str], count: int) -> list[np.ndarray]:
+    """Words that are not in the prompt, cut in order into parts of nearly equal length.
+
+    Raises:
+        ValueError: if there is no part, or fewer words than parts.
+    """
+    library = _different(not_in_prompt(prompt, words))
+    if not 1 <= count <= len(library):
+        raise ValueError(f"{len(library)} words fill 1 to {len(library)} slots, not {count}")
+    return np.array_split(np.array(library, dtype=object), count)
 
 
 def _is_phrase(words: Sequence[re.Match], prompt: str) -> bool:

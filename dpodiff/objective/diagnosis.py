@@ -1,0 +1,68 @@
+"""From the images of the user's own prompt to the candidates that a search should try first."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from dpodiff.objective.objective import Objective
+from dpodiff.spaces.contrasts import Contrast
+from dpodiff.spaces.diagnosis import MOST_CONTRASTS, diagnosed_candidates
+from dpodiff.spaces.space import Candidate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+class HasMargins(Protocol):
+    """A loss that says which contrast prompts the images fit better, as `losses.Contrastive`."""
+
+    def margins(self, images: "torch.Tensor", prompt: str) -> "pd.DataFrame":
+        """A row per contrast prompt, with columns "contrast" and "margin"."""
+        ...
+
+
+class Diagnosis:
+    """What was drawn instead, asked once the user's prompt is evaluated; for `first` of a solver.
+
+    The images are those of the baseline's evaluation and are not made again.
+
+    Args:
+        objective: makes the images.
+        loss: says by its `margins` which contrast prompts they fit better.
+        contrasts: from a prompt to its contrasts, those that the loss knows.
+        below, most: as in `diagnosed_candidates`.
+
+    Examples:
+        >>> from dpodiff.toy.words import toy_lexicon
+        >>> def contrasts(prompt):
+        ...     return dpodiff.contrast_prompts(prompt, toy_lexicon())
+        >>> clip = dpodiff.SphericalCLIP("toy", device="cpu")
+        >>> loss = dpodiff.losses.Contrastive(clip, lambda p: [c.prompt for c in contrasts(p)])
+        >>> space = dpodiff.antonym_space("a purple fish", toy_lexicon())
+        >>> objective = dpodiff.Objective(dpodiff.load("toy"), loss, space, seeds=[0])
+        >>> diagnosis = dpodiff.objective.Diagnosis(objective, loss, contrasts, below=2.0, most=1)
+        >>> solver = dpodiff.EPO(space, first=diagnosis)
+        >>> solver.ask()[0] == diagnosis()[0]
+        True
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        loss: HasMargins,
+        contrasts: Callable[[str], Sequence[Contrast]],
+        *,
+        below: float = 0.0,
+        most: int = MOST_CONTRASTS,
+    ) -> None:
+        self.objective, self.loss, self.contrasts = objective, loss, contrasts
+        self.below, self.most = below, most
+
+    def __call__(self) -> list[Candidate]:
+        """The candidates to try first, the worst contrast first."""
+        space = self.objective.space
+        images = self.objective.images(space.identity).to(self.objective.model.device)
+        table = self.loss.margins(images, space.prompt)
+        margins = dict(zip(table["contrast"].tolist(), table["margin"].tolist(), strict=True))
+        contrasts = self.contrasts(space.prompt)
+        return diagnosed_candidates(space, contrasts, margins, below=self.below, most=self.most)

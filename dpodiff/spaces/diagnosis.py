@@ -1,0 +1,87 @@
+"""Diagnosis: what the images show instead of what they should, as candidates.
+
+A contrast prompt that the images fit better than the user's prompt names what was drawn instead:
+"a blue fish" for a purple one. Its word, "blue", is the first to try in the negative prompt, and
+the missed word, "purple", the first to say otherwise. Relatives are VisualPrompter and NPC
+(arXiv 2512.07702), where a language model looks at the images.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from dpodiff.spaces.contrasts import Contrast
+from dpodiff.spaces.lexicons.base import normal
+from dpodiff.spaces.space import Candidate, Space
+
+MOST_CONTRASTS = 3
+
+
+def diagnosed_candidates(
+    space: Space,
+    contrasts: Iterable[Contrast],
+    margins: Mapping[str, float],
+    *,
+    below: float = 0.0,
+    most: int = MOST_CONTRASTS,
+) -> list[Candidate]:
+    """Candidates against what was drawn instead, the worst contrast first.
+
+    Of each contrast: its word in the negative prompt; the missed word as its first synonym; both.
+    The last candidate has all of these negative words.
+
+    Args:
+        space: of the candidates. What it does not offer is left out.
+        contrasts: of its prompt, as `contrast_prompts` makes them.
+        margins: by contrast prompt, how much better the images fit the user's prompt than it.
+        below: a contrast counts if its margin is lower.
+        most: so many contrasts count at most.
+
+    Returns:
+        candidates, all different; none if nothing was drawn instead, or the space offers nothing
+        against it.
+
+    Examples:
+        >>> lexicon = dpodiff.Dictionary({"violet": ["purple"]}, {"violet": ["blue", "red"]})
+        >>> space = dpodiff.antonym_space("a violet fish", lexicon)
+        >>> space += dpodiff.synonym_space("a violet fish", lexicon)
+        >>> margins = {"a blue fish": -0.02, "a red fish": 0.05}
+        >>> contrasts = dpodiff.contrast_prompts("a violet fish", lexicon)
+        >>> for candidate in dpodiff.diagnosed_candidates(space, contrasts, margins):
+        ...     print(*space.decode(candidate), sep=" | ")
+        a violet fish | blue
+        a purple fish |
+        a purple fish | blue
+    """
+    missed = [one for one in contrasts if margins.get(one.prompt, below) < below]
+    missed.sort(key=lambda one: margins[one.prompt])
+    found: list[dict[int, int]] = []  # slot -> choice
+    negatives: dict[int, int] = {}
+    for contrast in missed[:most]:
+        negative, positive = _negative(space, contrast), _synonym(space, contrast)
+        found += [negative, positive, negative | positive]
+        negatives = negative | negatives
+    candidates = [_candidate(space, choices) for choices in [*found, negatives] if choices]
+    return list(dict.fromkeys(candidates))
+
+
+def _negative(space: Space, contrast: Contrast) -> dict[int, int]:
+    """The choice of the contrast's word in a negative slot, best in that of the missed word."""
+    places = [
+        (slot.text != normal(contrast.old), place, index)
+        for place, slot in enumerate(space.slots)
+        for index, choice in enumerate(slot.choices)
+        if slot.side == "negative" and index and normal(choice) == normal(contrast.new)
+    ]
+    return {place: index for _, place, index in sorted(places)[:1]}
+
+
+def _synonym(space: Space, contrast: Contrast) -> dict[int, int]:
+    """The first other choice for each place of the missed word, unless that drops it."""
+    return {
+        place: 1
+        for place, slot in enumerate(space.slots)
+        if slot.side == "positive" and slot.text == contrast.old and slot.choices[1:2] > ("",)
+    }
+
+
+def _candidate(space: Space, choices: Mapping[int, int]) -> Candidate:
+    return tuple(choices.get(place, 0) for place in range(len(space.slots)))

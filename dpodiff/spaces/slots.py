@@ -1,0 +1,111 @@
+"""Slots: what may change in a prompt, and into what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+Side = Literal["positive", "modifier", "negative", "guidance"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One position of a prompt with its alternatives.
+
+    Args:
+        text: the piece of the prompt the slot stands for. In a negative slot, the word that the
+            choices oppose, or `""` where they oppose none. On the other sides only a name.
+        choices: the alternatives, all different. The first leaves the slot as it is: `text` itself
+            in a positive slot, `""` in any other. A later `""` in a positive slot drops it.
+        side: "positive", a piece of the prompt; "modifier", a word after the prompt; "negative", a
+            word of the negative prompt; "guidance", the weight of classifier-free guidance, whose
+            choices are numbers above 1, as text.
+        start: where `text` begins in the prompt, in characters. A space finds it, as whole words
+            from left to right, where it is not given; only a positive slot has one.
+
+    Raises:
+        ValueError: naming the slot, if these rules are broken.
+
+    Examples:
+        >>> slot = dpodiff.Slot("red", ("red", "crimson", ""))
+        >>> space = dpodiff.Space("a red ball", (slot,))
+        >>> [space.decode(candidate).positive for candidate in space]
+        ['a red ball', 'a crimson ball', 'a ball']
+    """
+
+    text: str
+    choices: tuple[str, ...]
+    side: Side = "positive"
+    start: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))
+        if self.side not in get_args(Side):
+            raise ValueError(f"{self}: side must be one of {', '.join(get_args(Side))}")
+        if self.side == "positive" and not self.text:
+            raise ValueError(f"{self}: a positive slot needs the piece of the prompt it stands for")
+        if self.side != "positive" and self.start is not None:
+            raise ValueError(f"{self}: a {self.side} slot has no place in the prompt, so no start")
+        first = self.text if self.side == "positive" else ""
+        if self.choices[:1] != (first,):
+            raise ValueError(f"{self}: the first choice must be {first!r}, which changes nothing")
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError(f"{self}: the choices must all be different")
+        if self.side == "guidance" and not all(map(_is_guidance, self.choices[1:])):
+            raise ValueError(f"{self}: the choices must be numbers above 1, such as '7.5'")
+
+    def __str__(self) -> str:
+        return f"{self.side} slot {self.text!r} with choices {list(self.choices)}"
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where `text` begins and ends in the prompt.
+
+        Raises:
+            ValueError: if it has no place there: no positive slot, or one of no space yet.
+        """
+        if self.start is None:
+            raise ValueError(f"{self} has no place in a prompt")
+        return self.start, self.start + len(self.text)
+
+
+def _is_guidance(choice: str) -> bool:
+    try:
+        return 1 < float(choice) < float("inf")
+    except ValueError:
+        return False
+
+
+def slot_from_json(data: Any, where: str) -> Slot:
+    """The slot that a space's `to_json` wrote.
+
+    Raises:
+        ValueError: naming the field at `where` that is missing or wrong.
+    """
+    choices = field(data, "choices", list, where)
+    if not all(isinstance(choice, str) for choice in choices):
+        raise ValueError(f"{where}.choices must hold strings only, not {choices!r}")
+    try:
+        return Slot(
+            text=field(data, "text", str, where),
+            choices=tuple(choices),
+            side=field(data, "side", str, where),
+            start=field(data, "start", int | None, where),
+        )
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def field(data: Any, name: str, kind: Any, where: str) -> Any:
+    """A field of a JSON object.
+
+    Raises:
+        ValueError: naming the place, if it is missing or of another kind.
+    """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{where} must be an object with named fields, not {data!r}")
+    if name not in data:
+        raise ValueError(f"{where} lacks the field {name!r}")
+    if not isinstance(data[name], kind):
+        kind_name = getattr(kind, "__name__", str(kind))
+        raise ValueError(f"{where}.{name} must be {kind_name}, not {data[name]!r}")
+    return data[name]
