@@ -13,6 +13,7 @@ its `reward` method gives it as published. `load` knows these by name:
     "hpsv2.1"             HPS             -0.35 to -0.2       what people choose
     "pickscore"           PickScore       -24 to -17          what people choose
     "imagereward"         ImageReward     -2 to 2             what people rank first
+    "vqascore"            VQAScore        -1 to 0             whether a chat model says yes
     "aesthetic"           Aesthetic       -7 to -4.5          looks alone, whatever the prompt
     "white", "black"      white, black    -1 to 0, 0 to 1     brightness
     "contrast"            contrast        -2.25 to 0          light beside dark
@@ -37,6 +38,7 @@ from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.loading import load
 from dpodiff.losses.pickscore import PickScore
 from dpodiff.losses.pixels import JPEG, black, contrast, white
+from dpodiff.losses.vqascore import VQAScore
 from dpodiff.losses.weighted import Weighted
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "PickScore",
     "Reward",
     "SphericalCLIP",
+    "VQAScore",
     "Weighted",
     "black",
     "check_differentiable",

@@ -14,6 +14,7 @@ from dpodiff.losses.hps import HPS
 from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.pickscore import PickScore
 from dpodiff.losses.pixels import JPEG, black, contrast, white
+from dpodiff.losses.vqascore import VQAScore
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ REWARDS = {
     "pickscore": PickScore,
     "imagereward": ImageReward,
     "aesthetic": Aesthetic,
+    "vqascore": VQAScore,
 }
 CONTRASTIVE: "dict[str, Form]" = {"contrastive": "softmax", "contrastive-margin": "margin"}
 DECOMPOSED = "decomposed"
