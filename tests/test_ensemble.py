@@ -1,11 +1,12 @@
 """Ensembles: calibration, three combinations by hand, gradients, and who disagrees."""
 
+import functools
 import math
 
 import pytest
 import torch
 
-from dpodiff import Ensemble, LoadError, Weighted, losses
+from dpodiff import Dictionary, Ensemble, LoadError, Weighted, contrasts_of, losses
 from dpodiff.losses import JPEG, black, leave_one_out, white
 
 PROMPTS = ["a wall"] * 3
@@ -120,6 +121,19 @@ def test_members_may_be_named():
     assert repr(loss) == "Ensemble(white, black, combine='mean')"
     with pytest.raises(LoadError, match="unknown loss 'beauty'"):
         Ensemble(["white", "beauty"])
+
+
+def test_named_members_that_need_a_lexicon_get_it():
+    statements = functools.partial(contrasts_of, lexicon=Dictionary(antonyms={"red": ["blue"]}))
+    names = ["contrastive:toy", "decomposed:toy"]
+    loss = Ensemble(names, statements=statements, location=[0, 0], scale=[1, 1])
+    batch = torch.rand(2, 3, 64, 64)
+    members = loss.members(batch, ["a red ball"] * 2)
+    torch.testing.assert_close(members[:, 0], members[:, 1])  # one statement, so both are one loss
+    with pytest.raises(ValueError, match="'a ball' has no contrast prompt"):
+        losses.check_prompt(loss, "a ball")
+    with pytest.raises(LoadError, match="need a lexicon|come from a lexicon"):
+        Ensemble(names)
 
 
 def test_an_ensemble_has_a_gradient_if_all_its_members_do():

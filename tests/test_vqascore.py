@@ -90,6 +90,14 @@ def test_gradients_of_images_agree_with_finite_differences(load, name):
     torch.testing.assert_close((gradient * direction).sum(), expected, rtol=5e-3, atol=0)
 
 
+def test_weights_of_half_precision_give_losses_of_single(folders):
+    half = losses.VQAScore(str(folders / "llava"), "cpu", dtype=torch.bfloat16)
+    images = random_images(3, 3, SIZE, SIZE)
+    expected = losses.VQAScore(str(folders / "llava"), "cpu")(images, PROMPTS)
+    assert half.model.dtype == torch.bfloat16
+    torch.testing.assert_close(half(images, PROMPTS), expected, rtol=0.1, atol=0)
+
+
 def test_a_processor_that_drops_the_gradient_makes_a_loss_without_one(load, monkeypatch):
     kind = type(load("llava")._processor.image_processor)
     call = kind.__call__

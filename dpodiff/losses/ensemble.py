@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from dpodiff.losses.base import check_pairs, check_prompt, is_differentiable, values
-from dpodiff.losses.loading import load
+from dpodiff.losses.loading import Statements, load
 from dpodiff.names import name_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Ensemble:
             they are called in reports to either.
         combine: "mean", "worst" or "bound", as above.
         kappa: standard deviations that "bound" adds.
+        statements: as in `losses.load`, for members that are named and need it, such as
+            "contrastive:toy".
         location, scale: what is taken from each loss, and by what it is divided then; None is not
             calibrated yet.
 
@@ -77,10 +79,11 @@ class Ensemble:
         combine: Combine = "mean",
         *,
         kappa: float = 1.0,
+        statements: Statements | None = None,
         location: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
     ) -> None:
-        self.losses = _named(losses)
+        self.losses = _named(losses, statements)
         if combine not in get_args(Combine):
             raise ValueError(
                 f"combine must be one of {', '.join(get_args(Combine))}, not {combine!r}"
@@ -230,7 +233,9 @@ def leave_one_out(
     return table.sort_values("gap", key=abs, ascending=False, ignore_index=True, kind="stable")
 
 
-def _named(losses: "Mapping[str, Any] | Sequence[Any]") -> dict[str, Callable]:
+def _named(
+    losses: "Mapping[str, Any] | Sequence[Any]", statements: Statements | None
+) -> dict[str, Callable]:
     """The members by what they are called; those given by name are loaded."""
     if not isinstance(losses, Mapping):
         labels = [loss if isinstance(loss, str) else name_of(loss) for loss in losses]
@@ -239,7 +244,10 @@ def _named(losses: "Mapping[str, Any] | Sequence[Any]") -> dict[str, Callable]:
         losses = dict(zip(labels, losses, strict=True))
     if len(losses) < 2:
         raise ValueError(f"an ensemble needs at least two losses, not {len(losses)}")
-    found = {name: load(one) if isinstance(one, str) else one for name, one in losses.items()}
+    found = {
+        name: load(one, statements=statements) if isinstance(one, str) else one
+        for name, one in losses.items()
+    }
     for loss in found.values():
         if not callable(loss):
             raise ValueError(f"{loss!r} is no loss: give a callable or a name")
