@@ -124,7 +124,22 @@ def test_the_table_says_what_is_shown_instead(clip):
     nearest = int((features @ clip.text_features(others).T).mean(dim=0).argmax())
     assert table.loc["ball", "instead"] == others[nearest]
     assert table.loc["ball", "score"] == pytest.approx(scores.loc["ball"].mean())
-    assert table.loc["ball", "holds"] == (scores.loc["ball"] > 0.5).mean()
+    own, cosines = (
+        features @ clip.text_features([PROMPT])[0],
+        features @ clip.text_features(others).T,
+    )
+    assert table.loc["ball", "holds"] == (own > cosines.amax(dim=1)).float().mean().item()
+
+
+def test_a_statement_holds_if_the_prompt_is_the_most_probable_of_its_texts(clip):
+    batch, loss = images(20), Decomposed(clip, groups)
+    scores, holds = loss.probabilities(batch, PROMPT), loss.holds(batch, PROMPT)
+    assert holds.shape == scores.shape
+    assert set(holds.to_numpy().ravel()) == {True, False}
+    counts = [1 + len(others) for others in groups(PROMPT).values()]
+    for (_, held), (_, score), count in zip(holds.iterrows(), scores.iterrows(), counts):
+        assert (score[held] > 1 / count).all()  # the largest of several that sum to 1
+        assert (score[~held] < 0.5).all()
 
 
 def test_a_prompt_without_statements_is_refused(clip):
@@ -171,13 +186,13 @@ def test_faithfulness_refuses_what_is_no_clip():
 
 def test_the_figure_marks_each_statement_of_each_image(clip):
     found = faithfulness(images(3), "a red ball", clip=clip, lexicon=LEXICON)
-    figure = plot(images(3), found.probabilities)
+    figure = plot(images(3), found.probabilities, found.holds)
     FigureCanvasAgg(figure).draw()
     marks = [text.get_text() for text in figure.axes[-1].texts]
-    assert marks == [
-        f"{'✓' if value > 0.5 else '✗'} {value:.2f}"
-        for value in found.probabilities.to_numpy().ravel()
-    ]
+    cells = zip(found.probabilities.to_numpy().ravel(), found.holds.to_numpy().ravel())
+    assert marks == [f"{'✓' if held else '✗'} {value:.2f}" for value, held in cells]
     assert len(figure.axes) == 4
     with pytest.raises(ValueError, match="2 images, but 3 columns"):
-        plot(images(2), found.probabilities)
+        plot(images(2), found.probabilities, found.holds)
+    with pytest.raises(ValueError, match=r"holds is \(1, 3\), but probabilities \(2, 3\)"):
+        plot(images(3), found.probabilities, found.holds[:1])

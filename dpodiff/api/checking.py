@@ -23,7 +23,9 @@ class Faithfulness:
         prompt: what the images should show.
         table: one row per statement: "statement", "kind", "score", "holds" and "instead"; see
             `losses.Decomposed.table`.
-        probabilities: one row per statement, one column per image; `plots.statements` shows it.
+        probabilities: one row per statement, one column per image, from 0 to 1.
+        holds: of the same shape, whether the image fits the prompt better than each contrast of the
+            statement. `plots.statements` shows both.
 
     Examples:
         >>> images = dpodiff.load("toy").generate(["a red ball on the sea"], [""], [0])
@@ -38,12 +40,13 @@ class Faithfulness:
     prompt: str
     table: "pd.DataFrame"
     probabilities: "pd.DataFrame"
+    holds: "pd.DataFrame"
 
     def __str__(self) -> str:
         count = self.probabilities.shape[1]
         width = max(len(text) for text in self.table["statement"])
         rows = zip(self.table["statement"], self.table["holds"], self.table["instead"])
-        lines = [f"{self.prompt!r} on {count} images, by statement:"]
+        lines = [f"{self.prompt!r} on {count} image{'s' * (count > 1)}, by statement:"]
         for text, holds, instead in rows:
             mark = "✓" if holds > 0.5 else "✗"
             missed = "" if holds == 1 else f"; nearest: {instead}"
@@ -79,7 +82,7 @@ def faithfulness(
         >>> scene = Scene((Thing("ball", "blue", "large"),), background="sky")
         >>> image = torch.from_numpy(render_batch([scene], np.random.default_rng(0)))
         >>> print(dpodiff.faithfulness(image, "a red ball in the sky"))
-        'a red ball in the sky' on 1 images, by statement:
+        'a red ball in the sky' on 1 image, by statement:
           ✗ red ball    0 of 1; nearest: a blue ball in the sky
           ✓ ball        1 of 1
           ✓ in the sky  1 of 1
@@ -104,4 +107,6 @@ def faithfulness(
     decomposed = losses.Decomposed(loaded, lambda _: groups)
     table = decomposed.table(images, prompt)
     table.insert(1, "kind", [kinds[text] for text in table["statement"]])
-    return Faithfulness(prompt, table, decomposed.probabilities(images, prompt))
+    return Faithfulness(
+        prompt, table, decomposed.probabilities(images, prompt), decomposed.holds(images, prompt)
+    )

@@ -109,29 +109,46 @@ class Decomposed:
         return pd.DataFrame(scores.T.float().cpu().numpy(), index=index)
 
     @torch.no_grad()
+    def holds(self, images: torch.Tensor, prompt: str) -> "pd.DataFrame":
+        """Whether each image fits the prompt better than each contrast of a statement.
+
+        Unlike a threshold of the probability, this does not depend on how many contrasts there are.
+
+        Args:
+            images, prompt: as in `probabilities`.
+
+        Returns:
+            one row per statement, one column per image, of booleans.
+        """
+        import pandas as pd
+
+        check_pairs(images, [prompt] * len(images))
+        own, groups = self._cosines(self.clip.features(images), prompt)
+        rows = [(own > others.amax(dim=1)).cpu().numpy() for others in groups]
+        return pd.DataFrame(rows, index=pd.Index(self._statements_of(prompt), name="statement"))
+
+    @torch.no_grad()
     def table(self, images: torch.Tensor, prompt: str) -> "pd.DataFrame":
         """Which statements the images hold and which they miss.
 
         Args:
-            images: (batch, 3, height, width) in [0, 1].
-            prompt: what all of them should show.
+            images, prompt: as in `probabilities`.
 
         Returns:
             one row per statement, in the order of the prompt: "statement"; "score", its mean
-            probability; "holds", the share of images for which it is above 1/2, so that the image
-            fits the prompt better than all contrasts of the statement together; "instead", the
-            contrast that the images fit best.
+            probability; "holds", the share of images that fit the prompt better than each of its
+            contrasts; "instead", the contrast that the images fit best.
         """
         import pandas as pd
 
-        scores = self.probabilities(images, prompt)
+        holds = self.holds(images, prompt)
         _, groups = self._cosines(self.clip.features(images), prompt)
         others = zip(self._statements_of(prompt).values(), groups, strict=True)
         return pd.DataFrame(
             {
-                "statement": list(scores.index),
-                "score": scores.mean(axis=1).to_numpy(),
-                "holds": (scores > 0.5).mean(axis=1).to_numpy(),
+                "statement": list(holds.index),
+                "score": self.probabilities(images, prompt).mean(axis=1).to_numpy(),
+                "holds": holds.mean(axis=1).to_numpy(),
                 "instead": [texts[int(near.mean(dim=0).argmax())] for texts, near in others],
             }
         )
