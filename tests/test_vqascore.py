@@ -9,15 +9,17 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from dpodiff import LoadError, losses
 
 SIZE = tiny_vlm.SIZE
+QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 PROMPTS = ["a red ball", "a blue box on the sea", "a red ball"]
 
-each_model = pytest.mark.parametrize("name", ["instructblip", "llava"])
+NAMES = ["instructblip", "llava", "qwen2_vl"]
+each_model = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("vqascore")
-    for name in ("instructblip", "llava"):
+    for name in NAMES:
         getattr(tiny_vlm, name)(root / name)
     return root
 
@@ -38,7 +40,8 @@ def by_hand(folder, pixels, prompt):
     )
     text = f"Does this image show '{prompt}'? Please answer yes or no."
     if processor.chat_template:
-        text = f"USER : <image> {text} ASSISTANT :"
+        image = "<image>" if hasattr(processor, "num_additional_image_tokens") else QWEN_IMAGE
+        text = f"USER : {image} {text} ASSISTANT :"
     inputs = processor(images=Image.fromarray(pixels.numpy()), text=text, return_tensors="pt")
     inputs = inputs.to(dtype=torch.float32)
     answer = model.float().generate(
@@ -54,7 +57,8 @@ def by_hand(folder, pixels, prompt):
 
 @each_model
 def test_the_score_is_the_probability_that_the_stock_model_says_yes(load, folders, name):
-    pixels = (255 * random_images(3, SIZE, SIZE, 3)).byte()
+    side = 28 if name == "qwen2_vl" else SIZE  # nothing is resized, which would round
+    pixels = (255 * random_images(3, side, side, 3)).byte()
     images = pixels.permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         actual = load(name).reward(images, PROMPTS).tolist()

@@ -1,7 +1,7 @@
 """Tiny random vision-language models as transformers saves them, for tests.
 
-Two kinds: an InstructBLIP, which encodes image and question and decodes the answer, and a LLaVA,
-which goes on writing a chat.
+An InstructBLIP encodes image and question and decodes the answer; a LLaVA and a Qwen2-VL, whose
+patches of all images are one list, go on writing a chat.
 """
 
 from pathlib import Path
@@ -25,6 +25,11 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
     T5Config,
 )
 
@@ -99,6 +104,32 @@ def llava(folder: Path) -> LlavaForConditionalGeneration:
         vision_feature_layer=-1,
     )
     return _saved(LlavaForConditionalGeneration(config), folder)
+
+
+def qwen2_vl(folder: Path) -> Qwen2VLForConditionalGeneration:
+    """Writes a Qwen2-VL, with a chat template."""
+    words = _tokenizer()
+    signs = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+    words.add_tokens(signs, special_tokens=True)
+    image, video, start, end = words.convert_tokens_to_ids(signs)
+    Qwen2VLProcessor(
+        Qwen2VLImageProcessor(size={"shortest_edge": 28**2, "longest_edge": 56**2}),
+        words,
+        video_processor=Qwen2VLVideoProcessor(),
+        chat_template=CHAT.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>"),
+    ).save_pretrained(folder)
+    torch.manual_seed(2)
+    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+    text = TOWER | {"num_key_value_heads": 2, "pad_token_id": 0, "rope_parameters": rope}
+    config = Qwen2VLConfig(
+        vision_config={"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2},
+        text_config=text | {"vocab_size": len(words)},
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
+    return _saved(Qwen2VLForConditionalGeneration(config), folder)
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

@@ -99,13 +99,15 @@ class VQAScore(Reward):
     def _inputs(self, images: torch.Tensor, question: str) -> dict[str, torch.Tensor]:
         """What the model takes, with the graph of the images where the processor keeps it."""
         settings = {"do_rescale": False, "return_tensors": "pt"}  # they are in [0, 1] already
-        # Some processors look at the pixels with numpy, which a tensor with a graph refuses.
-        inputs = self._processor(
-            images=list(images.detach()), text=[self._said(question)] * len(images), **settings
-        )
+        # Some processors look at the pixels with numpy, which refuses a graph or a GPU's memory.
+        plain = list(images.detach().cpu())
+        text = [self._said(question)] * len(images)
+        inputs = self._processor(images=plain, text=text, **settings)
         if images.requires_grad:
             pixels = self._processor.image_processor(images=list(images), **settings)
-            inputs["pixel_values"] = pixels["pixel_values"]
+            # A flat list may be taken for the images of one text; their order is the same.
+            shape = inputs["pixel_values"].shape
+            inputs["pixel_values"] = pixels["pixel_values"].reshape(shape)
         inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 
@@ -125,16 +127,18 @@ class VQAScore(Reward):
         """
         gray = torch.full((1, 3, 64, 64), 0.5, device=self.device)
         try:
-            self._inputs(gray, self.question)
+            plain = self._inputs(gray, self.question)["pixel_values"]
         except Exception as error:  # of a processor of another kind
             raise LoadError(
                 f"{self.source!r} cannot be asked about an image ({error}); VQAScore takes "
                 "image-text-to-text models such as InstructBLIP, BLIP-2 or a chat model"
             ) from error
         try:
-            return self._inputs(gray.requires_grad_(), self.question)["pixel_values"].requires_grad
-        except RuntimeError:  # torch's, about numpy() of a tensor with a graph
+            pixels = self._inputs(gray.requires_grad_(), self.question)["pixel_values"]
+        except RuntimeError:  # torch's, about numpy() of a tensor with a graph, or another shape
             return False
+        same = torch.allclose(pixels, plain, atol=1e-2)
+        return pixels.requires_grad and same
 
 
 def _single_tokens(tokenizer: Any, source: str) -> list[int]:
