@@ -10,14 +10,17 @@ from . import (
     toy as toy,
 )
 from .api import (
+    Faithfulness as Faithfulness,
     align as align,
     attack as attack,
+    faithfulness as faithfulness,
     improve as improve,
 )
 from .gradients import (
     Hybrid as Hybrid,
 )
 from .losses import (
+    Ensemble as Ensemble,
     SphericalCLIP as SphericalCLIP,
     Weighted as Weighted,
 )
@@ -119,6 +122,11 @@ from .spaces.slots import (
 from .spaces.space import (
     Candidate as Candidate,
     Space as Space,
+)
+from .spaces.statements import (
+    Statement as Statement,
+    contrasts_of as contrasts_of,
+    statements as statements,
 )
 from .widgets import (
     panel as panel,

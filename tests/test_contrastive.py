@@ -8,7 +8,7 @@ import tiny
 import torch
 
 from dpodiff import Dictionary
-from dpodiff.losses import Contrastive, SphericalCLIP
+from dpodiff.losses import Contrastive, SphericalCLIP, check_prompt
 from dpodiff.spaces.contrasts import Contrast, contrast_prompts
 from dpodiff.toy.words import toy_lexicon
 
@@ -53,6 +53,33 @@ def test_an_opposite_that_the_prompt_asks_for_is_no_contrast():
 def test_a_repeated_word_does_not_change_places_with_itself():
     assert len(set(of("a red cup, a red cup"))) == len(of("a red cup, a red cup"))
     assert "a red cup, a red cup" not in of("a red cup, a red cup")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "swap"),
+    [
+        ("a red cup and a blue cup", None),  # says the same in another order
+        ("a red cup, a blue cup on a table", None),
+        ("a red cup and a blue jar", "a blue cup and a red jar"),
+        ("a red cup left of a blue cup", "a blue cup left of a red cup"),
+        ("a small red cup and a blue cup", "a small blue cup and a red cup"),
+    ],
+)
+def test_a_list_in_another_order_is_no_contrast(prompt, swap):
+    swaps = [
+        contrast.prompt for contrast in contrast_prompts(prompt, LEXICON) if "," in contrast.old
+    ]
+    assert swaps == ([swap] if swap else [])
+
+
+def test_articles_follow_the_new_word():
+    lexicon = Dictionary(antonyms={"red": ["orange"], "old": ["new"]})
+    assert [
+        contrast.prompt for contrast in contrast_prompts("A red cup on an old box", lexicon)
+    ] == [
+        "An orange cup on an old box",
+        "A red cup on a new box",
+    ]
 
 
 def test_the_toy_lexicon_has_contrasts_for_relations_and_pairs():
@@ -118,6 +145,8 @@ def test_texts_are_encoded_once(clip, monkeypatch):
 def test_a_prompt_without_contrasts_is_refused_by_name(clip):
     with pytest.raises(ValueError, match="'a cup' has no contrast prompt"):
         Contrastive(clip, of)(images(1), ["a cup"])
+    with pytest.raises(ValueError, match="'a cup' has no contrast prompt"):
+        check_prompt(Contrastive(clip, of), "a cup")
     with pytest.raises(ValueError, match="form must be one of softmax, margin"):
         Contrastive(clip, of, "sum")
 

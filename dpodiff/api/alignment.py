@@ -153,7 +153,7 @@ def align(
     if space is not None:
         words = chosen_space(space, prompt, negative_prompt, model, lexicon=lexicon, task=task)
         check_space(words, prompt, negative_prompt, model)
-    loss = chosen_loss(loss, model)
+    loss = chosen_loss(loss, model, lexicon)
     objective = Objective(
         model, loss, words, range(seeds), task=task, batch_size=batch_size, eta=eta
     )

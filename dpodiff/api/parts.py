@@ -98,13 +98,32 @@ def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
         return False
 
 
-def chosen_loss(loss: "str | Loss | None", model: "TextToImage") -> "Loss":
-    """The loss that was given, by itself or by its name, or the model's default."""
-    if isinstance(loss, str):
-        from dpodiff import losses
+def chosen_loss(
+    loss: "str | Loss | None",
+    model: "TextToImage",
+    lexicon: str | Lexicon | None = None,
+) -> "Loss":
+    """The loss that was given, by itself or by its name, or the model's default.
 
-        return losses.load(loss, model.device)
-    return default_loss(model) if loss is None else loss
+    Contrast prompts, which some losses need, come from the lexicon; None is the model's own.
+    """
+    if loss is None:
+        return default_loss(model)
+    if not isinstance(loss, str):
+        return loss
+    from dpodiff import losses
+    from dpodiff.losses.loading import CALIBRATED
+
+    if loss in CALIBRATED and is_toy(model):
+        loss = f"{loss}:{names.TOY}"
+    chosen = _default_lexicon(model) if lexicon is None else lexicon
+    return losses.load(loss, model.device, statements=lambda prompt: _statements(prompt, chosen))
+
+
+def _statements(prompt: str, lexicon: str | Lexicon) -> dict[str, list[str]]:
+    from dpodiff.spaces.statements import contrasts_of
+
+    return contrasts_of(prompt, _lexicon(lexicon) if isinstance(lexicon, str) else lexicon)
 
 
 def default_loss(model: "TextToImage") -> "Loss":

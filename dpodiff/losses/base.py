@@ -49,6 +49,44 @@ def check_differentiable(loss: Callable[..., Any]) -> None:
         )
 
 
+def check_prompt(loss: Callable[..., Any], prompt: str) -> None:
+    """Refuses a prompt that a loss cannot judge, before any image is made.
+
+    A loss that cannot judge every prompt, or is not ready, says so by a method `check` of a prompt.
+
+    Raises:
+        ValueError: as the loss's own `check` does.
+
+    Examples:
+        >>> dpodiff.losses.check_prompt(dpodiff.losses.white, "a red ball")  # passes
+        >>> clip = dpodiff.SphericalCLIP("toy", device="cpu")
+        >>> loss = dpodiff.losses.Contrastive(clip, contrasts=lambda prompt: [])
+        >>> try:
+        ...     dpodiff.losses.check_prompt(loss, "a red ball")
+        ... except ValueError as error:
+        ...     print(str(error).split(":")[0])
+        'a red ball' has no contrast prompt
+    """
+    check = getattr(loss, "check", None)
+    if callable(check):
+        check(prompt)
+
+
+def values(
+    loss: Callable[..., torch.Tensor], images: torch.Tensor, prompts: Sequence[str]
+) -> torch.Tensor:
+    """What a loss gives, (batch,), on the device of the images.
+
+    Raises:
+        ValueError: if it gives another shape.
+    """
+    found = loss(images, prompts)
+    if tuple(found.shape) != (len(images),):
+        shape = tuple(found.shape)
+        raise ValueError(f"the loss {name_of(loss)} gave {shape} for a batch of {len(images)}")
+    return found.to(images.device)
+
+
 class Reward(ABC):
     """A score of images, the higher the better, as a loss: its negative.
 

@@ -91,6 +91,14 @@ class Contrastive:
             losses[rows] = self._losses(self._cosines(features[rows], prompt))
         return losses.float()
 
+    def check(self, prompt: str) -> None:
+        """Refuse a prompt that has no contrast prompt, before any image is made.
+
+        Raises:
+            ValueError: saying what would be right.
+        """
+        self._contrasts_of(prompt)
+
     @torch.no_grad()
     def margins(self, images: torch.Tensor, prompt: str) -> "pd.DataFrame":
         """Which statement of a prompt the images miss.

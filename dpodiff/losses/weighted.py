@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from dpodiff.losses.base import is_differentiable
+from dpodiff.losses.base import check_prompt, is_differentiable, values
 from dpodiff.names import name_of
 
 
@@ -57,12 +57,14 @@ class Weighted:
         Raises:
             ValueError: if one of the losses does not give (batch,).
         """
-        terms = (weight * self._of(loss, images, prompts) for loss, weight in self.weights.items())
+        terms = (weight * values(loss, images, prompts) for loss, weight in self.weights.items())
         return functools.reduce(torch.add, terms)
 
-    def _of(self, loss: Callable, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        values = loss(images, prompts)
-        if tuple(values.shape) != (len(images),):
-            shape = tuple(values.shape)
-            raise ValueError(f"the loss {name_of(loss)} gave {shape} for a batch of {len(images)}")
-        return values.to(images.device)
+    def check(self, prompt: str) -> None:
+        """Refuse a prompt that one of the losses cannot judge.
+
+        Raises:
+            ValueError: as that loss does.
+        """
+        for loss in self.weights:
+            check_prompt(loss, prompt)

@@ -22,6 +22,7 @@ import torch
 
 from dpodiff.checks import check_callable, check_whole
 from dpodiff.gradients import Hybrid
+from dpodiff.losses.base import check_prompt
 from dpodiff.models.base import PromptError, TextToImage, require_model
 from dpodiff.models.batches import Batches
 from dpodiff.models.noise import check_eta, draw
@@ -63,7 +64,8 @@ class Objective:
 
     Raises:
         ValueError: if loss or constraint cannot be called, there is no seed, one is no whole
-            number, the task is unknown, the batch is empty, or eta is not in its range.
+            number, the task is unknown, the batch is empty, eta is not in its range, or the loss
+            cannot judge the prompt.
         RuntimeError: by any method that makes images, if one alone runs out of memory.
 
     Examples:
@@ -109,6 +111,7 @@ class Objective:
         if task not in get_args(Task):
             raise ValueError(f"task must be one of {', '.join(get_args(Task))}, not {task!r}")
         check_eta(eta)
+        check_prompt(loss, space.prompt)
 
     def noise(self) -> torch.Tensor:
         """The noise of the objective's own seeds, (seeds, vectors, channel, h, w)."""

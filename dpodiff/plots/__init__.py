@@ -14,6 +14,7 @@ except ModuleNotFoundError as error:
 
 from dpodiff.plots.base import LINES, PALETTE
 from dpodiff.plots.curves import convergence, intervals, lines, scatter
+from dpodiff.plots.faithfulness import statements
 from dpodiff.plots.images import Slider, contact_sheet, slider, strip
 from dpodiff.plots.words import distribution, learned, population, triangle
 
@@ -30,6 +31,7 @@ __all__ = [
     "population",
     "scatter",
     "slider",
+    "statements",
     "strip",
     "triangle",
 ]

@@ -6,6 +6,7 @@
 `lexicons`     where alternatives come from: dictionaries, WordNet, language models
 `contrasts`    the prompt with one thing said otherwise
 `diagnosis`    candidates against what was drawn instead
+`statements`   a prompt taken apart into what it says
 `files`        spaces and prompts as JSON files
 `constraints`  which candidates are allowed, such as those that keep the meaning
 `promptist`    a language model that rewrites prompts, as a baseline

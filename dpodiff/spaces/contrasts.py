@@ -7,13 +7,17 @@ arXiv 2404.01863). The opposites that a lexicon gives for the antonym space are 
 """
 
 import itertools
+import re
 from typing import NamedTuple
 
 from dpodiff.spaces.lexicons import Lexicon
 from dpodiff.spaces.lexicons.base import normal
 from dpodiff.spaces.lexicons.builders import known_pieces, not_in_prompt
+from dpodiff.spaces.lexicons.keywords import WORD
 
 MOST_OPPOSITES = 5  # per word
+LIST = re.compile(r",\s*and\b|,|;|\band\b", re.IGNORECASE)  # between the members of a list
+ARTICLE = re.compile(r"\b(?P<a>a)n?(?P<space>\s+)$", re.IGNORECASE)  # right before a word
 
 
 class Contrast(NamedTuple):
@@ -42,7 +46,8 @@ def contrast_prompts(
 
     Two words change places if they are of one kind: one is an opposite of the other, or they share
     an opposite. So "a red ball on a blue box" has the contrasts "a green ball on a blue box" and "a
-    blue ball on a red box".
+    blue ball on a red box". Where the prompt would only list the same in another order, there is
+    none: "a blue cup and a red cup" says what "a red cup and a blue cup" does.
 
     Args:
         prompt: the user's prompt.
@@ -60,7 +65,6 @@ def contrast_prompts(
         a green cup, a blue cup
         a red cup, a green cup
         a red cup, a pink cup
-        a blue cup, a red cup
     """
     pieces = list(known_pieces(prompt, lexicon.antonyms))
     found = [
@@ -70,7 +74,9 @@ def contrast_prompts(
     ]
     for (first, of_first), (second, of_second) in itertools.combinations(pieces, 2):
         one, other = prompt[first], prompt[second]
-        if normal(one) != normal(other) and _same_kind(one, of_first, other, of_second):
+        if normal(one) == normal(other) or not _same_kind(one, of_first, other, of_second):
+            continue
+        if not _only_reorders(prompt, first, second):
             swapped = _replaced(prompt, [(first, other), (second, one)])
             found.append(Contrast(swapped, f"{one}, {other}", f"{other}, {one}"))
     return found
@@ -81,8 +87,34 @@ def _same_kind(one: str, of_one: list[str], other: str, of_other: list[str]) -> 
     return normal(one) in second or normal(other) in first or not first.isdisjoint(second)
 
 
+def _only_reorders(prompt: str, first: slice, second: slice) -> bool:
+    """Whether two pieces stand alike in two neighbors of a list, so that it says the same then."""
+    parts = LIST.split(prompt[first.stop : second.start])
+    if len(parts) != 2:
+        return False
+    before = LIST.split(prompt[: first.start])[-1]
+    after, tail = WORD.findall(prompt[second.stop :]), WORD.findall(parts[0])
+    return _same_words(before, parts[1]) and after[: len(tail)] == tail
+
+
+def _same_words(one: str, other: str) -> bool:
+    words = [
+        ["a" if word == "an" else word for word in WORD.findall(t.lower())] for t in (one, other)
+    ]
+    return words[0] == words[1]
+
+
 def _replaced(prompt: str, changes: list[tuple[slice, str]]) -> str:
     """The prompt with other texts at some places, given from left to right."""
     for place, text in reversed(changes):
-        prompt = prompt[: place.start] + text + prompt[place.stop :]
+        prompt = _before(prompt[: place.start], text) + text + prompt[place.stop :]
     return prompt
+
+
+def _before(start: str, text: str) -> str:
+    """The start of a prompt, its last "a" or "an" in the form that goes with the next text."""
+    article = ARTICLE.search(start)
+    if article is None:
+        return start
+    n = "n" if text[:1].lower() in {*"aeiou"} else ""
+    return f"{start[: article.start()]}{article['a']}{n}{article['space']}"

@@ -1,0 +1,112 @@
+"""What of a prompt its images show: one call from images to a table of statements."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dpodiff.api.advice import check_known
+from dpodiff.api.parts import LEXICONS, _lexicon
+from dpodiff.checks import check_text
+from dpodiff.spaces.lexicons import Lexicon
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from dpodiff.losses import SphericalCLIP
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """Which statements of a prompt the images hold.
+
+    Attributes:
+        prompt: what the images should show.
+        table: one row per statement: "statement", "kind", "score", "holds" and "instead"; see
+            `losses.Decomposed.table`.
+        probabilities: one row per statement, one column per image, from 0 to 1.
+        holds: of the same shape, whether the image fits the prompt better than each contrast of the
+            statement. `plots.statements` shows both.
+
+    Examples:
+        >>> images = dpodiff.load("toy").generate(["a red ball on the sea"], [""], [0])
+        >>> found = dpodiff.faithfulness(images, "a red ball on the sea")
+        >>> found.table[["statement", "kind"]]
+            statement       kind
+        0    red ball  attribute
+        1        ball     object
+        2  on the sea      place
+    """
+
+    prompt: str
+    table: "pd.DataFrame"
+    probabilities: "pd.DataFrame"
+    holds: "pd.DataFrame"
+
+    def __str__(self) -> str:
+        count = self.probabilities.shape[1]
+        width = max(len(text) for text in self.table["statement"])
+        rows = zip(self.table["statement"], self.table["holds"], self.table["instead"])
+        lines = [f"{self.prompt!r} on {count} image{'s' * (count > 1)}, by statement:"]
+        for text, holds, instead in rows:
+            mark = "✓" if holds > 0.5 else "✗"
+            missed = "" if holds == 1 else f"; nearest: {instead}"
+            lines.append(f"  {mark} {text:<{width}}  {round(holds * count)} of {count}{missed}")
+        return "\n".join(lines)
+
+
+def faithfulness(
+    images: "torch.Tensor",
+    prompt: str,
+    *,
+    clip: "str | SphericalCLIP" = "toy",
+    lexicon: str | Lexicon | None = None,
+) -> Faithfulness:
+    """Take a prompt apart into statements, and say which of them images of it hold.
+
+    Args:
+        images: (batch, 3, height, width) in [0, 1].
+        prompt: what all of them should show.
+        clip: compares images and texts: a `SphericalCLIP`, or its name as in `losses.load`, such
+            as "toy", "toy-heldout" or "clip:ViT-L-14/openai".
+        lexicon: "toy", "wordnet" or any `Lexicon`, whose opposites say what else could be there. If
+            not given, the toy dictionary for the toy CLIPs, WordNet for any other.
+
+    Raises:
+        LoadError: if the CLIP cannot be loaded.
+        ValueError: if the images have another layout or range, the lexicon is unknown, or it knows
+            an opposite of none of the prompt's words.
+
+    Examples:
+        >>> from dpodiff.toy.render import render_batch
+        >>> from dpodiff.toy.scenes import Scene, Thing
+        >>> scene = Scene((Thing("ball", "blue", "large"),), background="sky")
+        >>> image = torch.from_numpy(render_batch([scene], np.random.default_rng(0)))
+        >>> print(dpodiff.faithfulness(image, "a red ball in the sky"))
+        'a red ball in the sky' on 1 image, by statement:
+          ✗ red ball    0 of 1; nearest: a blue ball in the sky
+          ✓ ball        1 of 1
+          ✓ in the sky  1 of 1
+    """
+    from dpodiff import losses
+    from dpodiff.losses.clip import PACKAGED
+    from dpodiff.spaces.statements import statements
+
+    check_text("prompt", prompt)
+    if isinstance(lexicon, str):
+        check_known("lexicon", lexicon, LEXICONS)
+    name = clip if isinstance(clip, str) else clip.name
+    if lexicon is None:
+        lexicon = "toy" if name in PACKAGED else "wordnet"
+    words = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
+    said = statements(prompt, words)
+    kinds = {statement.text: statement.kind for statement in said}
+    groups = {s.text: [contrast.prompt for contrast in s.contrasts] for s in said}
+    loaded = losses.load(clip) if isinstance(clip, str) else clip
+    if not isinstance(loaded, losses.SphericalCLIP):
+        raise ValueError(f"clip must be a SphericalCLIP or the name of one, not {clip!r}")
+    decomposed = losses.Decomposed(loaded, lambda _: groups)
+    table = decomposed.table(images, prompt)
+    table.insert(1, "kind", [kinds[text] for text in table["statement"]])
+    return Faithfulness(
+        prompt, table, decomposed.probabilities(images, prompt), decomposed.holds(images, prompt)
+    )

@@ -1,0 +1,117 @@
+"""Losses by their names; the table is in `dpodiff.losses`."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from dpodiff.losses.aesthetic import Aesthetic
+from dpodiff.losses.clip import PACKAGED, SphericalCLIP
+from dpodiff.losses.contrastive import Contrastive
+from dpodiff.losses.decomposed import Decomposed
+from dpodiff.losses.hps import HPS
+from dpodiff.losses.imagereward import ImageReward
+from dpodiff.losses.pickscore import PickScore
+from dpodiff.losses.pixels import JPEG, black, contrast, white
+from dpodiff.losses.vqascore import VQAScore
+from dpodiff.names import LoadError
+
+if TYPE_CHECKING:
+    from dpodiff.losses.contrastive import Form
+
+PIXELS = {"white": white, "black": black, "contrast": contrast, "jpeg": JPEG()}
+REWARDS = {
+    "hpsv2.1": HPS,
+    "pickscore": PickScore,
+    "imagereward": ImageReward,
+    "aesthetic": Aesthetic,
+    "vqascore": VQAScore,
+}
+CONTRASTIVE: "dict[str, Form]" = {"contrastive": "softmax", "contrastive-margin": "margin"}
+DECOMPOSED = "decomposed"
+CALIBRATED = (*CONTRASTIVE, DECOMPOSED)  # what compares the prompt with contrast prompts
+PAPER = "ViT-B-32/openai"  # what DPO-Diff is optimized with
+
+# From a prompt to its statements, and of each to its contrast prompts.
+Statements = Callable[[str], Mapping[str, Sequence[str]]]
+
+
+def load(
+    name: str,
+    device: str | torch.device | None = None,
+    *,
+    statements: Statements | None = None,
+) -> Callable[[torch.Tensor, Sequence[str]], torch.Tensor]:
+    """A loss by its name, as the table above has it.
+
+    Args:
+        name: of the loss. Behind a colon may stand where its weights are: "hpsv2.1:FOLDER", a file,
+            a folder or a hub id; and for CLIP any that open_clip knows, "clip:ViT-L-14/openai",
+            "clip:local-dir:FOLDER" or "clip:hf-hub:OWNER/NAME". Without, DPO-Diff's ViT-B-32/openai
+            and the published rewards, which are downloaded on first use. "contrastive" and its like
+            take the same, and "toy" or "toy-heldout".
+        device: None is the GPU with the most free memory if there is one, else the CPU.
+        statements: from a prompt to its statements, and of each to its contrast prompts, such as
+            `dpodiff.spaces.statements.contrasts_of` with a lexicon; for "contrastive",
+            "contrastive-margin" and "decomposed", which need one. `dpodiff.improve` and its like
+            take that of their lexicon.
+
+    Raises:
+        LoadError: if there is no such loss, or its weights are of another kind or cannot be had,
+            saying what would be right; or if it needs `statements`.
+
+    Examples:
+        >>> dpodiff.losses.load("toy")
+        SphericalCLIP('toy')
+        >>> dpodiff.losses.load("jpeg")
+        JPEG(95)
+        >>> antonyms = {"red": ["blue"], "ball": ["box"]}
+        >>> def statements(prompt):
+        ...     return dpodiff.contrasts_of(prompt, dpodiff.Dictionary(antonyms=antonyms))
+        >>> dpodiff.losses.load("contrastive:toy", statements=statements)
+        Contrastive(SphericalCLIP('toy'), form='softmax')
+    """
+    kind, _, source = name.partition(":")
+    if name in PIXELS:
+        return PIXELS[name]
+    if name in PACKAGED:
+        return SphericalCLIP(name, device=device)
+    if kind == "clip":
+        return _clip(source, device)
+    if kind in CALIBRATED:
+        return _calibrated(name, device, statements)
+    if kind in REWARDS:
+        reward = REWARDS[kind]
+        return reward(source, device=device) if source else reward(device=device)
+    known = [*PACKAGED, "clip", *CALIBRATED, *REWARDS, *PIXELS]
+    near = difflib.get_close_matches(kind, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "or any callable in its place"
+    raise LoadError(f"unknown loss {name!r}; choose from {', '.join(known)}; {hint}")
+
+
+def _clip(source: str, device: str | torch.device | None) -> SphericalCLIP:
+    source = source or PAPER
+    if source.startswith(("local-dir:", "hf-hub:")):
+        return SphericalCLIP(source, device=device)
+    architecture, _, weights = source.partition("/")
+    return SphericalCLIP(architecture, weights or None, device)
+
+
+def _calibrated(
+    name: str, device: str | torch.device | None, statements: Statements | None
+) -> Contrastive | Decomposed:
+    if statements is None:
+        raise LoadError(
+            f"{name!r} compares the prompt with contrast prompts, which come from a lexicon: give "
+            "`statements`, or give the name to improve, attack or align, which know theirs"
+        )
+    kind, _, source = name.partition(":")
+    clip = _clip(source, device)
+    if kind == DECOMPOSED:
+        return Decomposed(clip, statements)
+
+    def contrasts(prompt: str) -> list[str]:
+        return [other for others in statements(prompt).values() for other in others]
+
+    return Contrastive(clip, contrasts, CONTRASTIVE[kind])
