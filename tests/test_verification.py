@@ -52,7 +52,7 @@ def test_what_is_not_accepted_leaves_the_user_s_prompt():
     assert not checked.accepted
     assert checked.candidate == SPACE.identity
     assert checked.prompts.positive == SPACE.prompt
-    assert str(checked).startswith("not proven better, keep your prompt: loss ")
+    assert str(checked).startswith("not proven better: keep your prompt (best found: loss ")
 
 
 def test_an_attack_is_better_where_the_loss_is_higher():
@@ -73,9 +73,9 @@ def test_seeds_are_fresh_and_paid_for():
     model = FakeModel()
     result = found(model)
     before = sum(model.batches)
-    checked = verify(result, seeds=6, finalists=3)
+    checked = verify(result, seeds=7, finalists=3)
     assert set(checked.seeds).isdisjoint(result.objective.seeds)
-    assert sum(model.batches) - before == 4 * checked.evaluations == 4 * 6
+    assert sum(model.batches) - before == 4 * checked.evaluations == 4 * 7
 
 
 def test_finalists_are_the_best_that_read_otherwise():
@@ -95,5 +95,5 @@ def test_numbers_out_of_range_are_refused():
     result = found(FakeModel())
     with pytest.raises(ValueError, match="finalists must be at least 1"):
         verify(result, finalists=0)
-    with pytest.raises(ValueError, match="6 to 20 differences"):
+    with pytest.raises(ValueError, match="6 to 20 fresh seeds"):
         verify(result, seeds=3)

@@ -9,23 +9,26 @@
 It only checks its input and puts the parts together; each part can be had, and exchanged, alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
 from dpodiff.api.advice import check_solver, known_keywords_only
 from dpodiff.api.parts import (
     check_arguments,
+    check_second_loss,
     check_space,
     check_space_names,
     chosen_loss,
     chosen_model,
+    chosen_second_losses,
     chosen_space,
     has_gradient,
     is_toy,
 )
 from dpodiff.checks import check_callable
 from dpodiff.names import name_of
+from dpodiff.results.acceptance import accept, planned
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
@@ -54,6 +57,8 @@ def improve(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
+    verify: int | None = 8,
+    second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     task: "Task" = "improve",
     locked: Sequence[str] = (),
     constraint: "Constraint | None" = None,
@@ -79,9 +84,15 @@ def improve(
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
             paper's own; or a callable that makes one, such as a class with some of its settings
             bound by `functools.partial`, called with the space and `seed=`.
-        budget: evaluations; one is a candidate on all seeds.
+        budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
+        verify: number of fresh seeds, 6 to 20, on which the best two candidates are tested against
+            the prompt itself (`dpodiff.verify`); 0 or None for a search alone. If that would take
+            more than half of the budget, only the best candidate is tested, and if that is still
+            too much, none; the result says so. A search that was stopped is not verified.
+        second_loss: a loss or its name, or several by name: the candidate has to be better by each
+            of them too. They see the fresh seeds only.
         task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
             the meaning.
         locked: words of the prompt to be left alone.
@@ -93,8 +104,11 @@ def improve(
         callback: called with each record; the search stops once it returns True.
 
     Returns:
-        the result. An error in the middle of the search ends it with what was found so far; see
-        `dpodiff.search`.
+        the result, whose first line says "better", "not proven better: keep your prompt" or "not
+        verified". What is not proven better is refused: the result is then the prompt itself, and
+        its `found` the result of the search. An error in the middle of the search ends it with what
+        was found so far; see `dpodiff.search`. An error of the verification leaves the result of
+        the search.
 
     Raises:
         TypeError: if there is no argument of that name, saying which one is meant.
@@ -126,6 +140,8 @@ def improve(
         budget=budget,
         seeds=seeds,
         seed=seed,
+        verify=verify,
+        second_loss=second_loss,
         task=task,
         locked=locked,
         make_constraint=lambda _: constraint,
@@ -151,6 +167,8 @@ def attack(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
+    verify: int | None = 8,
+    second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     locked: Sequence[str] = (),
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
@@ -163,6 +181,7 @@ def attack(
         prompt: what the images should show.
         negative_prompt, model, loss, space, lexicon, solver, budget, seeds, seed, locked: as in
             `improve`.
+        verify, second_loss: as in `improve`; the losses have to be proven higher.
         similarity: the lowest cosine of a candidate's positive prompt with the user's own.
         encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
             from texts to vectors (n, dim). If not given, the toy CLIP's text encoder for the toy
@@ -201,6 +220,8 @@ def attack(
         budget=budget,
         seeds=seeds,
         seed=seed,
+        verify=verify,
+        second_loss=second_loss,
         task="attack",
         locked=locked,
         make_constraint=lambda loaded: _similar(prompt, loaded, encoder, similarity),
@@ -223,6 +244,8 @@ def _search_words(
     budget: int,
     seeds: int,
     seed: int,
+    verify: int | None,
+    second_loss: "str | Loss | Mapping[str, str | Loss] | None",
     task: "Task",
     locked: Sequence[str],
     make_constraint: "Callable[[TextToImage], Constraint | None]",
@@ -247,6 +270,8 @@ def _search_words(
         callback=callback,
     )
     limit = Budget(budget)
+    plan = planned(verify, limit, seeds)
+    check_second_loss(second_loss)
     check_solver(solver, task)
     check_space_names(space, lexicon)
     model = chosen_model(model, prompt, negative_prompt)
@@ -255,6 +280,7 @@ def _search_words(
     )
     check_space(space, prompt, negative_prompt, model)
     loss = chosen_loss(loss, model)
+    second = chosen_second_losses(second_loss, model)
     objective = Objective(
         model,
         loss,
@@ -266,7 +292,15 @@ def _search_words(
     )
     made = _solver(solver, space, model, seed)
     _check_gradient(made, loss, prompt, model)
-    return search(made, objective, limit, trace=Trace(trace), progress=progress, callback=callback)
+    result = search(
+        made,
+        objective,
+        plan.left(limit),
+        trace=Trace(trace),
+        progress=progress,
+        callback=callback,
+    )
+    return accept(result, plan, second, progress=progress)
 
 
 def _similar(
