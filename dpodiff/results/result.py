@@ -114,7 +114,7 @@ class Result:
             f"negative prompt:  {self.prompts.negative}\n"
             f"{self._other()}"
             f"mean loss:        {before:.4f} -> {after:.4f} on {seeds}\n"
-            f"cost:             {_price(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
+            f"cost:             {price_text(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
             f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
             f"ended by:         {self.ended_by}"
         )
@@ -147,7 +147,8 @@ def release(error: BaseException) -> None:
             links += [link.__cause__, link.__context__]
 
 
-def _price(cost: "Cost") -> str:
+def price_text(cost: "Cost") -> str:
+    """What a search has cost in evaluations, by kind of work."""
     cheaper = {"gradients": cost.gradients, "previews": cost.previews}
     made = "".join(f" + {count} {name}" for name, count in cheaper.items() if count)
     made += f" + {cost.verification:g} of verification" if cost.verification else ""
