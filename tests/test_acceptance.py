@@ -133,7 +133,18 @@ def test_an_attack_is_accepted_where_the_loss_is_higher():
 def test_an_attack_that_makes_better_images_is_refused():
     result = run(Words(0.8), call=attack)
     assert result.prompts == (PROMPT, "")
-    assert str(result).startswith("not proven worse: the attack failed (best found: ")
+    assert str(result).startswith(
+        "not proven worse: the attack failed (the search found nothing worse)\n"
+    )
+    assert "found:  " not in str(result)
+    assert (result.cost.verification, result.verification.seeds) == (0, ())
+
+
+def test_an_attack_that_is_luck_is_refused():
+    result = run(call=attack)
+    assert result.prompts == (PROMPT, "")
+    assert sum(result.found.losses) > sum(result.baseline_losses)
+    assert str(result).startswith("not proven worse: the attack failed (best found: loss ")
 
 
 def test_the_budget_covers_search_and_verification():
@@ -217,6 +228,17 @@ def test_a_second_loss_has_to_agree():
     assert "opposite +" in str(result)
     named = run(Words(0.8), second_loss={"mine": shade, "sum": "white"})
     assert list(named.verification.comparisons[0].changes) == ["loss", "mine", "sum"]
+
+
+def test_a_second_loss_does_not_take_the_place_of_the_searched_one():
+    def loss(images, prompts):
+        return -shade(images, prompts)
+
+    result = run(Words(0.8), second_loss=loss)
+    assert list(result.verification.comparisons[0].changes) == ["loss", "second loss"]
+    assert not result.verification.accepted
+    with pytest.raises(ValueError, match="a second loss is named 'loss'"):
+        verify(result.found, losses={"loss": loss})
 
 
 def test_a_second_loss_sees_only_fresh_seeds():

@@ -1,12 +1,11 @@
 """What the front door makes of names: models, spaces, losses; and checks of what it was given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from dpodiff import names
 from dpodiff.api.advice import check_known
 from dpodiff.checks import check_callable, check_path, check_text, check_whole
-from dpodiff.names import name_of
 from dpodiff.spaces.lexicons import Lexicon, antonym_space, nplib_space, synonym_space
 from dpodiff.spaces.space import Space
 
@@ -123,32 +122,6 @@ def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
     None yet, for any model: this is the place where a model gets its own.
     """
     return {}
-
-
-def chosen_second_losses(
-    second: "str | Loss | Mapping[str, str | Loss] | None", model: "TextToImage"
-) -> "dict[str, Loss]":
-    """The second losses that were given, by themselves or by name, or the model's default."""
-    if second is None:
-        return default_second_losses(model)
-    if not isinstance(second, Mapping):
-        second = {second if isinstance(second, str) else name_of(second): second}
-    return {name: chosen_loss(loss, model) for name, loss in second.items()}
-
-
-def check_second_loss(second: "str | Loss | Mapping[str, str | Loss] | None") -> None:
-    """Refuse what is no loss, before a model is loaded.
-
-    Raises:
-        ValueError: naming the argument, and what it must be.
-    """
-    meant = "a name, a callable from images and prompts to losses, or a mapping of names to them"
-    losses = second if isinstance(second, Mapping) else {"": second}
-    for name, loss in losses.items():
-        if name == "loss":
-            raise ValueError("second_loss names a loss 'loss', which is the searched one's name")
-        if not isinstance(loss, str):
-            check_callable("second_loss", loss, meant, optional=second is None)
 
 
 def is_toy(model: "str | TextToImage") -> bool:

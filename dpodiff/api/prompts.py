@@ -16,23 +16,19 @@ from typing import TYPE_CHECKING
 from dpodiff.api.advice import check_solver, known_keywords_only
 from dpodiff.api.parts import (
     check_arguments,
-    check_second_loss,
     check_space,
     check_space_names,
     chosen_loss,
     chosen_model,
-    chosen_second_losses,
     chosen_space,
-    has_gradient,
-    is_toy,
 )
+from dpodiff.api.second_losses import check_second_loss, chosen_second_losses
+from dpodiff.api.solvers import check_gradient, chosen_solver, similar_to
 from dpodiff.checks import check_callable
-from dpodiff.names import name_of
 from dpodiff.results.acceptance import accept, planned
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
-from dpodiff.solvers.recipes import BLIND, RECIPES
 from dpodiff.spaces.lexicons import Lexicon
 from dpodiff.spaces.space import Space
 
@@ -120,12 +116,18 @@ def improve(
 
     Examples:
         >>> result = dpodiff.improve(
-        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, progress=False
+        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, verify=0, progress=False
         ... )
         >>> result.prompts.negative
         'blue, moon, sky, grainy, blocky, bad, poor'
         >>> result.losses < result.baseline_losses, result.cost.images
         (True, 3)
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), (seed + bool(negative_prompt)) / 20)
+        >>> settings = {"loss": "white", "space": "nplib", "progress": False}
+        >>> result = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
+        >>> print(result.verdict)
+        better: loss -0.3750 -> -0.4250, change -0.0500 [-0.0500, -0.0500] on 8 fresh seeds
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)
@@ -196,7 +198,7 @@ def attack(
 
     Examples:
         >>> result = dpodiff.attack(
-        ...     "a blue car", similarity=0.8, budget=3, seeds=1, progress=False
+        ...     "a blue car", similarity=0.8, budget=3, seeds=1, verify=0, progress=False
         ... )
         >>> result.prompts.positive
         'a sapphire vehicle'
@@ -224,7 +226,7 @@ def attack(
         second_loss=second_loss,
         task="attack",
         locked=locked,
-        make_constraint=lambda loaded: _similar(prompt, loaded, encoder, similarity),
+        make_constraint=lambda loaded: similar_to(prompt, loaded, encoder, similarity),
         batch_size=batch_size,
         trace=trace,
         progress=progress,
@@ -290,8 +292,8 @@ def _search_words(
         constraint=make_constraint(model),
         batch_size=batch_size,
     )
-    made = _solver(solver, space, model, seed)
-    _check_gradient(made, loss, prompt, model)
+    made = chosen_solver(solver, space, model, seed)
+    check_gradient(made, loss, prompt, model)
     result = search(
         made,
         objective,
@@ -301,43 +303,3 @@ def _search_words(
         callback=callback,
     )
     return accept(result, plan, second, progress=progress)
-
-
-def _similar(
-    prompt: str,
-    model: "TextToImage",
-    encoder: "str | Encoder | None",
-    similarity: float,
-) -> "Constraint":
-    from dpodiff.spaces.constraints import SENTENCE_T5, Similarity, load_encoder
-
-    if encoder is None:
-        encoder = "toy" if is_toy(model) else SENTENCE_T5
-    encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
-    return Similarity(prompt, encoder, similarity)
-
-
-def _solver(
-    solver: str | Callable[..., Solver], space: Space, model: "TextToImage", seed: int
-) -> Solver:
-    if callable(solver):
-        return solver(space, seed=seed)
-    # A black box, asked for its steps, says that it has none.
-    steps = None if solver in BLIND else model.steps
-    return RECIPES[solver](space, steps=steps, seed=seed)
-
-
-def _check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "TextToImage") -> None:
-    """Refuse a loss without a gradient, or a black box, for a solver that follows gradients."""
-    from dpodiff.losses import check_differentiable
-    from dpodiff.models.base import require_model
-
-    if not solver.follows_gradients:
-        return
-    own = require_model(model, "gradients")
-    check_differentiable(loss)
-    if not has_gradient(loss, prompt, own):
-        raise ValueError(
-            f"the loss {name_of(loss)} has no gradient in the images; "
-            "the solvers 'epo' and 'random' need none"
-        )

@@ -66,7 +66,7 @@ class Verification:
         candidate: that candidate, or else the user's prompt.
         prompts: what it reads.
         comparisons: of all finalists, the best first.
-        seeds: the fresh seeds.
+        seeds: the fresh seeds; none if there was nothing to test.
         evaluations: the price of the images, in evaluations of the search.
         task: of the search.
 
@@ -74,7 +74,7 @@ class Verification:
         >>> identity = (0, 0)
         >>> prompts = dpodiff.Prompts("a red ball", "")
         >>> print(dpodiff.Verification(False, identity, prompts, (), (4, 5), 0.0))
-        not proven better: keep your prompt (the search evaluated nothing else)
+        not proven better: keep your prompt (the search found nothing better)
     """
 
     accepted: bool
@@ -87,7 +87,7 @@ class Verification:
 
     def __str__(self) -> str:
         if not self.comparisons:
-            return f"{REFUSED[self.task]} (the search evaluated nothing else)"
+            return f"{REFUSED[self.task]} (the search found nothing {ACCEPTED[self.task]})"
         best = f"{self.comparisons[0]} on {len(self.seeds)} fresh seeds"
         if self.accepted:
             return f"{ACCEPTED[self.task]}: {best}"

@@ -105,23 +105,27 @@ class Result:
         return self.status if self.error is None else f"{self.status}, {describe(self.error)}"
 
     def __str__(self) -> str:
-        before, after, cost = mean(self.baseline_losses), mean(self.found.losses), self.cost
+        cost, shown = self.cost, self.found if self._refused else self
+        before, after = mean(self.baseline_losses), mean(shown.losses)
         seeds = f"the search's {len(self.losses)} seeds"
         rejected = sum(not record.losses for record in self.trace.records)
         return (
             f"{self.verdict}\n"
             f"prompt:           {self.prompts.positive}\n"
             f"negative prompt:  {self.prompts.negative}\n"
-            f"{self._other()}"
+            f"{self._not_proven()}"
             f"mean loss:        {before:.4f} -> {after:.4f} on {seeds}\n"
             f"cost:             {price_text(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
             f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
             f"ended by:         {self.ended_by}"
         )
 
-    def _other(self) -> str:
-        """The best of the search, if another candidate was kept, in lines."""
-        if self.found.candidate == self.candidate:
+    @property
+    def _refused(self) -> bool:
+        return self.verification is not None and not self.verification.accepted
+
+    def _not_proven(self) -> str:
+        if not self._refused or self.found.candidate == self.candidate:
             return ""
         prompts = self.found.prompts
         return f"found:            {prompts.positive}\nits negative:     {prompts.negative}\n"

@@ -45,7 +45,8 @@ def verify(
         result: of a search of words.
         seeds: how many fresh seeds, 6 to 20: those that follow the largest seed that the search,
             or an earlier verification of it, has used.
-        finalists: how many of the best candidates are tested.
+        finalists: how many of the best candidates are tested, of those that the search found better
+            than the user's prompt. If there are none, no image is made.
         losses: second losses by name; a candidate has to be better by each of them too.
         level: of the intervals of the changes. They are exact (`subset_interval`) and corrected for
             the number of finalists (Bonferroni). If each finalist and the user's prompt are
@@ -56,7 +57,7 @@ def verify(
 
     Raises:
         ValueError: if noise was searched, whose gain belongs to its own seeds alone; if a number
-            is out of its range; or if so few seeds cannot prove anything at this level.
+            is out of its range; if a second loss has the name of the searched one, "loss"; or if so few seeds cannot prove anything at this level.
 
     Examples:
         >>> result = dpodiff.improve("a red ball", budget=2, seeds=1, verify=0, progress=False)
@@ -67,6 +68,8 @@ def verify(
     if result.noise is not None:
         raise ValueError("the result is the noise of its own seeds, so other seeds say nothing")
     check_seeds(seeds, finalists, level)
+    if SEARCHED in (losses or {}):
+        raise ValueError(f"a second loss is named {SEARCHED!r}, as the searched one is")
     objective = result.objective
     used = result.verification.seeds if result.verification else ()
     first = max(*objective.seeds, *used, 0) + 1
@@ -89,7 +92,7 @@ def verify(
         candidate=winner,
         prompts=objective.space.decode(winner),
         comparisons=tuple(comparisons),
-        seeds=fresh,
+        seeds=fresh if candidates else (),
         evaluations=len(compared) * seeds / len(objective.seeds),
         task=objective.task,
     )
@@ -122,13 +125,13 @@ def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
 
 
 def best_candidates(result: Result, count: int) -> list[Candidate]:
-    """The best candidates of a search that read otherwise than the user's prompt, best first."""
-    space = result.objective.space
-    seen = {space.decode(space.identity)}
+    """Candidates of a search that were better than the user's prompt, its first; best first."""
+    own, *others = result.trace.records
+    seen: set[Prompts] = set()
     found: list[Candidate] = []
-    for record in sorted(result.trace.records, key=lambda record: record.value):
+    for record in sorted(others, key=lambda record: record.value):
         prompts = Prompts(record.positive, record.negative)
-        if record.losses and np.isfinite(record.value) and prompts not in seen:
+        if record.value < own.value and prompts not in seen:
             seen.add(prompts)
             found.append(record.candidate)
     return found[:count]
