@@ -234,6 +234,7 @@ def test_a_second_loss_does_not_take_the_place_of_the_searched_one():
     def loss(images, prompts):
         return -shade(images, prompts)
 
+    loss.__qualname__ = "loss"  # as if it stood in a module
     result = run(Words(0.8), second_loss=loss)
     assert list(result.verification.comparisons[0].changes) == ["loss", "second loss"]
     assert not result.verification.accepted

@@ -25,7 +25,6 @@ from dpodiff.api.parts import (
 from dpodiff.api.second_losses import check_second_loss, chosen_second_losses
 from dpodiff.api.solvers import check_gradient, chosen_solver, similar_to
 from dpodiff.checks import check_callable
-from dpodiff.results.acceptance import accept, planned
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
@@ -258,6 +257,7 @@ def _search_words(
 ) -> Result:
     """What `improve` and `attack` share; the constraint is made once the model is loaded."""
     from dpodiff.objective import Budget, Objective
+    from dpodiff.results.acceptance import accept, planned
 
     check_arguments(
         prompt=prompt,

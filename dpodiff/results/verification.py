@@ -57,7 +57,8 @@ def verify(
 
     Raises:
         ValueError: if noise was searched, whose gain belongs to its own seeds alone; if a number
-            is out of its range; if a second loss has the name of the searched one, "loss"; or if so few seeds cannot prove anything at this level.
+            is out of its range; if a second loss has the name of the searched one, "loss"; or if so
+            few seeds cannot prove anything at this level.
 
     Examples:
         >>> result = dpodiff.improve("a red ball", budget=2, seeds=1, verify=0, progress=False)
