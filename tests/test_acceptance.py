@@ -350,9 +350,10 @@ def test_losses_that_are_not_finite_prove_nothing():
         losses = shade(images, prompts)
         return torch.where(losses < 0.05, torch.nan, losses)
 
-    with np.errstate(invalid="ignore"):
-        result = run(Words(0.5), loss=loss, space=negative_space(2), verify=20)
+    result = run(Words(0.5), loss=loss, space=negative_space(2), verify=20)
     assert not result.verification.accepted
+    assert result.verification.comparisons[0].changes["loss"][1:] == (-np.inf, np.inf)
+    assert run(Words(0.5), space=negative_space(2), verify=20).verification.accepted
 
 
 @pytest.mark.parametrize("harm", [0.0, 0.5])

@@ -39,6 +39,7 @@ class Result:
         error: the exception that ended a search that failed, with its traceback; else None.
         verification: of the result, on fresh seeds; None if there was none.
         unverified: reason that there was none.
+        search: the result before its verification, which `found` gives; None if there was none.
 
     Examples:
         >>> result = dpodiff.improve(
