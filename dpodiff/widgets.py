@@ -124,7 +124,10 @@ class Panel(widgets.VBox):
         self._thread.start()
 
     def stop(self, _: object = None) -> None:
-        """End the search once the candidate in the making is done; what it found is kept."""
+        """End the search once the images in the making are done; what it found is kept.
+
+        A verification is ended too, and the result is then not verified.
+        """
         self._stop.set()
         self.stop_button.disabled = True
 
@@ -163,6 +166,8 @@ class Panel(widgets.VBox):
         try:
             self.result = self._search(chosen)
             self._conclude(self.result)
+        except KeyboardInterrupt:  # by the tap, before there was anything to keep
+            self._say("stopped before the first candidate was done")
         except Exception as error:
             # Before any image is made, a ValueError is about the input and says all there is.
             made = self._tap is not None and self._tap.used
@@ -176,7 +181,7 @@ class Panel(widgets.VBox):
     def _search(self, chosen: dict[str, Any]) -> Result:
         self._load()
         self._say("searching ...")
-        self._tap = _Tap(self.arguments["loss"])
+        self._tap = _Tap(self.arguments["loss"], self._stop)
         arguments = {**self.arguments, **chosen}
         arguments.update(
             loss=self._tap, progress=False, callback=functools.partial(self._follow, self._tap)
@@ -230,17 +235,20 @@ class Panel(widgets.VBox):
 class _Tap:
     """A loss that keeps the images it judges, so that none is made twice to be shown.
 
-    An objective judges images in the order of the records they lead to.
+    An objective judges images in the order of the records they lead to. Verification leads to none,
+    so a stop is heard here too.
     """
 
-    def __init__(self, loss: "Loss") -> None:
-        self.loss = loss
+    def __init__(self, loss: "Loss", stop: threading.Event) -> None:
+        self.loss, self.stop = loss, stop
         self.__qualname__ = name_of(loss)  # for the trace's stamp
         self.images: deque[torch.Tensor] = deque()
         self.paid = 0  # evaluations
         self.used = False
 
     def __call__(self, images: "torch.Tensor", prompts: list[str]) -> "torch.Tensor":
+        if self.stop.is_set():
+            raise KeyboardInterrupt
         self.used = True
         self.images.extend(images.detach().cpu())
         return self.loss(images, prompts)

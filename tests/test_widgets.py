@@ -176,6 +176,27 @@ def test_stop_ends_a_running_search_and_keeps_what_it_found(kernel):
     assert kernel.ask("(panel.run_button.disabled, panel.stop_button.disabled)") == (False, True)
 
 
+def test_stop_ends_a_running_verification_and_keeps_what_was_found(kernel):
+    kernel.do("""
+class LateGate(Gate):
+    "Waits at the first images of the verification."
+    def __call__(self, images, prompts):
+        self.calls += len(images)
+        if self.calls > 72 and not self.reached.is_set():
+            self.reached.set()
+            self.open.wait()
+        return shade(images, prompts)
+gate = LateGate(); panel = make(loss=gate, budget=48, verify=8); panel.run_button.click()
+gate.reached.wait(); panel.stop_button.click(); gate.open.set(); panel.wait()
+""")
+    assert kernel.ask("panel.result.cost.evaluations") == 36
+    assert kernel.ask("status(panel)").endswith(
+        "not verified: it was interrupted; ended by: stopped"
+    )
+    assert kernel.ask("panel.result.prompts.negative")
+    assert text(kernel.ask("panel.after.value")).strip().startswith("after")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
