@@ -88,6 +88,7 @@ def measure(
             solver="dpodiff-epo",
             budget=budget,
             seeds=seeds,
+            verify=0,
             batch_size=size,
             progress=False,
         )

@@ -38,7 +38,7 @@ def measure(world: World, *, budget: int, seeds: int, steps: int, repeats: int) 
 
     def prepare(solver: str) -> Callable[[], Result]:
         settings = {"model": model, "loss": loss, "space": world.space, "solver": solver}
-        limits = {"budget": budget, "seeds": seeds, "progress": False}
+        limits = {"budget": budget, "seeds": seeds, "verify": 0, "progress": False}
         return partial(dpodiff.improve, world.space.prompt, **settings, **limits)
 
     held = weight_bytes(model, loss)

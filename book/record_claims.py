@@ -81,6 +81,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
         budget=BUDGET,
         seeds=SEEDS,
         seed=search_seed,
+        verify=0,
         progress=False,
         **settings,
     )

@@ -41,6 +41,7 @@ from .objective import (
     Evaluation as Evaluation,
     Objective as Objective,
 )
+from .results.comparison import Verification as Verification
 from .results.held_out import (
     held_out as held_out,
     on_search_seeds as on_search_seeds,
@@ -64,7 +65,7 @@ from .results.trace import (
     Record as Record,
     Trace as Trace,
 )
-from .results.verification import Verification as Verification, verify as verify
+from .results.verification import verify as verify
 from .solvers import (
     DNO as DNO,
     EPO as EPO,

@@ -25,7 +25,7 @@ from PIL import Image
 from dpodiff.api import default_loss, improve
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
-from dpodiff.results.result import Result
+from dpodiff.results.result import Result, price_text
 from dpodiff.results.trace import Record
 from dpodiff.solvers.recipes import RECIPES
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
     from dpodiff.models import Model
 
-NAMES = ("prompt", "negative_prompt", "task", "space", "solver", "budget", "seeds")
+NAMES = ("prompt", "negative_prompt", "task", "space", "solver", "budget", "seeds", "verify")
 CHOICES = {
     "task": ("improve", "attack"),
     "space": ("antonym+nplib", "antonym", "nplib", "synonym"),
@@ -51,6 +51,9 @@ def panel(
     prompt: str = "a small red plane in the sky", model: "str | Model" = "toy", **defaults: Any
 ) -> "Panel":
     """Controls for `improve`, with Run and Stop, progress, and the images before and after.
+
+    A run ends with the verdict of the verification, which shows what it refuses under "found, not
+    proven".
 
     Args:
         prompt: to start with.
@@ -90,6 +93,7 @@ class Panel(widgets.VBox):
         bound.apply_defaults()
         super().__init__()
         self.arguments = bound.arguments
+        self.arguments["verify"] = self.arguments["verify"] or 0  # a number, for its control
         self.result: Result | None = None
         self.controls = {name: _control(name, self.arguments[name]) for name in NAMES}
         self.run_button = widgets.Button(description="Run", icon="play", button_style="primary")
@@ -103,6 +107,7 @@ class Panel(widgets.VBox):
         self._thread: threading.Thread | None = None
         self._tap: _Tap | None = None
         self._best: Record | None = None
+        self._images: list[torch.Tensor] = []  # of the best record
 
     def run(self, _: object = None) -> None:
         """Start a search with what the controls say, unless one is running."""
@@ -111,7 +116,7 @@ class Panel(widgets.VBox):
         self._set_running(True)
         self._stop.clear()
         self._tap = None
-        self._best = None
+        self._best, self._images = None, []
         chosen: dict[str, Any] = {name: control.value for name, control in self.controls.items()}
         self.bar.value, self.bar.max = 0, max(chosen["budget"], 1)
         self.before.value = self.after.value = self.cost.value = ""
@@ -119,7 +124,10 @@ class Panel(widgets.VBox):
         self._thread.start()
 
     def stop(self, _: object = None) -> None:
-        """End the search once the candidate in the making is done; what it found is kept."""
+        """End the search once the images in the making are done; what it found is kept.
+
+        A verification is ended too, and the result is then not verified.
+        """
         self._stop.set()
         self.stop_button.disabled = True
 
@@ -157,7 +165,9 @@ class Panel(widgets.VBox):
         """What the thread does: search, and answer whatever comes of it."""
         try:
             self.result = self._search(chosen)
-            self._say(_summary(self.result))
+            self._conclude(self.result)
+        except KeyboardInterrupt:  # by the tap, before there was anything to keep
+            self._say("stopped before the first candidate was done")
         except Exception as error:
             # Before any image is made, a ValueError is about the input and says all there is.
             made = self._tap is not None and self._tap.used
@@ -171,7 +181,7 @@ class Panel(widgets.VBox):
     def _search(self, chosen: dict[str, Any]) -> Result:
         self._load()
         self._say("searching ...")
-        self._tap = _Tap(self.arguments["loss"])
+        self._tap = _Tap(self.arguments["loss"], self._stop)
         arguments = {**self.arguments, **chosen}
         arguments.update(
             loss=self._tap, progress=False, callback=functools.partial(self._follow, self._tap)
@@ -196,28 +206,49 @@ class Panel(widgets.VBox):
             self.before.value = _row("before", record, images)
             self.after.value = _block("<b>after</b>: nothing found yet that does better")
         elif record.value < self._best.value:
-            self._best = record
+            self._best, self._images = record, images
             self.after.value = _row("after", record, images)
         self.bar.value, best = record.evaluations, mean(self._best.losses)
         self._say(f"{record.evaluations} of {self.bar.max} evaluations, best loss {best:.4f}")
         self.cost.value = _cost(record)
         return self._stop.is_set()
 
+    def _conclude(self, result: Result) -> None:
+        """Show the verdict, and beside it the images that it is about."""
+        self.bar.value = round(result.cost.spent)
+        self.cost.value = _block(
+            f"<b>cost</b>: {price_text(result.cost)}, {result.cost.images} images, "
+            f"{result.cost.denoiser_forwards} denoiser forwards, {result.cost.seconds:.1f} s"
+        )
+        verification, best = result.verification, self._best
+        if verification is not None and verification.accepted:
+            records = result.trace.records
+            kept = next(r for r in records if r.candidate == result.candidate)
+            # The finalist that was accepted need not be the best of the search.
+            same = best is not None and best.candidate == kept.candidate
+            self.after.value = _row("after", kept, self._images if same else [*result.images])
+        elif verification is not None and best is not None and self._images:
+            self.after.value = _row("found, not proven", best, self._images)
+        self._say(_summary(result))
+
 
 class _Tap:
     """A loss that keeps the images it judges, so that none is made twice to be shown.
 
-    An objective judges images in the order of the records they lead to.
+    An objective judges images in the order of the records they lead to. Verification leads to none,
+    so a stop is heard here too.
     """
 
-    def __init__(self, loss: "Loss") -> None:
-        self.loss = loss
+    def __init__(self, loss: "Loss", stop: threading.Event) -> None:
+        self.loss, self.stop = loss, stop
         self.__qualname__ = name_of(loss)  # for the trace's stamp
         self.images: deque[torch.Tensor] = deque()
         self.paid = 0  # evaluations
         self.used = False
 
     def __call__(self, images: "torch.Tensor", prompts: list[str]) -> "torch.Tensor":
+        if self.stop.is_set():
+            raise KeyboardInterrupt
         self.used = True
         self.images.extend(images.detach().cpu())
         return self.loss(images, prompts)
@@ -245,8 +276,10 @@ def _control(name: str, value: Any) -> widgets.Dropdown | widgets.IntText | widg
 
 
 def _summary(result: Result) -> str:
-    before, after = mean(result.baseline_losses), mean(result.losses)
-    return f"mean loss {before:.4f} -> {after:.4f}; ended by: {result.ended_by}"
+    said = f"{result.verdict}; ended by: {result.ended_by}"
+    if result.verification is not None:
+        return said
+    return f"mean loss {mean(result.baseline_losses):.4f} -> {mean(result.losses):.4f}; {said}"
 
 
 def _cost(record: Record) -> str:

@@ -31,7 +31,7 @@ from dpodiff.models.black_box import BlackBox
 from dpodiff.solvers.recipes import BLIND, RECIPES
 
 PROMPT = "a red ball on the sea"
-SETTINGS = {"loss": shade, "lexicon": "toy", "budget": 5, "progress": False}
+SETTINGS = {"loss": shade, "lexicon": "toy", "budget": 5, "verify": 0, "progress": False}
 GEMS = Dictionary(synonyms={"red": ["ruby"], "ball": ["pearl"]}, antonyms={"red": ["green"]})
 
 

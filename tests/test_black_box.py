@@ -94,6 +94,7 @@ def test_a_service_is_searched_over_http(fetch, solver, workers):
         solver=solver,
         budget=8,
         seeds=2,
+        verify=0,
         progress=False,
     )
     expected = [fake_shade(*result.prompts, seed) for seed in (0, 1)]

@@ -17,7 +17,13 @@ PROMPT = "a red ball"
 @pytest.fixture
 def result():
     return dpodiff.improve(
-        PROMPT, model=FakeModel(), loss=shade, space=negative_space(3, 3), budget=6, progress=False
+        PROMPT,
+        model=FakeModel(),
+        loss=shade,
+        space=negative_space(3, 3),
+        budget=6,
+        verify=0,
+        progress=False,
     )
 
 
@@ -63,7 +69,9 @@ def test_adds_the_verdicts_of_a_judge(result):
 
 def test_adds_what_is_left_of_the_meaning():
     space = dpodiff.Space(PROMPT, (Slot("ball", ("ball", "boat", "box", "star", "tree")),))
-    result = dpodiff.improve(PROMPT, model=FakeModel(), loss=shade, space=space, progress=False)
+    result = dpodiff.improve(
+        PROMPT, model=FakeModel(), loss=shade, space=space, verify=0, progress=False
+    )
 
     def letters(texts):
         return torch.tensor([[1.0, len(text) - len(PROMPT)] for text in texts])

@@ -52,7 +52,7 @@ def test_what_is_not_accepted_leaves_the_user_s_prompt():
     assert not checked.accepted
     assert checked.candidate == SPACE.identity
     assert checked.prompts.positive == SPACE.prompt
-    assert str(checked).startswith("not proven better, keep your prompt: loss ")
+    assert str(checked).startswith("not proven better: keep your prompt (best found: loss ")
 
 
 def test_an_attack_is_better_where_the_loss_is_higher():
@@ -73,27 +73,43 @@ def test_seeds_are_fresh_and_paid_for():
     model = FakeModel()
     result = found(model)
     before = sum(model.batches)
-    checked = verify(result, seeds=6, finalists=3)
+    checked = verify(result, seeds=7, finalists=3)
     assert set(checked.seeds).isdisjoint(result.objective.seeds)
-    assert sum(model.batches) - before == 4 * checked.evaluations == 4 * 6
+    assert sum(model.batches) - before == 4 * checked.evaluations == 4 * 7
 
 
 def test_finalists_are_the_best_that_read_otherwise():
     result = found(FakeModel())
     values = {record.candidate: record.value for record in result.trace.records}
-    others = sorted((c for c in values if c != SPACE.identity), key=values.__getitem__)
-    assert best_candidates(result, 3) == others[:3]
+    better = sorted((c for c in values if values[c] < values[SPACE.identity]), key=values.get)
+    assert len(better) > 3
+    assert best_candidates(result, 3) == better[:3]
+
+
+def test_what_is_no_better_on_the_seeds_of_the_search_is_not_tested():
+    model = Planted(-5.0)  # one word harms, and the others do nothing
+    result = search(
+        RandomSearch(negative_space(2)),
+        Objective(model, shade, negative_space(2), range(4)),
+        Budget(2),
+        progress=False,
+    )
+    made = sum(model.batches)
+    checked = verify(result)
+    assert not checked.accepted
+    assert (checked.comparisons, checked.evaluations, sum(model.batches)) == ((), 0, made)
+    assert str(checked).endswith("(the search found nothing better)")
 
 
 def test_a_search_that_evaluated_nothing_else_keeps_the_prompt():
     checked = verify(found(FakeModel(), budget=1))
     assert not checked.accepted
-    assert "evaluated nothing else" in str(checked)
+    assert "found nothing better" in str(checked)
 
 
 def test_numbers_out_of_range_are_refused():
     result = found(FakeModel())
     with pytest.raises(ValueError, match="finalists must be at least 1"):
         verify(result, finalists=0)
-    with pytest.raises(ValueError, match="6 to 20 differences"):
+    with pytest.raises(ValueError, match="6 to 20 fresh seeds"):
         verify(result, seeds=3)

@@ -27,13 +27,13 @@ from dpodiff.widgets import CHOICES, SIDE
 TIMEOUT = 600  # seconds; a busy machine imports slowly
 PROMPT = "a red ball on the sea"
 SETUP = f"""
-import html, re, sys, threading
+import html, re, sys, threading, torch
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from helpers import FakeModel, shade
 import dpodiff
 
 def make(prompt={PROMPT!r}, **settings):
-    settings = {{"lexicon": "toy", "budget": 24, "seeds": 2}} | settings
+    settings = {{"lexicon": "toy", "budget": 24, "seeds": 2, "verify": 0}} | settings
     settings = {{"model": FakeModel(), "loss": shade}} | settings
     return dpodiff.panel(prompt, **settings)
 
@@ -114,7 +114,8 @@ def test_a_click_on_run_improves_the_prompt(kernel):
     kernel.do("panel.wait()")
     assert kernel.ask("(panel.bar.value, panel.bar.max)") == (24, 24)
     assert kernel.ask("(panel.run_button.disabled, panel.stop_button.disabled)") == (False, True)
-    assert re.search(r"mean loss (\S+) -> (?!\1)\S+; ended by: budget", kernel.ask("status(panel)"))
+    said = r"mean loss (\S+) -> (?!\1)\S+; not verified: .* turned off; ended by: budget"
+    assert re.fullmatch(said, kernel.ask("status(panel)"))
     assert "24 evaluations, 48 images, 480 denoiser forwards" in kernel.ask("panel.cost.value")
 
 
@@ -131,6 +132,35 @@ def test_images_shown_are_those_of_the_prompts_beside_them(kernel):
         assert re.findall(r"loss (\S+)", text(markup)) == [f"{shade:.3f}" for shade in shades]
 
 
+def test_what_is_not_proven_is_refused_and_shown(kernel):
+    kernel.do("panel = make(verify=8, budget=48); panel.run_button.click(); panel.wait()")
+    assert kernel.ask("status(panel)").startswith("not proven better: keep your prompt (best found")
+    assert kernel.ask("(panel.bar.value, tuple(panel.result.prompts))") == (48, (PROMPT, ""))
+    found = kernel.ask("tuple(panel.result.found.prompts)")
+    markup = kernel.ask("panel.after.value")
+    assert text(markup).strip().startswith("found, not proven")
+    shades = [fake_shade(*found, seed) for seed in range(2)]
+    assert [image.mean() / 255 for image in pngs(markup)] == pytest.approx(shades, abs=1 / 255)
+    assert "36 evaluations + 12 of verification = 48.0, 96 images" in kernel.ask("panel.cost.value")
+
+
+def test_what_is_proven_is_shown_as_the_result(kernel):
+    kernel.do("""
+class Helped(FakeModel):
+    "Every word of a negative prompt makes each image darker."
+    def generate(self, prompts, negatives, seeds):
+        images = super().generate(prompts, [""] * len(prompts), seeds)
+        return torch.stack([i * 0.9 ** len(n.split()) for i, n in zip(images, negatives)])
+""")
+    kernel.do("panel = make(model=Helped(), verify=8); panel.run_button.click(); panel.wait()")
+    assert kernel.ask("status(panel)").startswith("better: loss ")
+    markup = kernel.ask("panel.after.value")
+    assert text(markup).strip().startswith("after")
+    assert kernel.ask("panel.result.prompts.negative") in text(markup)
+    shades = kernel.ask("panel.result.images.mean(dim=(1, 2, 3)).tolist()")
+    assert [image.mean() / 255 for image in pngs(markup)] == pytest.approx(shades, abs=1 / 255)
+
+
 def test_stop_ends_a_running_search_and_keeps_what_it_found(kernel):
     kernel.do("gate = Gate(); panel = make(loss=gate, budget=50)")
     kernel.click("panel.run_button")
@@ -144,6 +174,27 @@ def test_stop_ends_a_running_search_and_keeps_what_it_found(kernel):
     assert kernel.ask("status(panel)").endswith("ended by: stopped")
     assert kernel.ask("panel.result.cost.evaluations") == 2
     assert kernel.ask("(panel.run_button.disabled, panel.stop_button.disabled)") == (False, True)
+
+
+def test_stop_ends_a_running_verification_and_keeps_what_was_found(kernel):
+    kernel.do("""
+class LateGate(Gate):
+    "Waits at the first images of the verification."
+    def __call__(self, images, prompts):
+        self.calls += len(images)
+        if self.calls > 72 and not self.reached.is_set():
+            self.reached.set()
+            self.open.wait()
+        return shade(images, prompts)
+gate = LateGate(); panel = make(loss=gate, budget=48, verify=8); panel.run_button.click()
+gate.reached.wait(); panel.stop_button.click(); gate.open.set(); panel.wait()
+""")
+    assert kernel.ask("panel.result.cost.evaluations") == 36
+    assert kernel.ask("status(panel)").endswith(
+        "not verified: it was interrupted; ended by: stopped"
+    )
+    assert kernel.ask("panel.result.prompts.negative")
+    assert text(kernel.ask("panel.after.value")).strip().startswith("after")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 `alignment`  `align`: search the noise, or noise and words in turns
 `parts`      names -> models, spaces, losses; checks of arguments
 `checking`   `faithfulness`: which statements of a prompt its images show
+`solvers`, `second_losses`  the same for solvers and constraints, and for second losses
 `advice`     what to say to names that a function does not know
 
 May import from every other folder but `toy`, whose parts it gets by name from `dpodiff.names`.

@@ -16,6 +16,7 @@ METHODS = ("dno", "reno", "zero-order", "joint", "best-of-n")
 
 _WORDS = "the words are searched by dpodiff.improve and dpodiff.attack"
 _NOISE = "the noise is searched by dpodiff.align"
+_OWN_SEEDS = "noise belongs to its own seeds, so fresh ones cannot verify it"
 _SOLVER = "words are searched by a solver, such as 'epo', the noise by dpodiff.align(method=...)"
 _MEANING = "dpodiff.attack(similarity=..., encoder=...) keeps to the meaning"
 # Function -> arguments that belong to another one -> where.
@@ -38,6 +39,8 @@ ELSEWHERE = {
         "viewer": _NOISE,
     },
     "align": {
+        "verify": _OWN_SEEDS,
+        "second_loss": _OWN_SEEDS,
         "solver": "the noise is searched with method='dno' and its like, words by "
         "dpodiff.improve(solver=...)",
         "locked": _WORDS,

@@ -106,7 +106,8 @@ def align(
         settings: of the method, such as `gamma` and `lr` of "dno"; see its class.
 
     Returns:
-        the result. An error in the middle of the search ends it with what was found so far; see
+        the result, not verified: the noise belongs to its own seeds, so fresh ones cannot test it.
+        An error in the middle of the search ends it with what was found so far; see
         `dpodiff.search`.
 
     Raises:

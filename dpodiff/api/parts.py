@@ -144,6 +144,14 @@ def default_loss(model: "TextToImage") -> "Loss":
     return SphericalCLIP("ViT-B-32-quickgelu", "openai", device=model.device)
 
 
+def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
+    """Losses by name that a verified result has to be better by too, unless others are given.
+
+    None yet, for any model: this is the place where a model gets its own.
+    """
+    return {}
+
+
 def is_toy(model: "str | TextToImage") -> bool:
     return (model if isinstance(model, str) else model.name) == names.TOY
 

@@ -9,7 +9,7 @@
 It only checks its input and puts the parts together; each part can be had, and exchanged, alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -21,15 +21,13 @@ from dpodiff.api.parts import (
     chosen_loss,
     chosen_model,
     chosen_space,
-    has_gradient,
-    is_toy,
 )
+from dpodiff.api.second_losses import check_second_loss, chosen_second_losses
+from dpodiff.api.solvers import check_gradient, chosen_solver, similar_to
 from dpodiff.checks import check_callable
-from dpodiff.names import name_of
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
-from dpodiff.solvers.recipes import BLIND, RECIPES
 from dpodiff.spaces.lexicons import Lexicon
 from dpodiff.spaces.space import Space
 
@@ -54,6 +52,8 @@ def improve(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
+    verify: int | None = 8,
+    second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     task: "Task" = "improve",
     locked: Sequence[str] = (),
     constraint: "Constraint | None" = None,
@@ -79,9 +79,15 @@ def improve(
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
             paper's own; or a callable that makes one, such as a class with some of its settings
             bound by `functools.partial`, called with the space and `seed=`.
-        budget: evaluations; one is a candidate on all seeds.
+        budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
+        verify: number of fresh seeds, 6 to 20, on which the best two candidates are tested against
+            the prompt itself (`dpodiff.verify`); 0 or None for a search alone. If that would take
+            more than half of the budget, only the best candidate is tested, and if that is still
+            too much, none; the result says so. A search that was stopped is not verified.
+        second_loss: a loss or its name, or several by name: the candidate has to be better by each
+            of them too. They see the fresh seeds only.
         task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
             the meaning.
         locked: words of the prompt to be left alone.
@@ -93,8 +99,11 @@ def improve(
         callback: called with each record; the search stops once it returns True.
 
     Returns:
-        the result. An error in the middle of the search ends it with what was found so far; see
-        `dpodiff.search`.
+        the result, whose first line says "better", "not proven better: keep your prompt" or "not
+        verified". What is not proven better is refused: the result is then the prompt itself, and
+        its `found` the result of the search. An error in the middle of the search ends it with what
+        was found so far; see `dpodiff.search`. An error of the verification leaves the result of
+        the search.
 
     Raises:
         TypeError: if there is no argument of that name, saying which one is meant.
@@ -106,12 +115,18 @@ def improve(
 
     Examples:
         >>> result = dpodiff.improve(
-        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, progress=False
+        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, verify=0, progress=False
         ... )
         >>> result.prompts.negative
         'blue, moon, sky, grainy, blocky, bad, poor'
         >>> result.losses < result.baseline_losses, result.cost.images
         (True, 3)
+        >>> def paint(prompt, negative_prompt, seed):
+        ...     return np.full((8, 8, 3), (seed + bool(negative_prompt)) / 20)
+        >>> settings = {"loss": "white", "space": "nplib", "progress": False}
+        >>> result = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
+        >>> print(result.verdict)
+        better: loss -0.3750 -> -0.4250, change -0.0500 [-0.0500, -0.0500] on 8 fresh seeds
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)
@@ -126,6 +141,8 @@ def improve(
         budget=budget,
         seeds=seeds,
         seed=seed,
+        verify=verify,
+        second_loss=second_loss,
         task=task,
         locked=locked,
         make_constraint=lambda _: constraint,
@@ -151,6 +168,8 @@ def attack(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
+    verify: int | None = 8,
+    second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     locked: Sequence[str] = (),
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
@@ -163,6 +182,7 @@ def attack(
         prompt: what the images should show.
         negative_prompt, model, loss, space, lexicon, solver, budget, seeds, seed, locked: as in
             `improve`.
+        verify, second_loss: as in `improve`; the losses have to be proven higher.
         similarity: the lowest cosine of a candidate's positive prompt with the user's own.
         encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
             from texts to vectors (n, dim). If not given, the toy CLIP's text encoder for the toy
@@ -177,7 +197,7 @@ def attack(
 
     Examples:
         >>> result = dpodiff.attack(
-        ...     "a blue car", similarity=0.8, budget=3, seeds=1, progress=False
+        ...     "a blue car", similarity=0.8, budget=3, seeds=1, verify=0, progress=False
         ... )
         >>> result.prompts.positive
         'a sapphire vehicle'
@@ -201,9 +221,11 @@ def attack(
         budget=budget,
         seeds=seeds,
         seed=seed,
+        verify=verify,
+        second_loss=second_loss,
         task="attack",
         locked=locked,
-        make_constraint=lambda loaded: _similar(prompt, loaded, encoder, similarity),
+        make_constraint=lambda loaded: similar_to(prompt, loaded, encoder, similarity),
         batch_size=batch_size,
         trace=trace,
         progress=progress,
@@ -223,6 +245,8 @@ def _search_words(
     budget: int,
     seeds: int,
     seed: int,
+    verify: int | None,
+    second_loss: "str | Loss | Mapping[str, str | Loss] | None",
     task: "Task",
     locked: Sequence[str],
     make_constraint: "Callable[[TextToImage], Constraint | None]",
@@ -233,6 +257,7 @@ def _search_words(
 ) -> Result:
     """What `improve` and `attack` share; the constraint is made once the model is loaded."""
     from dpodiff.objective import Budget, Objective
+    from dpodiff.results.acceptance import accept, planned
 
     check_arguments(
         prompt=prompt,
@@ -247,6 +272,8 @@ def _search_words(
         callback=callback,
     )
     limit = Budget(budget)
+    plan = planned(verify, limit, seeds)
+    check_second_loss(second_loss)
     check_solver(solver, task)
     check_space_names(space, lexicon)
     model = chosen_model(model, prompt, negative_prompt)
@@ -255,6 +282,7 @@ def _search_words(
     )
     check_space(space, prompt, negative_prompt, model)
     loss = chosen_loss(loss, model)
+    second = chosen_second_losses(second_loss, model)
     objective = Objective(
         model,
         loss,
@@ -264,46 +292,14 @@ def _search_words(
         constraint=make_constraint(model),
         batch_size=batch_size,
     )
-    made = _solver(solver, space, model, seed)
-    _check_gradient(made, loss, prompt, model)
-    return search(made, objective, limit, trace=Trace(trace), progress=progress, callback=callback)
-
-
-def _similar(
-    prompt: str,
-    model: "TextToImage",
-    encoder: "str | Encoder | None",
-    similarity: float,
-) -> "Constraint":
-    from dpodiff.spaces.constraints import SENTENCE_T5, Similarity, load_encoder
-
-    if encoder is None:
-        encoder = "toy" if is_toy(model) else SENTENCE_T5
-    encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
-    return Similarity(prompt, encoder, similarity)
-
-
-def _solver(
-    solver: str | Callable[..., Solver], space: Space, model: "TextToImage", seed: int
-) -> Solver:
-    if callable(solver):
-        return solver(space, seed=seed)
-    # A black box, asked for its steps, says that it has none.
-    steps = None if solver in BLIND else model.steps
-    return RECIPES[solver](space, steps=steps, seed=seed)
-
-
-def _check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "TextToImage") -> None:
-    """Refuse a loss without a gradient, or a black box, for a solver that follows gradients."""
-    from dpodiff.losses import check_differentiable
-    from dpodiff.models.base import require_model
-
-    if not solver.follows_gradients:
-        return
-    own = require_model(model, "gradients")
-    check_differentiable(loss)
-    if not has_gradient(loss, prompt, own):
-        raise ValueError(
-            f"the loss {name_of(loss)} has no gradient in the images; "
-            "the solvers 'epo' and 'random' need none"
-        )
+    made = chosen_solver(solver, space, model, seed)
+    check_gradient(made, loss, prompt, model)
+    result = search(
+        made,
+        objective,
+        plan.left(limit),
+        trace=Trace(trace),
+        progress=progress,
+        callback=callback,
+    )
+    return accept(result, plan, second, progress=progress)

@@ -59,10 +59,11 @@ class Cost:
         evaluations: full ones, a candidate on all seeds.
         gradients: of mixtures.
         previews: of candidates.
-        images: made for evaluations, gradients and previews.
+        images: made for evaluations, gradients, previews and verification.
         denoiser_forwards: in rows, so a guided step of one image is two.
         backward_passes: in rows of the denoiser.
         cache_hits: candidates that were known already; free.
+        verification: the price of the images on fresh seeds (`dpodiff.verify`), in evaluations.
         spent: the price of all of it in evaluations. An evaluation is 1. A preview counts its share
             of steps and seeds. A gradient counts its denoiser rows over those of an evaluation; a
             row with a backward pass counts three times, since that costs about two forward passes.
@@ -84,6 +85,7 @@ class Cost:
     denoiser_forwards: int = 0
     backward_passes: int = 0
     cache_hits: int = 0
+    verification: float = 0.0
     spent: float = 0.0
     seconds: float = 0.0
     peak_memory: int = 0
@@ -92,6 +94,11 @@ class Cost:
         """What was added after `start`; the peak stays the peak."""
         added = {f.name: getattr(self, f.name) - getattr(start, f.name) for f in fields(self)}
         return replace(Cost(**added), peak_memory=self.peak_memory)
+
+    def plus(self, other: "Cost") -> "Cost":
+        """Both together; the peak is the higher one."""
+        both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return replace(Cost(**both), peak_memory=max(self.peak_memory, other.peak_memory))
 
 
 def peak_memory(device: torch.device | str) -> int:

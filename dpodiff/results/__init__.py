@@ -5,6 +5,8 @@
 `result`        the best candidate beside the user's own prompt
 `held_out`      the same two prompts on unseen seeds, by losses and judges that took no part
 `verification`  the best candidates against the user's prompt on fresh seeds
+`comparison`    what it says: each finalist, and the verdict
+`acceptance`    verification within the budget of a search
 `statistics`    paired intervals and verdicts
 `records`       long experiments that were run before; `recorded/` holds their tables
 `selection`     best of n, computed from evaluated candidates

@@ -48,8 +48,8 @@ def held_out(
     """The user's own prompt and the one found, on other seeds; not counted in the search's cost.
 
     Args:
-        result: of a search.
-        seeds: of the images, none of them used by the search.
+        result: of a search; of a refused one, `result.found` says what was found.
+        seeds: of the images, none of them used by the search or its verification.
         losses: from images and prompts to losses, by name; each sees the same images.
         judge: adds its own measures. The toy world's adds the share of images with all that the
             prompt asks for ("judge, all as asked", more is better) and of those without a defect
@@ -63,7 +63,7 @@ def held_out(
         One row a measure, with columns "before", "after" and "difference".
 
     Raises:
-        ValueError: if the search has used one of the seeds.
+        ValueError: if the search or its verification has used one of the seeds.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -78,8 +78,12 @@ def held_out(
         white     -0.25  -0.75        -0.5
     """
     objective, seeds = result.objective, list(seeds)
-    if seen := sorted(set(seeds) & set(objective.seeds)):
-        raise ValueError(f"seed {seen[0]} was used by the search, so it tells nothing new")
+    used = {"search": objective.seeds}
+    if result.verification is not None:
+        used["verification"] = result.verification.seeds
+    for name, taken in used.items():
+        if seen := sorted(set(seeds) & set(taken)):
+            raise ValueError(f"seed {seen[0]} was used by the {name}, so it tells nothing new")
     candidates = {"before": objective.space.identity, "after": result.candidate}
     images = {column: objective.images(c, seeds) for column, c in candidates.items()}
     prompt = objective.space.prompt

@@ -1,5 +1,10 @@
-"""What a search returns: the best candidate it evaluated, beside the user's own prompt."""
+"""What a search returns: the best candidate it evaluated, beside the user's own prompt.
 
+A verified result (`dpodiff.improve`, `dpodiff.attack`) holds what was proven better on fresh seeds,
+and if nothing was, the user's own prompt. The best candidate of the search is in `Result.found`.
+"""
+
+import traceback
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,23 +18,32 @@ if TYPE_CHECKING:
 
     from dpodiff.objective.cost import Cost
     from dpodiff.objective.objective import Objective
+    from dpodiff.results.comparison import Verification
 
 
 @dataclass
 class Result:
     """What a search found: the best candidate it evaluated, beside the user's own prompt.
 
+    `print(result)` begins with the verdict of the verification.
+
     Attributes:
-        losses, baseline_losses: of the best candidate and of the user's own prompt, one a seed.
+        candidate, prompts: the best of the search; if it was verified, the finalist that is proven
+            better on fresh seeds, and if none is, the user's own prompt.
+        losses, baseline_losses: of the candidate and of the user's own prompt, one a seed of the
+            search. After a refusal both are equal.
         status: "budget" or "seconds" used up, space "exhausted", "stopped" by the user, or "failed"
             by an error after the baseline was evaluated; then all else is of the search so far.
-        cost: of this search alone.
+        cost: of this search alone, with its verification.
         noise: (seeds, vectors, channel, h, w), the best of each seed; None if none was searched.
         error: the exception that ended a search that failed, with its traceback; else None.
+        verification: of the result, on fresh seeds; None if there was none.
+        unverified: reason that there was none.
+        search: the result before its verification, which `found` gives; None if there was none.
 
     Examples:
         >>> result = dpodiff.improve(
-        ...     "a red ball on the sea", budget=2, seeds=1, seed=4, progress=False
+        ...     "a red ball on the sea", budget=2, seeds=1, seed=4, verify=0, progress=False
         ... )
         >>> print(result.prompts.negative)
         blue, moon, sky, grainy, blocky, bad, poor
@@ -49,10 +63,32 @@ class Result:
     objective: "Objective" = field(repr=False)
     noise: "torch.Tensor | None" = field(default=None, repr=False)
     error: Exception | None = None
+    verification: "Verification | None" = None
+    unverified: str = ""
+    search: "Result | None" = field(default=None, repr=False)
+
+    @property
+    def found(self) -> "Result":
+        """The result of the search before it was verified, whether or not it was accepted."""
+        return self if self.search is None else self.search
+
+    @property
+    def verdict(self) -> str:
+        """A line: better, by how much and how sure; not proven better; or not verified, and why."""
+        if self.verification is not None:
+            return str(self.verification)
+        own_seeds = "noise belongs to its own seeds"
+        on_request = "dpodiff.verify(result) tests it on fresh seeds"
+        why = self.unverified or (on_request if self.noise is None else own_seeds)
+        return f"not verified: {why}"
 
     @cached_property
     def images(self) -> "torch.Tensor":
-        """Images (seeds, 3, height, width) in [0, 1] of the best candidate, on the CPU."""
+        """Images (seeds, 3, height, width) in [0, 1] of the candidate, on the CPU."""
+        if self.search is not None and self.search.candidate == self.candidate:
+            return self.search.images
+        if self.noise is None and self.candidate == self.objective.space.identity:
+            return self.before
         if self.noise is None:
             return self.objective.images(self.candidate)
         return self.objective.images(self.candidate, noise=self.noise)
@@ -60,6 +96,8 @@ class Result:
     @cached_property
     def before(self) -> "torch.Tensor":
         """Images (seeds, 3, height, width) in [0, 1] of the user's own prompt, on the CPU."""
+        if self.search is not None:
+            return self.search.before
         return self.objective.images(self.objective.space.identity)
 
     @property
@@ -68,16 +106,30 @@ class Result:
         return self.status if self.error is None else f"{self.status}, {describe(self.error)}"
 
     def __str__(self) -> str:
-        before, after, cost = mean(self.baseline_losses), mean(self.losses), self.cost
+        cost, shown = self.cost, self.found if self._refused else self
+        before, after = mean(self.baseline_losses), mean(shown.losses)
+        seeds = f"the search's {len(self.losses)} seeds"
         rejected = sum(not record.losses for record in self.trace.records)
         return (
+            f"{self.verdict}\n"
             f"prompt:           {self.prompts.positive}\n"
             f"negative prompt:  {self.prompts.negative}\n"
-            f"mean loss:        {before:.4f} -> {after:.4f} on {len(self.losses)} seeds\n"
-            f"cost:             {_price(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
+            f"{self._not_proven()}"
+            f"mean loss:        {before:.4f} -> {after:.4f} on {seeds}\n"
+            f"cost:             {price_text(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
             f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
             f"ended by:         {self.ended_by}"
         )
+
+    @property
+    def _refused(self) -> bool:
+        return self.verification is not None and not self.verification.accepted
+
+    def _not_proven(self) -> str:
+        if not self._refused or self.found.candidate == self.candidate:
+            return ""
+        prompts = self.found.prompts
+        return f"found:            {prompts.positive}\nits negative:     {prompts.negative}\n"
 
 
 def describe(error: Exception) -> str:
@@ -85,7 +137,24 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _price(cost: "Cost") -> str:
+def release(error: BaseException) -> None:
+    """Let go of what an error's frames hold, such as the tensors that filled the memory.
+
+    The lines of the traceback stay.
+    """
+    links: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while links:
+        link = links.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            traceback.clear_frames(link.__traceback__)
+            links += [link.__cause__, link.__context__]
+
+
+def price_text(cost: "Cost") -> str:
+    """What a search has cost in evaluations, by kind of work."""
     cheaper = {"gradients": cost.gradients, "previews": cost.previews}
     made = "".join(f" + {count} {name}" for name, count in cheaper.items() if count)
+    made += f" + {cost.verification:g} of verification" if cost.verification else ""
     return f"{cost.evaluations} evaluations" + (f"{made} = {cost.spent:.1f}" if made else "")

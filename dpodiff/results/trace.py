@@ -7,9 +7,12 @@ A trace file is JSON Lines, written as the search runs, so a run that dies keeps
     {"index": 1, ...}
     {"step": {"kind": "gradient", "value": ..., "probabilities": [...], "spent": ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
+    {"verification": {"verdict": "better: ...", "accepted": true, "comparisons": [...], ...}}
+    {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
 
-The end of a search that failed has its "error" too. The file is begun when the baseline is
-evaluated, so a search that is refused, or fails before that, leaves an older file as it is.
+A verified search has a second end, of search and verification together. The end of a search that
+failed has its "error" too. The file is begun when the baseline is evaluated, so a search that is
+refused, or fails before that, leaves an older file as it is.
 
 JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
 """
@@ -96,6 +99,7 @@ class Trace:
         status: why the search ended; None while it runs, and for ever if it was killed.
         error: type and text of the error, if the search failed.
         cost: at the end, by name.
+        verification: of the result, by name; empty if there was none.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
@@ -116,9 +120,15 @@ class Trace:
         self.status: Status | None = None
         self.error: str | None = None
         self.cost: dict[str, float] = {}
+        self.verification: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
+
+    @property
+    def verdict(self) -> str | None:
+        """What the verification said, in a line; None if there was none."""
+        return self.verification.get("verdict")
 
     def check(self) -> None:
         """See that a search can be written to it; changes nothing.
@@ -162,6 +172,11 @@ class Trace:
         """Add a gradient or a preview, and write it at once."""
         self.steps.append(step)
         self._write({"step": step})
+
+    def verify(self, verification: Mapping[str, Any]) -> None:
+        """Add what the verification said: its "verdict", and the fields of `Verification`."""
+        self.verification = dict(verification)
+        self._write({"verification": self.verification})
 
     def finish(
         self, status: Status, seconds: float, cost: "Cost", error: str | None = None
@@ -213,6 +228,8 @@ class Trace:
             self.stamp = Stamp(**data["stamp"])
         elif "step" in data:
             self.steps.append(data["step"])
+        elif "verification" in data:
+            self.verification = dict(data["verification"])
         elif "end" in data:
             end = data["end"]
             if self.stamp is None:

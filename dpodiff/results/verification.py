@@ -5,13 +5,17 @@ scores the best few candidates and the user's prompt on fresh seeds, in pairs, a
 if the interval of the change is on the right side of zero for every loss.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from tqdm import tqdm
 
-from dpodiff.objective.images import score
+from dpodiff.objective.cost import measured
+from dpodiff.objective.images import Job, render, score
+from dpodiff.results.comparison import SEARCHED, Comparison, Verification
 from dpodiff.results.result import Result
 from dpodiff.results.statistics import Interval, subset_interval
 from dpodiff.spaces.space import Candidate, Prompts
@@ -20,73 +24,8 @@ if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
     from dpodiff.objective.objective import Objective
 
-SEARCHED = "loss"  # name of the loss that was searched
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A candidate against the user's prompt on fresh seeds.
-
-    Attributes:
-        candidate: a finalist of the search.
-        before, after: mean loss of the user's prompt, and of the candidate.
-        changes: by name of the loss, with interval; below zero is better, for an attack too.
-
-    Examples:
-        >>> from dpodiff.results.statistics import Interval
-        >>> from dpodiff.results.verification import Comparison
-        >>> Comparison((1, 0), 0.31, 0.27, {"loss": Interval(-0.04, -0.06, -0.02)}).proven
-        True
-    """
-
-    candidate: Candidate
-    before: float
-    after: float
-    changes: Mapping[str, Interval]
-
-    @property
-    def proven(self) -> bool:
-        """Whether every interval is on the right side of zero."""
-        return all(change.high < 0 for change in self.changes.values())
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What `verify` found.
-
-    Attributes:
-        accepted: whether a candidate is proven better than the user's prompt.
-        candidate: that candidate, or else the user's prompt.
-        prompts: what it reads.
-        comparisons: of all finalists, the best first.
-        seeds: the fresh seeds.
-        evaluations: the price of the images, in evaluations of the search.
-
-    Examples:
-        >>> identity = (0, 0)
-        >>> prompts = dpodiff.Prompts("a red ball", "")
-        >>> print(dpodiff.Verification(False, identity, prompts, (), (4, 5), 1.0))
-        not proven better, keep your prompt: the search evaluated nothing else
-    """
-
-    accepted: bool
-    candidate: Candidate
-    prompts: Prompts
-    comparisons: tuple[Comparison, ...]
-    seeds: tuple[int, ...]
-    evaluations: float
-
-    def __str__(self) -> str:
-        if not self.comparisons:
-            return "not proven better, keep your prompt: the search evaluated nothing else"
-        best = self.comparisons[0]
-        said = "better" if self.accepted else "not proven better, keep your prompt"
-        changes = ", ".join(
-            f"{name} {mean:+.4f} [{low:+.4f}, {high:+.4f}]"
-            for name, (mean, low, high) in best.changes.items()
-        )
-        loss = f"loss {best.before:.4f} -> {best.after:.4f}"
-        return f"{said}: {loss} on {len(self.seeds)} fresh seeds; change of {changes}"
+LEVEL = 0.95
+FEWEST, MOST = 6, 20  # fresh seeds, of which the intervals are computed
 
 
 def verify(
@@ -95,46 +34,58 @@ def verify(
     seeds: int = 8,
     finalists: int = 2,
     losses: "Mapping[str, Loss] | None" = None,
-    level: float = 0.95,
+    level: float = LEVEL,
+    progress: bool = False,
 ) -> Verification:
     """Test the best candidates of a search against the user's prompt on fresh seeds.
 
+    The images are added to the cost of the result's objective.
+
     Args:
         result: of a search of words.
-        seeds: how many fresh seeds, 6 to 20: those that follow the largest seed of the search.
-        finalists: how many of the best candidates are tested.
+        seeds: how many fresh seeds, 6 to 20: those that follow the largest seed that the search,
+            or an earlier verification of it, has used.
+        finalists: how many of the best candidates are tested, of those that the search found better
+            than the user's prompt. If there are none, no image is made.
         losses: second losses by name; a candidate has to be better by each of them too.
         level: of the intervals of the changes. They are exact (`subset_interval`) and corrected for
-            the number of finalists (Bonferroni): where nothing is better, a candidate is accepted
-            with probability at most (1 - level) / 2.
+            the number of finalists (Bonferroni). If each finalist and the user's prompt are
+            exchangeable on fresh seeds, one is accepted with probability at most (1 - level) / 2,
+            however many candidates the search has evaluated. A few seeds cannot rule out harm that
+            is rarer than one image in a few.
+        progress: whether to show a progress bar on stderr.
 
     Raises:
-        ValueError: if noise was searched, whose gain belongs to its own seeds alone; or if a number
-            is out of its range.
+        ValueError: if noise was searched, whose gain belongs to its own seeds alone; if a number
+            is out of its range; if a second loss has the name of the searched one, "loss"; or if so
+            few seeds cannot prove anything at this level.
 
     Examples:
-        >>> result = dpodiff.improve("a red ball", budget=2, seeds=1, progress=False)
+        >>> result = dpodiff.improve("a red ball", budget=2, seeds=1, verify=0, progress=False)
         >>> checked = dpodiff.verify(result, seeds=6, finalists=1)
         >>> checked.seeds, checked.evaluations
         ((1, 2, 3, 4, 5, 6), 12.0)
     """
     if result.noise is not None:
         raise ValueError("the result is the noise of its own seeds, so other seeds say nothing")
-    if finalists < 1:
-        raise ValueError(f"finalists must be at least 1, not {finalists}")
+    check_seeds(seeds, finalists, level)
+    if SEARCHED in (losses or {}):
+        raise ValueError(f"a second loss is named {SEARCHED!r}, as the searched one is")
     objective = result.objective
-    first = max(objective.seeds) + 1
+    used = result.verification.seeds if result.verification else ()
+    first = max(*objective.seeds, *used, 0) + 1
     fresh = tuple(range(first, first + seeds))
+    own, candidates = objective.space.identity, best_candidates(result, finalists)
+    compared = [own, *candidates] if candidates else []
     measures = {SEARCHED: objective.loss, **(losses or {})}
-    own = objective.space.identity
-    candidates = best_candidates(result, finalists)
+    rows = _scores(objective, compared, fresh, measures, progress)
     corrected = 1 - (1 - level) / max(1, len(candidates))
-    before = _scores(objective, own, fresh, measures)
     comparisons = [
-        _compared(objective, candidate, before, fresh, measures, corrected)
-        for candidate in candidates
+        _comparison(objective, candidate, rows[0], after, list(measures), corrected)
+        for candidate, after in zip(candidates, rows[1:], strict=True)
     ]
-    comparisons.sort(key=lambda one: (not one.proven, one.changes[SEARCHED].mean))
+    sign = 1 if objective.task == "improve" else -1
+    comparisons.sort(key=lambda one: (not one.proven, sign * one.changes[SEARCHED].mean))
     accepted = bool(comparisons) and comparisons[0].proven
     winner = comparisons[0].candidate if accepted else own
     return Verification(
@@ -142,54 +93,112 @@ def verify(
         candidate=winner,
         prompts=objective.space.decode(winner),
         comparisons=tuple(comparisons),
-        seeds=fresh,
-        evaluations=(1 + len(candidates)) * seeds / len(objective.seeds),
+        seeds=fresh if candidates else (),
+        evaluations=len(compared) * seeds / len(objective.seeds),
+        task=objective.task,
     )
 
 
+def can_prove(seeds: int, finalists: int, level: float = LEVEL) -> bool:
+    """Whether the intervals of so few seeds have ends at all; see `subset_interval`."""
+    return 2**seeds * (1 - level) / 2 >= finalists
+
+
+def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
+    """Refuse numbers with which nothing could be proven.
+
+    Raises:
+        ValueError: saying what would be right.
+    """
+    if finalists < 1:
+        raise ValueError(f"finalists must be at least 1, not {finalists}")
+    if not FEWEST <= seeds <= MOST:
+        raise ValueError(f"{FEWEST} to {MOST} fresh seeds are needed, not {seeds}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, not {level}")
+    if not can_prove(seeds, finalists, level):
+        enough = next((n for n in range(seeds, MOST + 1) if can_prove(n, finalists, level)), None)
+        advice = "lower the level" if enough is None else f"take {enough} seeds"
+        raise ValueError(
+            f"{seeds} fresh seeds cannot prove one of {finalists} finalists better at level "
+            f"{level}: {advice}, or fewer finalists"
+        )
+
+
 def best_candidates(result: Result, count: int) -> list[Candidate]:
-    """The best candidates of a search that read otherwise than the user's prompt, best first."""
-    space = result.objective.space
-    seen = {space.decode(space.identity)}
+    """Candidates of a search that were better than the user's prompt, its first; best first."""
+    own, *others = result.trace.records
+    seen: set[Prompts] = set()
     found: list[Candidate] = []
-    for record in sorted(result.trace.records, key=lambda record: record.value):
+    for record in sorted(others, key=lambda record: record.value):
         prompts = Prompts(record.positive, record.negative)
-        if record.losses and np.isfinite(record.value) and prompts not in seen:
+        if record.value < own.value and prompts not in seen:
             seen.add(prompts)
             found.append(record.candidate)
     return found[:count]
 
 
-def _compared(
+def _comparison(
     objective: "Objective",
     candidate: Candidate,
-    before: Mapping[str, np.ndarray],
-    seeds: Sequence[int],
-    measures: "Mapping[str, Loss]",
+    before: np.ndarray,
+    after: np.ndarray,
+    names: Sequence[str],
     level: float,
 ) -> Comparison:
-    after = _scores(objective, candidate, seeds, measures)
-    sign = 1 if objective.task == "improve" else -1
+    """Of two arrays (losses, seeds); a loss that is not finite proves nothing."""
+    changes = {}
+    for name, difference in zip(names, after - before, strict=True):
+        finite = bool(np.isfinite(difference).all())
+        nothing = Interval(math.nan, -math.inf, math.inf)
+        changes[name] = subset_interval(difference, level=level) if finite else nothing
+    searched = names.index(SEARCHED)
     return Comparison(
         candidate=candidate,
-        before=float(before[SEARCHED].mean()),
-        after=float(after[SEARCHED].mean()),
-        changes={
-            name: subset_interval(sign * (after[name] - before[name]), level=level)
-            for name in measures
-        },
+        before=float(before[searched].mean()),
+        after=float(after[searched].mean()),
+        changes=changes,
+        task=objective.task,
     )
 
 
 def _scores(
     objective: "Objective",
-    candidate: Candidate,
+    candidates: Sequence[Candidate],
     seeds: Sequence[int],
     measures: "Mapping[str, Loss]",
-) -> dict[str, np.ndarray]:
-    """Losses (seeds,) of a candidate by name; each image is made once."""
-    images = objective.images(candidate, seeds)
-    return {
-        name: score(loss, images, objective.space.prompt).detach().cpu().double().numpy()
-        for name, loss in measures.items()
-    }
+    progress: bool,
+) -> np.ndarray:
+    """Losses (candidates, losses, seeds); each image is made once, and counted at once."""
+    decoded = [objective.space.decode(candidate) for candidate in candidates]
+    jobs = [(prompts, seed) for prompts in decoded for seed in seeds]
+    with tqdm(total=len(jobs), desc="verify", disable=not progress) as bar:
+        columns = []
+        for column in _batches(objective, jobs, measures):
+            columns.append(column)
+            bar.update(column.shape[1])
+    if not columns:
+        return np.empty((0, len(measures), len(seeds)))
+    losses = np.concatenate(columns, axis=1)
+    return losses.reshape(len(measures), len(candidates), len(seeds)).swapaxes(0, 1)
+
+
+def _batches(
+    objective: "Objective", jobs: Sequence[Job], measures: "Mapping[str, Loss]"
+) -> Iterator[np.ndarray]:
+    """Yield the losses (losses, batch) of each batch, and add it to the cost."""
+    cost, model = objective.cost, objective.model
+
+    def work(batch: Sequence[Job]) -> np.ndarray:
+        with measured(cost, model), torch.no_grad():
+            images = render(model, batch, objective.eta)
+            prompt = objective.space.prompt
+            rows = [score(loss, images, prompt).double().cpu() for loss in measures.values()]
+        return torch.stack(rows).numpy()
+
+    for losses in objective.batches.map(work, jobs):
+        price = losses.shape[1] / len(objective.seeds)
+        cost.images += losses.shape[1]
+        cost.verification += price
+        cost.spent += price
+        yield losses

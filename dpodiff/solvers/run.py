@@ -3,7 +3,6 @@
 import itertools
 import math
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
 from dpodiff.objective.queries import GradientQuery, NoiseQuery, PreviewQuery
-from dpodiff.results.result import Result, describe
+from dpodiff.results.result import Result, describe, release
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.trace import Record, Status, Trace
 from dpodiff.solvers.base import Solver
@@ -263,7 +262,7 @@ class Run:
             status = self.trace.status = "failed"
             self.trace.error = describe(self.error)
         if self.error is not None:
-            _release(self.error)
+            release(self.error)
             share = f"{self.paid:.1f} of {self.budget.evaluations} evaluations"
             warnings.warn(
                 f"the search failed after {share} and returns the best so far: "
@@ -271,21 +270,6 @@ class Run:
                 stacklevel=4,
             )
         return status
-
-
-def _release(error: BaseException) -> None:
-    """Let go of what an error's frames hold, such as the tensors that filled the memory.
-
-    The lines of the traceback stay.
-    """
-    links: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while links:
-        link = links.pop()
-        if link is not None and id(link) not in seen:
-            seen.add(id(link))
-            traceback.clear_frames(link.__traceback__)
-            links += [link.__cause__, link.__context__]
 
 
 def _described(part: Any) -> str | None:

@@ -1,0 +1,42 @@
+"""What the front door makes of second losses, which take part in the verification alone."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dpodiff.api.parts import chosen_loss, default_second_losses
+from dpodiff.checks import check_callable
+from dpodiff.names import name_of
+from dpodiff.results.comparison import SEARCHED
+
+if TYPE_CHECKING:
+    from dpodiff.losses.base import Loss
+    from dpodiff.models.base import TextToImage
+
+
+def chosen_second_losses(
+    second: "str | Loss | Mapping[str, str | Loss] | None", model: "TextToImage"
+) -> "dict[str, Loss]":
+    """The second losses that were given, by themselves or by name, or the model's default."""
+    if second is None:
+        return default_second_losses(model)
+    if not isinstance(second, Mapping):
+        name = second if isinstance(second, str) else name_of(second)
+        second = {"second loss" if name == SEARCHED else name: second}
+    return {name: chosen_loss(loss, model) for name, loss in second.items()}
+
+
+def check_second_loss(second: "str | Loss | Mapping[str, str | Loss] | None") -> None:
+    """Refuse what is no loss, before a model is loaded.
+
+    Raises:
+        ValueError: naming the argument, and what it must be.
+    """
+    meant = "a name, a callable from images and prompts to losses, or a mapping of names to them"
+    losses = second if isinstance(second, Mapping) else {"": second}
+    for name, loss in losses.items():
+        if name == SEARCHED:
+            raise ValueError(
+                f"second_loss names a loss {SEARCHED!r}, which is the searched one's name"
+            )
+        if not isinstance(loss, str):
+            check_callable("second_loss", loss, meant, optional=second is None)

@@ -1,0 +1,57 @@
+"""What the front door makes of a solver and of a constraint of meaning."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dpodiff.api.parts import has_gradient, is_toy
+from dpodiff.names import name_of
+from dpodiff.solvers import Solver
+from dpodiff.solvers.recipes import BLIND, RECIPES
+from dpodiff.spaces.space import Space
+
+if TYPE_CHECKING:
+    from dpodiff.losses.base import Loss
+    from dpodiff.models.base import TextToImage
+    from dpodiff.spaces.constraints import Constraint, Encoder
+
+
+def similar_to(
+    prompt: str,
+    model: "TextToImage",
+    encoder: "str | Encoder | None",
+    similarity: float,
+) -> "Constraint":
+    """The constraint that a candidate's positive prompt keeps the meaning of a prompt."""
+    from dpodiff.spaces.constraints import SENTENCE_T5, Similarity, load_encoder
+
+    if encoder is None:
+        encoder = "toy" if is_toy(model) else SENTENCE_T5
+    encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
+    return Similarity(prompt, encoder, similarity)
+
+
+def chosen_solver(
+    solver: str | Callable[..., Solver], space: Space, model: "TextToImage", seed: int
+) -> Solver:
+    """The solver that a name or a callable stands for."""
+    if callable(solver):
+        return solver(space, seed=seed)
+    # A black box, asked for its steps, says that it has none.
+    steps = None if solver in BLIND else model.steps
+    return RECIPES[solver](space, steps=steps, seed=seed)
+
+
+def check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "TextToImage") -> None:
+    """Refuse a loss without a gradient, or a black box, for a solver that follows gradients."""
+    from dpodiff.losses import check_differentiable
+    from dpodiff.models.base import require_model
+
+    if not solver.follows_gradients:
+        return
+    own = require_model(model, "gradients")
+    check_differentiable(loss)
+    if not has_gradient(loss, prompt, own):
+        raise ValueError(
+            f"the loss {name_of(loss)} has no gradient in the images; "
+            "the solvers 'epo' and 'random' need none"
+        )

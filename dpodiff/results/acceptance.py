@@ -1,0 +1,156 @@
+"""Verification as a part of a search: paid from the same budget, and the last word on the result.
+
+The user's own prompt and the best two candidates are scored on fresh seeds. If that would take more
+than half of the budget, only the best candidate is tested; if that is still too much, nothing is,
+and the result says that it is not verified.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from dpodiff.checks import check_whole
+from dpodiff.objective.cost import Budget
+from dpodiff.results.comparison import Verification
+from dpodiff.results.result import Result, describe, release
+from dpodiff.results.verification import LEVEL, can_prove, check_seeds, verify
+
+if TYPE_CHECKING:
+    from dpodiff.losses.base import Loss
+
+FINALISTS = 2
+OFF = "verification was turned off"
+ENDED_EARLY = {
+    "stopped": "the search was stopped; dpodiff.verify(result) tests it",
+    "failed": "the search failed; dpodiff.verify(result) tests what it found",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a result will be verified.
+
+    Attributes:
+        seeds: fresh ones.
+        finalists: candidates that are tested; 0 for no verification.
+        price: of it in evaluations, rounded up; the search has the rest of the budget.
+        why_not: reason that there will be no verification.
+    """
+
+    seeds: int = 0
+    finalists: int = 0
+    price: int = 0
+    why_not: str = ""
+
+    def left(self, budget: Budget) -> Budget:
+        """What is left of a budget for the search."""
+        return replace(budget, evaluations=budget.evaluations - self.price)
+
+
+def planned(fresh: int | None, budget: Budget, seeds: int) -> Plan:
+    """The verification that a budget allows.
+
+    Args:
+        fresh: number of fresh seeds; 0 or None for no verification.
+        budget: of search and verification together.
+        seeds: of the search, that make up an evaluation.
+
+    Raises:
+        ValueError: if the number of fresh seeds is out of its range.
+    """
+    if fresh is None or (fresh == 0 and not isinstance(fresh, bool)):
+        return Plan(why_not=OFF)
+    check_whole("verify", fresh)
+    try:
+        check_seeds(fresh, 1, LEVEL)
+    except ValueError as error:
+        raise ValueError(f"verify={fresh}: {error}; 0 turns verification off") from None
+    price = 0
+    for finalists in range(FINALISTS, 0, -1):
+        price = math.ceil((1 + finalists) * fresh / seeds)
+        if can_prove(fresh, finalists) and 2 * price <= budget.evaluations:
+            return Plan(fresh, finalists, price)
+    return Plan(
+        why_not=f"{fresh} fresh seeds cost {price} evaluations, more than half of the budget of "
+        f"{budget.evaluations}; a larger budget, or dpodiff.verify(result), tests it"
+    )
+
+
+def accept(
+    result: Result, plan: Plan, losses: "Mapping[str, Loss]", *, progress: bool = True
+) -> Result:
+    """Verify a result: what is proven is kept, else the user's own prompt.
+
+    A verification that is interrupted, or fails, leaves the result of the search with status
+    "stopped" or "failed", and not verified.
+
+    Args:
+        result: of a search of words.
+        plan: of the verification.
+        losses: second losses by name.
+        progress: whether to show a progress bar on stderr.
+
+    Returns:
+        the verified result. Its `found` is the one that was given.
+
+    Warns:
+        UserWarning: if the verification failed, with the error.
+    """
+    if plan.why_not == OFF:
+        return replace(result, unverified=OFF)
+    if why_not := plan.why_not or ENDED_EARLY.get(result.status):
+        return _kept(replace(result, unverified=why_not))
+    start, before = time.monotonic(), replace(result.objective.cost)
+    try:
+        verification = verify(
+            result, seeds=plan.seeds, finalists=plan.finalists, losses=losses, progress=progress
+        )
+        final = _with_verdict(result, verification)
+    except KeyboardInterrupt:
+        final = replace(result, status="stopped", unverified="it was interrupted", search=result)
+    except Exception as error:
+        final = _failed(result, error)
+    final.cost = result.cost.plus(result.objective.cost.since(before))
+    return _kept(final, time.monotonic() - start)
+
+
+def _with_verdict(result: Result, verification: Verification) -> Result:
+    chosen = verification.candidate
+    record = next(record for record in result.trace.records if record.candidate == chosen)
+    return replace(
+        result,
+        candidate=chosen,
+        prompts=verification.prompts,
+        losses=record.losses,
+        verification=verification,
+        search=result,
+    )
+
+
+def _failed(result: Result, error: Exception) -> Result:
+    release(error)
+    warnings.warn(
+        f"the verification failed, so the result is not verified: {describe(error)}", stacklevel=6
+    )
+    why = f"it failed, {describe(error)}"
+    return replace(result, status="failed", error=error, unverified=why, search=result)
+
+
+def _kept(result: Result, seconds: float | None = None) -> Result:
+    """The result, with its verdict in the trace; seconds are those of the verification."""
+    trace, made = result.trace, result.verification
+    line = {"verdict": result.verdict} | ({} if made is None else asdict(made))
+    try:
+        trace.verify(line)
+        if seconds is not None and trace.stamp is not None and trace.stamp.seconds is not None:
+            reason = None if result.error is None else describe(result.error)
+            trace.finish(result.status, trace.stamp.seconds + seconds, result.cost, reason)
+    except OSError as error:
+        result.error = result.error or error
+        result.status = trace.status = "failed"
+        trace.error = describe(result.error)
+        warnings.warn(f"the verdict is not in the trace: {describe(error)}", stacklevel=6)
+    return result

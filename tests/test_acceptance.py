@@ -1,0 +1,387 @@
+"""Verification as a part of a search: its budget, its cost, and what becomes of the result."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from helpers import FakeModel, negative_space, shade
+
+from dpodiff import Budget, RandomSearch, Trace, attack, held_out, improve, verify
+from dpodiff.api.parts import default_second_losses
+from dpodiff.results.acceptance import planned
+
+SPACE = negative_space(6, 6)
+LARGE = negative_space(9, 9, 9)
+PROMPT = SPACE.prompt
+
+
+class Words(FakeModel):
+    """Images whose shade is noise of the seed, multiplied for each word of the negative prompt."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def generate(self, prompts, negative_prompts, seeds):
+        images = super().generate(prompts, [""] * len(prompts), seeds)
+        factors = [self.factor ** len(negative.split()) for negative in negative_prompts]
+        return images * torch.tensor(factors).view(-1, 1, 1, 1)
+
+
+class Useless(FakeModel):
+    """Images of one quality for all prompts, or of a worse one: in truth nothing helps.
+
+    The noise is drawn anew for each run, prompt and seed, with some outliers.
+    """
+
+    def __init__(self, run: int, harm: float) -> None:
+        super().__init__()
+        self.run, self.harm = run, harm
+
+    def generate(self, prompts, negative_prompts, seeds):
+        losses = []
+        for prompt, negative, seed in zip(prompts, negative_prompts, seeds, strict=True):
+            entropy = [self.run, seed, *f"{prompt}|{negative}".encode()]
+            rng = np.random.default_rng(entropy)
+            losses.append(rng.standard_t(3) + self.harm * ("w1" in negative))
+        self.batches.append(len(seeds))
+        return torch.tensor(losses).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+
+
+def run(model=None, *, call=improve, **settings):
+    how = {"space": SPACE, "loss": shade, "solver": "random", "progress": False}
+    if call is attack:
+        how |= {"encoder": lambda texts: torch.ones(len(texts), 1)}
+    return call(PROMPT, model=model or FakeModel(), **how | settings)
+
+
+def failing(error, after):
+    """A loss that raises once `after` images were judged."""
+    judged = []
+
+    def loss(images, prompts):
+        judged.extend(images)
+        if len(judged) > after:
+            raise error
+        return shade(images, prompts)
+
+    return loss
+
+
+def test_what_is_proven_is_the_result():
+    result = run(Words(0.8))
+    assert result.verification.accepted
+    assert result.candidate == result.verification.candidate
+    assert result.prompts.negative
+    assert sum(result.losses) < sum(result.baseline_losses)
+    first = str(result).splitlines()[0]
+    assert first.startswith("better: loss ")
+    assert first.endswith("on 8 fresh seeds")
+
+
+def test_what_is_not_proven_is_refused_and_the_prompt_itself_returned():
+    result = run()
+    assert not result.verification.accepted
+    assert result.candidate == SPACE.identity
+    assert result.prompts == (PROMPT, "")
+    assert result.losses == result.baseline_losses
+    assert torch.equal(result.images, result.before)
+    assert str(result).startswith("not proven better: keep your prompt (best found: loss ")
+
+
+def test_what_was_refused_can_still_be_had():
+    result = run()
+    found = result.found
+    assert found.prompts.negative
+    assert sum(found.losses) < sum(found.baseline_losses)
+    assert found.images.mean(dim=(1, 2, 3)).tolist() == pytest.approx(found.losses)
+    assert found.prompts.negative in str(result)
+    assert found.verdict.startswith("not verified")
+
+
+def test_an_accepted_second_finalist_is_the_result():
+    """The best of the search gains on its own seeds only."""
+
+    class Overfitted(FakeModel):
+        def generate(self, prompts, negative_prompts, seeds):
+            gains = [
+                (0.6 if seed < 4 else 0) if "w0-1" in negative else 0.1 * bool(negative)
+                for negative, seed in zip(negative_prompts, seeds)
+            ]
+            images = super().generate(prompts, [""] * len(prompts), seeds)
+            return images - torch.tensor(gains, dtype=images.dtype).view(-1, 1, 1, 1)
+
+    result = run(Overfitted(), space=negative_space(3), seeds=4)
+    assert result.found.prompts.negative == "w0-1"
+    assert result.prompts.negative == "w0-2"
+    assert result.verification.accepted
+    record = next(r for r in result.trace.records if r.candidate == result.candidate)
+    assert result.losses == record.losses
+    assert result.images.mean(dim=(1, 2, 3)).tolist() == pytest.approx(record.losses)
+
+
+def test_an_attack_is_accepted_where_the_loss_is_higher():
+    result = run(Words(1.3), call=attack)
+    assert result.verification.accepted
+    assert str(result).startswith("worse: loss ")
+    assert result.verification.comparisons[0].changes["loss"].low > 0
+    assert sum(result.losses) > sum(result.baseline_losses)
+
+
+def test_an_attack_that_makes_better_images_is_refused():
+    result = run(Words(0.8), call=attack)
+    assert result.prompts == (PROMPT, "")
+    assert str(result).startswith(
+        "not proven worse: the attack failed (the search found nothing worse)\n"
+    )
+    assert "found:  " not in str(result)
+    assert (result.cost.verification, result.verification.seeds) == (0, ())
+
+
+def test_an_attack_that_is_luck_is_refused():
+    result = run(call=attack)
+    assert result.prompts == (PROMPT, "")
+    assert sum(result.found.losses) > sum(result.baseline_losses)
+    assert str(result).startswith("not proven worse: the attack failed (best found: loss ")
+
+
+def test_the_budget_covers_search_and_verification():
+    model = FakeModel()
+    result = run(model, space=LARGE, budget=40, seeds=4)
+    assert result.cost.evaluations == len(result.trace.records) == 34
+    assert result.cost.verification == 6
+    assert result.cost.spent == 40
+    assert result.cost.images == sum(model.batches) == 160
+    assert result.cost.denoiser_forwards == model.forwards
+    assert "34 evaluations + 6 of verification = 40.0, 160 images" in str(result)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 7])
+def test_the_budget_is_not_exceeded_where_prices_are_no_whole_numbers(seeds):
+    result = run(space=LARGE, budget=24, seeds=seeds)
+    assert result.verification
+    assert 23 < result.cost.spent <= 24
+
+
+@pytest.mark.parametrize(
+    ("fresh", "budget", "seeds", "finalists", "price"),
+    [
+        (8, 40, 4, 2, 6),
+        (8, 12, 4, 2, 6),
+        (8, 11, 4, 1, 4),  # both would take more than half
+        (8, 8, 4, 1, 4),
+        (8, 7, 4, 0, 0),
+        (8, 40, 1, 1, 16),
+        (6, 40, 4, 1, 3),  # six seeds can prove nothing about two
+        (20, 40, 4, 2, 15),
+        (0, 40, 4, 0, 0),
+        (None, 40, 4, 0, 0),
+    ],
+)
+def test_verification_takes_at_most_half_of_the_budget(fresh, budget, seeds, finalists, price):
+    plan = planned(fresh, Budget(budget), seeds)
+    assert (plan.finalists, plan.price) == (finalists, price)
+    assert plan.left(Budget(budget)) == Budget(budget - price)
+
+
+def test_a_budget_too_small_for_verification_leaves_the_search_and_says_so():
+    result = run(budget=7, seeds=4)
+    assert result.verification is None
+    assert result.cost.evaluations == 7
+    assert sum(result.losses) < sum(result.baseline_losses)
+    assert str(result).startswith(
+        "not verified: 8 fresh seeds cost 4 evaluations, more than half of the budget of 7"
+    )
+
+
+@pytest.mark.parametrize("off", [0, None])
+def test_verification_can_be_turned_off(off):
+    result, model = run(verify=off, budget=30), FakeModel()
+    assert (result.cost.spent, result.cost.verification) == (30, 0)
+    assert str(result).startswith("not verified: verification was turned off\n")
+    assert result.found is result
+    alone = run(model, verify=0, budget=30)
+    assert alone.candidate == result.candidate
+    assert sum(model.batches) == 120
+
+
+@pytest.mark.parametrize("wrong", [1, 5, 21, -1])
+def test_numbers_of_seeds_that_prove_nothing_are_refused(wrong):
+    model = FakeModel()
+    with pytest.raises(ValueError, match=f"verify={wrong}: 6 to 20 fresh seeds .* 0 turns"):
+        run(model, verify=wrong)
+    for kind in (8.0, True, "8"):
+        with pytest.raises(ValueError, match="verify must be a whole number"):
+            run(model, verify=kind)
+    assert not model.batches
+
+
+def test_a_second_loss_has_to_agree():
+    def opposite(images, prompts):
+        return -shade(images, prompts)
+
+    assert run(Words(0.8), second_loss=shade).verification.accepted
+    result = run(Words(0.8), second_loss=opposite)
+    assert result.prompts == (PROMPT, "")
+    assert "opposite +" in str(result)
+    named = run(Words(0.8), second_loss={"mine": shade, "sum": "white"})
+    assert list(named.verification.comparisons[0].changes) == ["loss", "mine", "sum"]
+
+
+def test_a_second_loss_does_not_take_the_place_of_the_searched_one():
+    def loss(images, prompts):
+        return -shade(images, prompts)
+
+    loss.__qualname__ = "loss"  # as if it stood in a module
+    result = run(Words(0.8), second_loss=loss)
+    assert list(result.verification.comparisons[0].changes) == ["loss", "second loss"]
+    assert not result.verification.accepted
+    with pytest.raises(ValueError, match="a second loss is named 'loss'"):
+        verify(result.found, losses={"loss": loss})
+
+
+def test_a_second_loss_sees_only_fresh_seeds():
+    seen = []
+
+    def second(images, prompts):
+        seen.extend(images)
+        return shade(images, prompts)
+
+    run(second_loss=second)
+    assert len(seen) == 3 * 8
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (5, "second_loss must be a name, a callable .*, not 5"),
+        ({"a": None}, "second_loss must be a name, a callable .*, not None"),
+        ({"loss": shade}, "names a loss 'loss', which is the searched one's name"),
+    ],
+)
+def test_what_is_no_second_loss_is_refused_before_any_image(second, message):
+    model = FakeModel()
+    with pytest.raises(ValueError, match=message):
+        run(model, second_loss=second)
+    assert not model.batches
+
+
+def test_no_model_has_second_losses_of_its_own_yet():
+    assert default_second_losses(FakeModel()) == {}
+
+
+def test_a_trace_says_the_verdict(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    for settings in ({"model": Words(0.8)}, {}, {"budget": 5}):
+        result = run(trace=path, **settings)
+        trace = Trace.load(path)
+        assert trace.verdict == result.trace.verdict == result.verdict
+        assert trace.status == result.status
+        assert trace.cost == dataclasses.asdict(result.cost)
+    result = run(trace=path)
+    kept = Trace.load(path).verification
+    assert kept["accepted"] is False
+    assert tuple(kept["seeds"]) == result.verification.seeds
+    assert [tuple(c["candidate"]) for c in kept["comparisons"]] == [
+        c.candidate for c in result.verification.comparisons
+    ]
+
+
+def test_a_trace_of_a_search_alone_has_no_verdict(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    run(trace=path, verify=0)
+    assert Trace.load(path).verdict is None
+    assert sum("end" in json.loads(line) for line in path.read_text().splitlines()) == 1
+
+
+def test_a_verification_that_fails_leaves_the_result_of_the_search(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    error = RuntimeError("broken")
+    with pytest.warns(UserWarning, match="verification failed.* RuntimeError: broken"):
+        result = run(loss=failing(error, 34 * 4), space=LARGE, trace=path)
+    assert (result.status, result.error) == ("failed", error)
+    assert len(result.trace.records) == 34
+    assert result.prompts.negative
+    assert sum(result.losses) < sum(result.baseline_losses)
+    assert str(result).startswith("not verified: it failed, RuntimeError: broken")
+    trace = Trace.load(path)
+    assert (trace.status, trace.error) == ("failed", "RuntimeError: broken")
+    assert trace.verdict == result.verdict
+
+
+def test_an_interrupted_verification_leaves_the_result_of_the_search(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    # One batch of the verification is done.
+    loss = failing(KeyboardInterrupt(), 34 * 4 + 16)
+    result = run(loss=loss, space=LARGE, trace=path)
+    assert (result.status, result.error) == ("stopped", None)
+    assert result.prompts.negative
+    assert str(result).startswith("not verified: it was interrupted")
+    assert result.cost.spent == result.trace.cost["spent"] == 34 + 16 / 4
+    assert Trace.load(path).status == "stopped"
+
+
+def test_a_search_that_was_stopped_or_failed_is_not_verified():
+    result = run(callback=lambda record: record.index == 9)
+    assert (result.status, result.cost.verification) == ("stopped", 0)
+    assert str(result).startswith("not verified: the search was stopped")
+    with pytest.warns(UserWarning, match="the search failed"):
+        result = run(loss=failing(RuntimeError("broken"), 60))
+    assert (result.status, result.cost.verification) == ("failed", 0)
+    assert str(result).startswith("not verified: the search failed")
+
+
+def test_a_verified_result_can_be_verified_again_on_other_seeds():
+    result = run(Words(0.8))
+    again = verify(result)
+    assert again.accepted
+    assert set(again.seeds).isdisjoint(result.verification.seeds)
+
+
+def test_seeds_of_the_verification_are_not_held_out():
+    with pytest.raises(ValueError, match="seed 5 was used by the verification"):
+        held_out(run(), [5, 100], {"shade": shade})
+
+
+def test_losses_that_are_not_finite_prove_nothing():
+    def loss(images, prompts):
+        losses = shade(images, prompts)
+        return torch.where(losses < 0.05, torch.nan, losses)
+
+    result = run(Words(0.5), loss=loss, space=negative_space(2), verify=20)
+    assert not result.verification.accepted
+    assert result.verification.comparisons[0].changes["loss"][1:] == (-np.inf, np.inf)
+    assert run(Words(0.5), space=negative_space(2), verify=20).verification.accepted
+
+
+@pytest.mark.parametrize("harm", [0.0, 0.5])
+def test_a_search_of_a_useless_space_is_hardly_ever_accepted(harm):
+    """Whole searches: the best of 29 on their own seeds, then two finalists on fresh ones."""
+    runs = 250
+    accepted = better = 0
+    for number in range(runs):
+        result = run(Useless(number, harm), budget=35, seed=number, seeds=4)
+        accepted += result.verification.accepted
+        better += sum(result.found.losses) < sum(result.found.baseline_losses)
+    # The search believes nearly always that it found something.
+    assert better > 0.9 * runs
+    # 2.5%, and three standard errors of the simulation
+    assert accepted / runs <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)
+
+
+def test_no_worse_prompt_is_ever_returned_unproven():
+    """Without verification most results of a harmful space are worse than the prompt itself."""
+    worse = {0: 0, 8: 0}
+    for fresh in worse:
+        for number in range(60):
+            result = run(Useless(number, 1.0), budget=30, seed=number, seeds=4, verify=fresh)
+            worse[fresh] += "w1" in result.prompts.negative
+    assert worse[0] > 10
+    assert worse[8] <= 1
+
+
+def test_solvers_of_ones_own_are_verified_too():
+    result = run(Words(0.8), solver=RandomSearch)
+    assert result.verification.accepted
