@@ -13,6 +13,7 @@ TOY = "toy"  # the name of its model, its loss, its lexicon and its text encoder
 _PARTS = {
     "model": "dpodiff.toy.model:load_toy",  # (name, device, dtype) -> Model
     "weights": "dpodiff.toy:WEIGHTS",  # folder
+    "matcher": "dpodiff.toy.matcher:load_matcher",  # (device, form) -> loss
     "lexicon": "dpodiff.toy.words:toy_lexicon",  # () -> Lexicon
     "negative library": "dpodiff.toy.words:NPLIB",  # words
     "modifiers": "dpodiff.toy.words:PRAISE",  # words
@@ -37,7 +38,7 @@ class LoadError(OSError, ValueError):
 
 
 def toy(part: str) -> Any:
-    """A part of the toy world: "model", "weights", "lexicon", "negative library", "modifiers"."""
+    """A part of the toy world: "model", "weights", "matcher", "lexicon", "negative library", "modifiers"."""
     module, _, name = _PARTS[part].partition(":")
     return getattr(importlib.import_module(module), name)
 

@@ -8,6 +8,7 @@ its `reward` method gives it as published. `load` knows these by name:
     name                  loss            usual range         looks at
     "clip", "clip:..."    SphericalCLIP   0.7 to 1.0          fit to the prompt
     "toy", "toy-heldout"  SphericalCLIP   0.2 to 0.4          the same, in the toy world
+    "toy-matcher"         Matcher         0 to 1              whether an image fails the prompt
     "contrastive:..."     Contrastive     0 to 5              the fit beside contrast prompts
     "decomposed:..."      Decomposed      0 to 5              the same, statement by statement
     "hpsv2.1"             HPS             -0.35 to -0.2       what people choose
@@ -19,6 +20,7 @@ its `reward` method gives it as published. `load` knows these by name:
     "contrast"            contrast        -2.25 to 0          light beside dark
     "jpeg"                JPEG            some tens of kB     size of the file; no gradient
 
+"toy-matcher-log" is the matcher's logarithm, whose gradient does not vanish.
 "contrastive", "contrastive-margin" and "decomposed" take a CLIP behind the colon, as "clip" does,
 or "toy". `Weighted` sums losses as they are; `Ensemble` puts them on one scale first. All but JPEG
 have a gradient in the images. `is_differentiable` asks; a loss of one's own that has none says so

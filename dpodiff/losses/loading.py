@@ -15,6 +15,7 @@ from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.pickscore import PickScore
 from dpodiff.losses.pixels import JPEG, black, contrast, white
 from dpodiff.losses.vqascore import VQAScore
+from dpodiff import names
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ REWARDS = {
 CONTRASTIVE: "dict[str, Form]" = {"contrastive": "softmax", "contrastive-margin": "margin"}
 DECOMPOSED = "decomposed"
 CALIBRATED = (*CONTRASTIVE, DECOMPOSED)  # what compares the prompt with contrast prompts
+# Name -> form of the image-text matcher of the toy world.
+MATCHERS = {"toy-matcher": "failure", "toy-matcher-log": "log"}
 PAPER = "ViT-B-32/openai"  # what DPO-Diff is optimized with
 
 # From a prompt to its statements, and of each to its contrast prompts.
@@ -77,6 +80,8 @@ def load(
         return PIXELS[name]
     if name in PACKAGED:
         return SphericalCLIP(name, device=device)
+    if name in MATCHERS:
+        return names.toy("matcher")(device=device, form=MATCHERS[name])
     if kind == "clip":
         return _clip(source, device)
     if kind in CALIBRATED:
@@ -84,7 +89,7 @@ def load(
     if kind in REWARDS:
         reward = REWARDS[kind]
         return reward(source, device=device) if source else reward(device=device)
-    known = [*PACKAGED, "clip", *CALIBRATED, *REWARDS, *PIXELS]
+    known = [*PACKAGED, *MATCHERS, "clip", *CALIBRATED, *REWARDS, *PIXELS]
     near = difflib.get_close_matches(kind, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "or any callable in its place"
     raise LoadError(f"unknown loss {name!r}; choose from {', '.join(known)}; {hint}")

@@ -1,14 +1,15 @@
 """A small world in which prompts matter for the same reasons as in Stable Diffusion.
 
 Scenes of one or two icons are drawn, described in words whose frequencies follow Zipf's law, and
-made dirty in the way of a web crawl; a latent diffusion model, two CLIPs and a judge are trained on
-them from nothing. The parts, in reading order:
+made dirty in the way of a web crawl; a latent diffusion model, two CLIPs, an image-text matcher
+and a judge are trained on them from nothing. The parts, in reading order:
 
 `words`     the vocabulary: concepts, their surface words, opposites, the negative prompt library
 `scenes`    what an image shows, as data, and how scenes are drawn at random
 `icons`     the twelve objects as vector drawings
 `render`    scene -> 64 x 64 image, with backgrounds and defects
 `captions`  scene -> sentence in three styles, and back
+`matcher`   a loss: which words of a prompt hold for an image
 `judge`     an attribute recognizer that no solver ever sees
 `train`     the recipe that makes every weight in `weights/`
 `model`     the pipeline as `dpodiff.load("toy")` returns it

@@ -19,6 +19,8 @@ import torch
 from torch import nn
 
 from dpodiff.losses.base import check_pairs
+from dpodiff.models.base import choose_device
+from dpodiff.names import LoadError
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.captions import parse
 from dpodiff.toy.words import concept_of
@@ -171,6 +173,27 @@ class Matcher(nn.Module):
         clean = nn.functional.logsigmoid(self.clean_logits(cells))
         asked = torch.tensor([parse(prompt).defect is None for prompt in prompts])
         return words + clean * asked.to(clean)
+
+
+def load_matcher(device: "str | torch.device | None" = None, form: str = "failure") -> Matcher:
+    """What `dpodiff.losses.load("toy-matcher")` returns.
+
+    Args:
+        device: None is the GPU with the most free memory if there is one, else the CPU.
+        form: "failure" or "log".
+
+    Raises:
+        LoadError: if the weights have not been trained.
+
+    Examples:
+        >>> from dpodiff.toy.matcher import load_matcher
+        >>> load_matcher(form="log")
+        Matcher(form='log')
+    """
+    path = WEIGHTS / "matcher.safetensors"
+    if not path.is_file():
+        raise LoadError(f"no matcher in {path}; train it with `python -m dpodiff.toy.train`")
+    return Matcher.load(path, choose_device(device), form)
 
 
 def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
