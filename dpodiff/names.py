@@ -38,7 +38,7 @@ class LoadError(OSError, ValueError):
 
 
 def toy(part: str) -> Any:
-    """A part of the toy world: "model", "weights", "matcher", "lexicon", "negative library", "modifiers"."""
+    """A part of the toy world, by one of the names above."""
     module, _, name = _PARTS[part].partition(":")
     return getattr(importlib.import_module(module), name)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dpodiff import names
 from dpodiff.losses.aesthetic import Aesthetic
 from dpodiff.losses.clip import PACKAGED, SphericalCLIP
 from dpodiff.losses.contrastive import Contrastive
@@ -15,7 +16,6 @@ from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.pickscore import PickScore
 from dpodiff.losses.pixels import JPEG, black, contrast, white
 from dpodiff.losses.vqascore import VQAScore
-from dpodiff import names
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
