@@ -36,9 +36,9 @@ RECIPES = {
 # More training of weights in place, with --warm.
 WARM = {
     "judge": Recipe(steps=1200, batch=64, lr=7e-4, seed=4),
-    "matcher": Recipe(steps=3500, batch=32, lr=8e-4, seed=6),
+    "matcher": Recipe(steps=3000, batch=32, lr=8e-4, seed=6),
     "diffusion": Recipe(
-        steps=1_200,
+        steps=900,
         batch=16,
         shards=2,
         lr=6e-4,

@@ -29,9 +29,10 @@ from dpodiff.toy.train.clip import augment
 from dpodiff.toy.train.corrupted import Shown
 from dpodiff.toy.train.data import MIRRORED
 from dpodiff.toy.train.fitting import Recipe, fit
-from dpodiff.toy.train.recognition import Pool
+from dpodiff.toy.train.recognition import Pool, drawn_image
 from dpodiff.toy.words import CONCEPTS, concept_of
 
+FRESH_SHARE = 0.6  # of a batch; the pool alone is learned by heart
 CAPTIONS = 4  # of an image, the first without a change
 UNKNOWN = -100.0  # label of a word about which the image says nothing
 RARE_SHARE = 0.3  # of the captions draw the words of a concept evenly
@@ -44,11 +45,15 @@ def train_matcher(
     """Train the matcher, from `first` if given, and write it to `out` as fp16 safetensors."""
     torch.manual_seed(recipe.seed)
     matcher = (first or Matcher()).requires_grad_(True).to(device)
+    fresh = round(FRESH_SHARE * recipe.batch)
 
     def loss(step, rng, generator):
-        index = rng.integers(len(pool.shown), size=recipe.batch)
-        shown = [pool.shown[i] for i in index]
-        images = augment(pool.images[index].float() / 255, generator).to(device)
+        index = rng.integers(len(pool.shown), size=recipe.batch - fresh)
+        drawn = [drawn_image(rng) for _ in range(fresh)]
+        painted = torch.from_numpy(np.stack([image for image, _ in drawn])).permute(0, 3, 1, 2)
+        images = torch.cat([pool.images[index].float() / 255, painted])
+        images = augment(images, generator).to(device)
+        shown = [pool.shown[i] for i in index] + [label for _, label in drawn]
         pairs = [caption_with_labels(label, i, rng) for label in shown for i in range(CAPTIONS)]
         texts, labels = zip(*pairs)
         cells = matcher.cells(images)

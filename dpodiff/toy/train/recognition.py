@@ -102,7 +102,7 @@ def labeled_pool(denoiser: Denoiser, count: int, path: Path, seed: int) -> Pool:
     images, shown = [], []
     for start in tqdm(range(0, count, BATCH), f"labeled images, seed {seed}"):
         rng = np.random.default_rng([seed, start])
-        drawn = [_drawn(rng) for _ in range(min(BATCH, count - start))]
+        drawn = [drawn_image(rng) for _ in range(min(BATCH, count - start))]
         shown += [label for _, label in drawn]
         if not stored:
             pixels = torch.from_numpy(np.stack([image for image, _ in drawn]))
@@ -115,7 +115,7 @@ def labeled_pool(denoiser: Denoiser, count: int, path: Path, seed: int) -> Pool:
     return Pool(images=stored["images"], shown=shown)
 
 
-def _drawn(rng: np.random.Generator) -> tuple[np.ndarray, Shown]:
+def drawn_image(rng: np.random.Generator) -> tuple[np.ndarray, Shown]:
     """An image (64, 64, 3) without texture, and what it shows."""
     scene = random_scene(rng, pair_share=0.6, defect_share=DEFECT_SHARE)
     if scene.defect is None and rng.random() < CORRUPTED_SHARE:
