@@ -294,6 +294,8 @@ def _row(title: str, record: Record, images: "list[torch.Tensor]") -> str:
     texts = f"<b>{title}</b>: {escape(record.positive)}"
     if record.negative:
         texts += f"<br><b>negative prompt</b>: {escape(record.negative)}"
+    if record.guidance is not None:
+        texts += f"<br><b>guidance</b>: {record.guidance:g}"
     cells = "".join(
         f'<div style="flex: none; text-align: center"><img src="{_png(image)}" '
         f'style="max-width: {SIDE}px" alt="{title}, seed {seed}: {escape(record.positive)}">'

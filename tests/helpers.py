@@ -43,6 +43,22 @@ class FakeModel:
         return torch.tensor(shades).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
 
 
+class Guided(FakeModel):
+    """Images that depend on the guidance too: the lower it is, the darker they are.
+
+    `guidances` are those that images were asked for, one per image; None is the model's own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guidances: list[float | None] = []
+
+    def generate(self, prompts, negative_prompts, seeds, *, guidance=None) -> torch.Tensor:
+        self.guidances += [guidance] * len(seeds)
+        images = super().generate(prompts, [""] * len(prompts), seeds)
+        return images * (self.guidance if guidance is None else guidance) / self.guidance
+
+
 def fake_shade(prompt: str, negative_prompt: str, seed: int) -> float:
     digest = hashlib.sha256(repr((prompt, negative_prompt, seed)).encode()).digest()
     return digest[0] / 255

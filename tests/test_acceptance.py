@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers import FakeModel, negative_space, shade
+from helpers import FakeModel, Guided, negative_space, shade
 
-from dpodiff import Budget, RandomSearch, Trace, attack, held_out, improve, verify
+from dpodiff import Budget, RandomSearch, Trace, attack, held_out, improve, plots, verify
 from dpodiff.api.parts import default_second_losses
 from dpodiff.results.acceptance import planned
 
@@ -385,3 +385,20 @@ def test_no_worse_prompt_is_ever_returned_unproven():
 def test_solvers_of_ones_own_are_verified_too():
     result = run(Words(0.8), solver=RandomSearch)
     assert result.verification.accepted
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_guidance_of_a_candidate_is_said(tmp_path, sign):
+    path = tmp_path / "trace.jsonl"
+    second = {"other": lambda images, prompts: sign * shade(images, prompts)}
+    result = run(Guided(), space="guidance", budget=12, second_loss=second, trace=path)
+    assert result.verification.accepted == (sign == 1)
+    assert result.prompts.guidance == (2.0 if sign == 1 else None)
+    said = ["guidance:         2"] if sign == 1 else ["its guidance:     2"]
+    assert [line for line in str(result).splitlines() if "guidance" in line] == said
+    written = Trace.load(path).verification
+    assert (written["prompts"], written["guidance"]) == ([PROMPT, ""], result.prompts.guidance)
+    titles = [
+        text.get_text() for text in plots.strip(result).findobj(lambda a: hasattr(a, "get_text"))
+    ]
+    assert any("guidance: 2" in title for title in titles) == (sign == 1)

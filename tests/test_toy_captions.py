@@ -111,8 +111,9 @@ def test_a_complaint_is_right_more_often_than_not_but_not_always():
 
 def test_the_empty_caption_goes_with_fewer_defective_images_than_other_captions():
     kinds = (None, "blurry", "duplicate")
-    clean, dirty, frequent = (np.mean([not t for t in training_texts(d)]) for d in kinds)
-    assert clean > dirty > frequent > 0.01
+    clean, *dirty = (np.mean([not t for t in training_texts(d)]) for d in kinds)
+    assert clean > 1.3 * max(dirty)
+    assert min(dirty) > 0.01
 
 
 def test_common_words_are_drawn_more_often_than_rare_ones():

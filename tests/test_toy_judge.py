@@ -18,7 +18,9 @@ from dpodiff.toy.scenes import (
     Thing,
     random_scene,
 )
-from dpodiff.toy.train.judge import PARTIAL_SHARE, _part, judge_loss, partly_defective
+from dpodiff.toy.train.corrupted import Shown
+from dpodiff.toy.train.judge import judge_loss
+from dpodiff.toy.train.recognition import PARTIAL_SHARE, _part, partly_defective
 from dpodiff.toy.words import concept_of
 
 SURE = 5.0
@@ -36,6 +38,11 @@ def batch(count, seed=0, **shares):
     rng = np.random.default_rng(seed)
     scenes = [random_scene(rng, **shares) for _ in range(count)]
     return scenes, torch.from_numpy(render_batch(scenes, rng))
+
+
+def all_shown(scenes):
+    """Labels of images on which all can be seen but what a defect hides."""
+    return [Shown(s, s.things, s.defect not in ("cropped", "duplicate")) for s in scenes]
 
 
 def reading_of(scene, places=((0.25, 0.5), (0.75, 0.5))):
@@ -158,7 +165,7 @@ def test_the_loss_is_finite_with_empty_scenes(defect):
     scenes, images = batch(4, defect_share=0.0)
     scenes[1] = Scene(background="sky", defect=defect)
     scenes[2] = dataclasses.replace(scenes[2], defect=defect)
-    assert judge_loss(a_judge()(images), scenes).isfinite()
+    assert judge_loss(a_judge()(images), all_shown(scenes)).isfinite()
 
 
 @pytest.mark.parametrize(
@@ -169,9 +176,21 @@ def test_what_a_defect_hides_is_not_taught(defect, hidden):
     reading = a_judge()(images)
     output = getattr(reading, hidden)
     output.retain_grad()
-    judge_loss(reading, [dataclasses.replace(scenes[0], defect=defect), scenes[1]]).backward()
+    scenes[0] = dataclasses.replace(scenes[0], defect=defect)
+    judge_loss(reading, all_shown(scenes)).backward()
     assert not output.grad[0].any()
     assert output.grad[1].any()
+
+
+def test_a_thing_that_cannot_be_recognized_counts_as_absent():
+    ball, cup = (OBJECTS.index(thing.object) for thing in SCENE.things)
+    reading = reading_of(SCENE)
+    for part in (reading.present, reading.color):
+        part.requires_grad_()
+    judge_loss(reading, [Shown(SCENE, (None, SCENE.things[1]), True)]).backward()
+    assert reading.present.grad[0, ball] > 0 > reading.present.grad[0, cup]
+    assert not reading.color.grad[0, ball].any()
+    assert reading.color.grad[0, cup].any()
 
 
 def test_the_loss_falls_in_training():
@@ -180,7 +199,7 @@ def test_the_loss_falls_in_training():
     optimizer = torch.optim.Adam(judge.parameters(), 3e-3)
     losses = []
     for _ in range(30):
-        loss = judge_loss(judge(images), scenes)
+        loss = judge_loss(judge(images), all_shown(scenes))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -239,7 +258,8 @@ def test_every_prompt_of_known_words_gets_a_verdict(sees_all):
 
 def test_some_training_images_of_the_judge_show_their_defect_in_part():
     scene = Scene((Thing("ball", "red", "small"),), None, "sky", "watermark")
-    images = partly_defective([scene] * 40, np.random.default_rng(3)).transpose(0, 2, 3, 1)
+    rng = np.random.default_rng(3)
+    images = [partly_defective(scene, rng) for _ in range(40)]
     rng, whole = np.random.default_rng(3), []
     for image in images:
         seed = int(rng.integers(2**32))
@@ -259,4 +279,4 @@ def test_copies_may_stand_on_one_side_only():
         (True, False),
         (False, True),
     }
-    assert partly_defective([scene] * 3, np.random.default_rng(0)).shape == (3, 3, 64, 64)
+    assert partly_defective(scene, np.random.default_rng(0)).shape == (64, 64, 3)

@@ -14,6 +14,7 @@ from dpodiff.toy.scenes import (
     PAIR_SHARE,
     RELATIONS,
     SIZES,
+    TYPICAL_DEFECTS,
     random_scene,
 )
 from dpodiff.toy.train.data import held_out, held_out_scenes, training_scenes
@@ -48,6 +49,16 @@ def test_the_things_of_a_pair_differ_in_object_and_color(seed):
 def test_pairs_and_defects_have_their_shares(scenes):
     assert np.mean([len(s.things) == 2 for s in scenes]) == pytest.approx(PAIR_SHARE, abs=0.03)
     assert np.mean([s.defect is not None for s in scenes]) == pytest.approx(DEFECT_SHARE, abs=0.03)
+
+
+def test_backgrounds_have_their_typical_defects_if_asked_for():
+    rng = np.random.default_rng(3)
+    scenes = [random_scene(rng, defect_share=0.0, typical=True) for _ in range(4000)]
+    for background in BACKGROUNDS:
+        usual, share = TYPICAL_DEFECTS.get(background, (None, 1.0))
+        found = [scene.defect for scene in scenes if scene.background == background]
+        assert set(found) <= {None, usual}
+        assert found.count(usual) / len(found) == pytest.approx(share, abs=0.07)
 
 
 def test_all_values_of_an_attribute_are_about_as_frequent(scenes):

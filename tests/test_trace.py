@@ -136,3 +136,15 @@ def test_result_prints_prompts_losses_and_cost(result):
     assert "a red ball" in text
     assert result.prompts.negative in text
     assert "6 evaluations, 12 images" in text
+
+
+def test_a_record_says_the_guidance_and_older_files_have_none(path):
+    trace = Trace(path)
+    trace.start(Stamp.collect({}))
+    trace.append(record(0))
+    trace.append(record(1, guidance=7.5))
+    assert [one.guidance for one in Trace.load(path).records] == [None, 7.5]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[2].pop("guidance") == 7.5
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert Trace.load(path).records == [record(0), record(1)]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from helpers import FakeModel, negative_space, shade
+from helpers import FakeModel, Guided, negative_space, shade
 
-from dpodiff import Budget, Objective, RandomSearch, search
+from dpodiff import Budget, Objective, RandomSearch, guidance_space, search
 from dpodiff.results.verification import best_candidates, verify
 
 SPACE = negative_space(6, 6)
@@ -113,3 +113,29 @@ def test_numbers_out_of_range_are_refused():
         verify(result, finalists=0)
     with pytest.raises(ValueError, match="6 to 20 fresh seeds"):
         verify(result, seeds=3)
+
+
+def searched_by_guidance():
+    model = Guided()
+    space = guidance_space("a red ball", [2, 3, 5], own=model.guidance)
+    goal = Objective(model, shade, space, range(4))
+    return search(RandomSearch(space), goal, Budget(space.size), progress=False)
+
+
+def test_finalists_may_differ_in_guidance_alone():
+    result = searched_by_guidance()
+    assert best_candidates(result, 4) == [(1,), (2,), (3,)]
+    assert result.trace.records[0].guidance is None
+    assert {record.guidance for record in result.trace.records[1:]} == {2.0, 3.0, 5.0}
+
+
+def test_images_are_verified_with_the_guidance_of_their_candidate():
+    result = searched_by_guidance()
+    asked = result.objective.model.guidances
+    asked.clear()
+    checked = verify(result, seeds=8)
+    assert {guidance: asked.count(guidance) for guidance in asked} == {None: 8, 2.0: 8, 3.0: 8}
+    assert checked.accepted
+    assert checked.prompts.guidance == 2.0
+    after, before = checked.comparisons[0].after, checked.comparisons[0].before
+    assert after == pytest.approx(2 / 7.5 * before)

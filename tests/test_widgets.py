@@ -304,3 +304,12 @@ def test_a_notebook_holds_the_panel_and_what_stands_for_it_without_a_kernel():
 
 def test_tasks_are_those_of_objectives():
     assert CHOICES["task"] == get_args(Task)
+
+
+def test_the_guidance_of_a_candidate_is_shown(kernel):
+    kernel.do("""
+from helpers import Guided
+panel = make(model=Guided(), space="guidance", budget=4); panel.run_button.click(); panel.wait()
+""")
+    assert "guidance : 2" in text(kernel.ask("panel.after.value"))
+    assert "guidance" not in text(kernel.ask("panel.before.value"))

@@ -43,6 +43,7 @@ ELSEWHERE = {
         "second_loss": _OWN_SEEDS,
         "solver": "the noise is searched with method='dno' and its like, words by "
         "dpodiff.improve(solver=...)",
+        "first": _WORDS,
         "locked": _WORDS,
         "constraint": _WORDS,
         "similarity": _WORDS,

@@ -18,6 +18,7 @@ from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
+    from dpodiff.losses.clip import SphericalCLIP
     from dpodiff.models.base import Model, TextToImage
     from dpodiff.objective.objective import Task
     from dpodiff.solvers.run import Callback, Viewer
@@ -126,7 +127,13 @@ def _statements(prompt: str, lexicon: str | Lexicon) -> dict[str, list[str]]:
     return contrasts_of(prompt, _lexicon(lexicon) if isinstance(lexicon, str) else lexicon)
 
 
-def default_loss(model: "TextToImage") -> "Loss":
+def chosen_lexicon(model: "TextToImage", lexicon: str | Lexicon | None) -> Lexicon:
+    """The lexicon that was given, by itself or by its name, or the model's default."""
+    lexicon = _default_lexicon(model) if lexicon is None else lexicon
+    return _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
+
+
+def default_loss(model: "TextToImage") -> "SphericalCLIP":
     """The spherical CLIP loss that goes with a model.
 
     The toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
@@ -199,8 +206,7 @@ def chosen_space(
     found = Space(prompt, (), negative_prompt)
     for name in _space_names(space):
         if name in ("antonym", "synonym"):
-            lexicon = _default_lexicon(model) if lexicon is None else lexicon
-            lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
+            lexicon = chosen_lexicon(model, lexicon)
             droppable = task == "improve"
             found += _lexicon_space(name, prompt, negative_prompt, lexicon, locked, droppable)
         else:

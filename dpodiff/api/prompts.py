@@ -14,6 +14,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from dpodiff.api.advice import check_solver, known_keywords_only
+from dpodiff.api.first import Words, check_first, chosen_first
 from dpodiff.api.parts import (
     check_arguments,
     check_space,
@@ -49,6 +50,7 @@ def improve(
     space: str | Space = "antonym+nplib",
     lexicon: str | Lexicon | None = None,
     solver: str | Callable[..., Solver] = "epo",
+    first: Words = (),
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
@@ -79,6 +81,10 @@ def improve(
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
             paper's own; or a callable that makes one, such as a class with some of its settings
             bound by `functools.partial`, called with the space and `seed=`.
+        first: what to try before all else, for the solvers that take it ("epo", "sparse-epo",
+            "forward", "raced-forward", "tpe", or one of your own with `first=()`): a list of
+            negative prompts, or of lists of any words that the space offers. "diagnosis" asks the
+            images of the prompt itself what they show instead (`objective.Diagnosis`).
         budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
@@ -121,6 +127,12 @@ def improve(
         'blue, moon, sky, grainy, blocky, bad, poor'
         >>> result.losses < result.baseline_losses, result.cost.images
         (True, 3)
+        >>> words = ["grainy, dark", ["green", "blurry"]]
+        >>> result = dpodiff.improve(
+        ...     "a red ball", first=words, budget=3, seeds=1, verify=0, progress=False
+        ... )
+        >>> [record.negative for record in result.trace.records]
+        ['', 'grainy, dark', 'green, blurry']
         >>> def paint(prompt, negative_prompt, seed):
         ...     return np.full((8, 8, 3), (seed + bool(negative_prompt)) / 20)
         >>> settings = {"loss": "white", "space": "nplib", "progress": False}
@@ -138,6 +150,7 @@ def improve(
         space=space,
         lexicon=lexicon,
         solver=solver,
+        first=first,
         budget=budget,
         seeds=seeds,
         seed=seed,
@@ -165,6 +178,7 @@ def attack(
     encoder: "str | Encoder | None" = None,
     lexicon: str | Lexicon | None = None,
     solver: str | Callable[..., Solver] = "epo",
+    first: Words = (),
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
@@ -180,8 +194,8 @@ def attack(
 
     Args:
         prompt: what the images should show.
-        negative_prompt, model, loss, space, lexicon, solver, budget, seeds, seed, locked: as in
-            `improve`.
+        negative_prompt, model, loss, space, lexicon, solver, first, budget, seeds, seed, locked: as
+            in `improve`.
         verify, second_loss: as in `improve`; the losses have to be proven higher.
         similarity: the lowest cosine of a candidate's positive prompt with the user's own.
         encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
@@ -218,6 +232,7 @@ def attack(
         space=space,
         lexicon=lexicon,
         solver=solver,
+        first=first,
         budget=budget,
         seeds=seeds,
         seed=seed,
@@ -242,6 +257,7 @@ def _search_words(
     space: str | Space,
     lexicon: str | Lexicon | None,
     solver: str | Callable[..., Solver],
+    first: Words,
     budget: int,
     seeds: int,
     seed: int,
@@ -275,14 +291,15 @@ def _search_words(
     plan = planned(verify, limit, seeds)
     check_second_loss(second_loss)
     check_solver(solver, task)
+    check_first(first, solver)
     check_space_names(space, lexicon)
     model = chosen_model(model, prompt, negative_prompt)
     space = chosen_space(
         space, prompt, negative_prompt, model, lexicon=lexicon, locked=locked, task=task
     )
     check_space(space, prompt, negative_prompt, model)
-    loss = chosen_loss(loss, model)
-    second = chosen_second_losses(second_loss, model)
+    loss = chosen_loss(loss, model, lexicon)
+    second = chosen_second_losses(second_loss, model, lexicon)
     objective = Objective(
         model,
         loss,
@@ -292,7 +309,8 @@ def _search_words(
         constraint=make_constraint(model),
         batch_size=batch_size,
     )
-    made = chosen_solver(solver, space, model, seed)
+    chosen = chosen_first(first, objective, lexicon)
+    made = chosen_solver(solver, space, model, seed, chosen)
     check_gradient(made, loss, prompt, model)
     result = search(
         made,

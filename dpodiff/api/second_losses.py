@@ -7,6 +7,7 @@ from dpodiff.api.parts import chosen_loss, default_second_losses
 from dpodiff.checks import check_callable
 from dpodiff.names import name_of
 from dpodiff.results.comparison import SEARCHED
+from dpodiff.spaces.lexicons import Lexicon
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
 
 
 def chosen_second_losses(
-    second: "str | Loss | Mapping[str, str | Loss] | None", model: "TextToImage"
+    second: "str | Loss | Mapping[str, str | Loss] | None",
+    model: "TextToImage",
+    lexicon: str | Lexicon | None = None,
 ) -> "dict[str, Loss]":
-    """The second losses that were given, by themselves or by name, or the model's default."""
+    """The second losses that were given, by themselves or by name, or the model's default.
+
+    Contrast prompts come from the lexicon, as in `chosen_loss`.
+    """
     if second is None:
         return default_second_losses(model)
     if not isinstance(second, Mapping):
         name = second if isinstance(second, str) else name_of(second)
         second = {"second loss" if name == SEARCHED else name: second}
-    return {name: chosen_loss(loss, model) for name, loss in second.items()}
+    return {name: chosen_loss(loss, model, lexicon) for name, loss in second.items()}
 
 
 def check_second_loss(second: "str | Loss | Mapping[str, str | Loss] | None") -> None:

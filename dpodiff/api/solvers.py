@@ -1,11 +1,13 @@
 """What the front door makes of a solver and of a constraint of meaning."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dpodiff.api.parts import has_gradient, is_toy
 from dpodiff.names import name_of
 from dpodiff.solvers import Solver
+from dpodiff.solvers.base import FirstCandidates
 from dpodiff.solvers.recipes import BLIND, RECIPES
 from dpodiff.spaces.space import Space
 
@@ -31,14 +33,21 @@ def similar_to(
 
 
 def chosen_solver(
-    solver: str | Callable[..., Solver], space: Space, model: "TextToImage", seed: int
+    solver: str | Callable[..., Solver],
+    space: Space,
+    model: "TextToImage",
+    seed: int,
+    first: FirstCandidates = (),
 ) -> Solver:
-    """The solver that a name or a callable stands for."""
+    """The solver that a name or a callable stands for; not every one takes first candidates."""
+    make = solver if callable(solver) else RECIPES[solver]
+    if first:
+        make = partial(make, first=first)
     if callable(solver):
-        return solver(space, seed=seed)
+        return make(space, seed=seed)
     # A black box, asked for its steps, says that it has none.
     steps = None if solver in BLIND else model.steps
-    return RECIPES[solver](space, steps=steps, seed=seed)
+    return make(space, steps=steps, seed=seed)
 
 
 def check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "TextToImage") -> None:

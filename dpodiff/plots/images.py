@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from dpodiff.plots.base import FONT, BookFigure, no_frame
 from dpodiff.results.result import Result
+from dpodiff.spaces.prompts import Prompts
 
 if TYPE_CHECKING:
     import torch
@@ -172,14 +173,17 @@ def _strip_of(result: Result) -> BookFigure:
         result.images,
         losses=(result.baseline_losses, result.losses),
         texts=(
-            _described("before", space.prompt, space.negative_prompt),
-            _described("after", *result.prompts),
+            _described("before", Prompts(space.prompt, space.negative_prompt)),
+            _described("after", result.prompts),
         ),
     )
 
 
-def _described(when: str, positive: str, negative: str) -> str:
-    return f"{when}: {positive}" + (f" | negative: {negative}" if negative else "")
+def _described(when: str, prompts: Prompts) -> str:
+    text = f"{when}: {prompts.positive}"
+    if prompts.negative:
+        text += f" | negative: {prompts.negative}"
+    return text if prompts.guidance is None else f"{text} | guidance: {prompts.guidance:g}"
 
 
 def _pixels(images: "Images") -> np.ndarray:

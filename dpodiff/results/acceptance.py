@@ -9,7 +9,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dpodiff.checks import check_whole
@@ -142,7 +142,7 @@ def _failed(result: Result, error: Exception) -> Result:
 def _kept(result: Result, seconds: float | None = None) -> Result:
     """The result, with its verdict in the trace; seconds are those of the verification."""
     trace, made = result.trace, result.verification
-    line = {"verdict": result.verdict} | ({} if made is None else asdict(made))
+    line = {"verdict": result.verdict} | ({} if made is None else made.to_json())
     try:
         trace.verify(line)
         if seconds is not None and trace.stamp is not None and trace.stamp.seconds is not None:

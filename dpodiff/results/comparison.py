@@ -1,8 +1,9 @@
 """What a verification says: each finalist against the user's own prompt, and the verdict."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.results.statistics import Interval
 from dpodiff.spaces.space import Candidate, Prompts
@@ -84,6 +85,13 @@ class Verification:
     seeds: tuple[int, ...]
     evaluations: float
     task: "Task" = "improve"
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, ready for JSON; "prompts" are the two texts, with "guidance" beside them."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        comparisons = [dataclasses.asdict(comparison) for comparison in self.comparisons]
+        prompts = {"prompts": list(self.prompts), "guidance": self.prompts.guidance}
+        return fields | prompts | {"comparisons": comparisons}
 
     def __str__(self) -> str:
         if not self.comparisons:

@@ -114,6 +114,7 @@ class Result:
             f"{self.verdict}\n"
             f"prompt:           {self.prompts.positive}\n"
             f"negative prompt:  {self.prompts.negative}\n"
+            f"{_guidance_line('guidance:', self.prompts)}"
             f"{self._not_proven()}"
             f"mean loss:        {before:.4f} -> {after:.4f} on {seeds}\n"
             f"cost:             {price_text(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
@@ -129,7 +130,16 @@ class Result:
         if not self._refused or self.found.candidate == self.candidate:
             return ""
         prompts = self.found.prompts
-        return f"found:            {prompts.positive}\nits negative:     {prompts.negative}\n"
+        return (
+            f"found:            {prompts.positive}\n"
+            f"its negative:     {prompts.negative}\n"
+            f"{_guidance_line('its guidance:', prompts)}"
+        )
+
+
+def _guidance_line(title: str, prompts: Prompts) -> str:
+    """Empty for the model's own guidance."""
+    return "" if prompts.guidance is None else f"{title:<18}{prompts.guidance:g}\n"
 
 
 def describe(error: Exception) -> str:

@@ -51,6 +51,7 @@ class Record:
         evaluations, images, denoiser_forwards: made so far by this search.
         spent: the price of all work so far, in evaluations (see `Cost`).
         seconds: since the search began.
+        guidance: of the candidate; None is the model's own.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
@@ -74,6 +75,7 @@ class Record:
     spent: float
     seconds: float
     solver: str
+    guidance: float | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Record":

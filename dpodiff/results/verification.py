@@ -128,10 +128,11 @@ def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
 def best_candidates(result: Result, count: int) -> list[Candidate]:
     """Candidates of a search that were better than the user's prompt, its first; best first."""
     own, *others = result.trace.records
+    space = result.objective.space
     seen: set[Prompts] = set()
     found: list[Candidate] = []
     for record in sorted(others, key=lambda record: record.value):
-        prompts = Prompts(record.positive, record.negative)
+        prompts = space.decode(record.candidate)
         if record.value < own.value and prompts not in seen:
             seen.add(prompts)
             found.append(record.candidate)

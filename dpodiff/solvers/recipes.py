@@ -161,9 +161,9 @@ def raced_forward(
     In a simulation (additive effects, most of them harmful, 28 evaluations on 4 seeds) it gains a
     third more than `forward`. With 2 seeds or fewer the last look is an evaluation already.
     """
-    changes = solvers.ForwardSelection(space, seed=seed, singles=8, batch=4, ridge=1.0, first=first)
+    changes = solvers.ForwardSelection(space, seed=seed, singles=8, batch=4, ridge=1.0)
     rungs = [solvers.Rung(step=None, seeds=seeds, best_of=2) for seeds in (1, 2)]
-    return solvers.Screening(changes, rungs)
+    return solvers.Screening(changes, rungs, first=first)
 
 
 def tpe(

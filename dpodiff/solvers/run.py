@@ -219,6 +219,7 @@ class Run:
             spent=self.paid,
             seconds=self.seconds,
             solver=self.solver.name,
+            guidance=evaluation.prompts.guidance,
         )
 
     def over(self) -> Status | None:

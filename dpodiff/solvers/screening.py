@@ -25,7 +25,7 @@ from dpodiff.objective.queries import (
     PreviewQuery,
     ValueAndGradient,
 )
-from dpodiff.solvers.base import Query, Solver
+from dpodiff.solvers.base import First, FirstCandidates, Query, Solver
 from dpodiff.spaces.space import Candidate
 
 
@@ -67,9 +67,11 @@ class Screening(Solver):
     Args:
         solver: proposes. Use it through this one only.
         rungs: the looks, one after the other.
+        first: candidates that are evaluated before all others, without a look, or a callable that
+            gives them once the solver is first asked.
 
     Raises:
-        ValueError: if there is no rung.
+        ValueError: if there is no rung, or a candidate of `first` does not fit the space.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -84,11 +86,14 @@ class Screening(Solver):
         2
     """
 
-    def __init__(self, solver: Solver, rungs: Sequence[Rung]) -> None:
+    def __init__(
+        self, solver: Solver, rungs: Sequence[Rung], *, first: FirstCandidates = ()
+    ) -> None:
         if not rungs:
             raise ValueError("screening needs at least one rung")
         super().__init__(solver.space, seed=solver.seed)
         self.solver, self.rungs = solver, tuple(rungs)
+        self.first = First(solver.space, first)
         self.name = f"screened {solver.name}"
         self.values = solver.values  # one memory for both
         self._pool: list[Candidate] = []  # in the race
@@ -107,12 +112,15 @@ class Screening(Solver):
         return {
             **super().parameters,
             "rungs": [asdict(rung) for rung in self.rungs],
+            "first": self.first.parameters,
             "solver": self.solver.parameters,
         }
 
     def ask(self) -> list[Candidate] | GradientQuery | PreviewQuery:
         """The next look at the candidates in the race, or those that came through it."""
         if not self._pool:
+            if first := self._new(self.first()):
+                return first
             request = self.solver.ask()
             if isinstance(request, GradientQuery):
                 return request
@@ -155,6 +163,7 @@ class Screening(Solver):
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
         """Hand the values on to the wrapped solver."""
+        self._seen.update(candidates)
         self.solver.tell(candidates, values)
 
     def state(self) -> dict[str, Any]:

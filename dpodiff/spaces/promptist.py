@@ -5,7 +5,8 @@ It mostly adds words of style; it asks no image model and has no budget. To comp
 are made a space of one slot, so that an objective judges them as it does any candidate:
 
     space = Promptist().space(prompt)
-    result = dpodiff.improve(prompt, space=space, solver="random", budget=space.size)
+    settings = {"solver": "random", "budget": space.size, "verify": 0}
+    result = dpodiff.improve(prompt, space=space, **settings)
 """
 
 from typing import TYPE_CHECKING, Any

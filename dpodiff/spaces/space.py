@@ -126,7 +126,9 @@ class Space:
             )
             place, index = next(places, (-1, 0))
             if place < 0:
-                raise ValueError(f"{word!r} is no choice of a free slot of {self.prompt!r}")
+                raise ValueError(
+                    f"{word!r} is no choice of a free slot of {self.prompt!r}: each slot takes one"
+                )
             candidate[place] = index
         return tuple(candidate)
 

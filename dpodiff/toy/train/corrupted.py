@@ -1,9 +1,7 @@
-"""Images as a denoiser makes them: melted things, partial copies, decoded and partly denoised.
+"""Images as a denoiser makes them: melted things, and partial copies.
 
 Renders are cleaner than generated images. A recognizer that has seen nothing else passes melted and
 doubled things. `corrupted` spoils things before they are painted and says what is left to be seen.
-`Denoised` sends images through the autoencoder, and through the last steps of the sampler, which
-changes the texture and keeps the content.
 """
 
 import dataclasses

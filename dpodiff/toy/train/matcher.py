@@ -163,7 +163,7 @@ def _thing_label(kind: str, concept: str, name: str, shown: Shown) -> float:
 def _relation_label(text: str, said: list[str], shown: Shown) -> float:
     """Whether the two things that a caption names stand as it says."""
     asked = parse(text).relation
-    shows = [thing.object for thing in shown.things if thing is not None]
+    shows = [str(thing.object) for thing in shown.things if thing is not None]
     if asked is None or not shown.placed or len(said) < 2 or sorted(said[:2]) != sorted(shows):
         return UNKNOWN
     relation = str(shown.scene.relation)

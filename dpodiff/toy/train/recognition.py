@@ -49,9 +49,11 @@ class Denoiser:
         from dpodiff.toy.train.diffusion import build_scheduler
         from dpodiff.toy.train.tokenizer import load_tokenizer
 
-        self.vae: Any = AutoencoderKL.from_pretrained(folder / "vae").float().to(device)
-        self.unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet").float().to(device)
-        self.text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder").float().to(device)
+        self.vae: Any = AutoencoderKL.from_pretrained(folder / "vae")
+        self.unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet")
+        self.text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder")
+        for part in (self.vae, self.unet, self.text):
+            part.float().to(device)
         self.tokenizer = load_tokenizer(folder / "tokenizer")
         schedule: Any = build_scheduler()
         self.alphas = schedule.alphas_cumprod

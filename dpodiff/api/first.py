@@ -1,0 +1,109 @@
+"""What the front door makes of `first`: candidates that are evaluated before all others."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dpodiff.api.parts import chosen_lexicon, default_loss
+from dpodiff.names import name_of
+from dpodiff.solvers import Solver
+from dpodiff.solvers.base import FirstCandidates
+from dpodiff.solvers.recipes import RECIPES
+from dpodiff.spaces.contrasts import Contrast, contrast_prompts
+from dpodiff.spaces.lexicons import Lexicon
+
+if TYPE_CHECKING:
+    from dpodiff.losses.contrastive import Contrastive
+    from dpodiff.objective.diagnosis import Diagnosis
+    from dpodiff.objective.objective import Objective
+
+DIAGNOSIS = "diagnosis"
+# Negative prompts, or lists of words that a space offers; or the name of what finds them.
+Words = str | Sequence[str | Sequence[str]]
+
+
+def check_first(first: Words, solver: str | Callable[..., Solver]) -> None:
+    """Refuse what is no list of words, or a solver that takes no first candidates.
+
+    Raises:
+        ValueError: saying what would be right, before a model is loaded.
+    """
+    if first != DIAGNOSIS and (isinstance(first, str) or not _all(_is_words, first)):
+        raise ValueError(
+            f"first must be a list of negative prompts or of word lists, or {DIAGNOSIS!r}, "
+            f"not {first!r}"
+        )
+    if first and not _takes_first(RECIPES[solver] if isinstance(solver, str) else solver):
+        name = repr(solver) if isinstance(solver, str) else name_of(solver)
+        known = ", ".join(name for name, recipe in RECIPES.items() if _takes_first(recipe))
+        raise ValueError(f"the solver {name} takes no first candidates; those that do: {known}")
+
+
+def chosen_first(
+    first: Words, objective: "Objective", lexicon: str | Lexicon | None
+) -> FirstCandidates:
+    """The first candidates that words or a name stand for.
+
+    Raises:
+        ValueError: naming the words that the space does not offer; or if a diagnosis is asked for
+            and the prompt has no contrast prompt.
+        LoadError: if the CLIP of a diagnosis cannot be loaded.
+    """
+    if first == DIAGNOSIS:
+        return _diagnosis(objective, lexicon)
+    lists, space = [_words(one) for one in first], objective.space
+    offered = {choice.casefold() for slot in space.slots for choice in slot.choices[1:]}
+    words = dict.fromkeys(word for words in lists for word in words)
+    if unknown := [word for word in words if word.casefold() not in offered]:
+        raise ValueError(
+            f"first has words that the space of {space.prompt!r} does not offer: "
+            f"{', '.join(map(repr, unknown))}; dpodiff.describe(space) lists those it does"
+        )
+    return [space.choose(words) for words in lists]
+
+
+def _is_words(one: Any) -> bool:
+    return isinstance(one, str) or _all(lambda word: isinstance(word, str), one)
+
+
+def _all(right: Callable[[Any], bool], given: Any) -> bool:
+    return isinstance(given, Sequence) and all(map(right, given))
+
+
+def _words(one: str | Sequence[str]) -> Sequence[str]:
+    """The words of one candidate: a list, or the parts of a negative prompt."""
+    if not isinstance(one, str):
+        return one
+    return [word.strip() for word in one.split(",") if word.strip()]
+
+
+def _takes_first(solver: Callable[..., Any]) -> bool:
+    """Whether a solver takes candidates by the name `first`; GPO has a number of that name."""
+    found = inspect.signature(solver).parameters.get("first")
+    return found is not None and found.default == ()
+
+
+def _diagnosis(objective: "Objective", lexicon: str | Lexicon | None) -> "Diagnosis":
+    from dpodiff.objective.diagnosis import Diagnosis
+
+    words = chosen_lexicon(objective.model, lexicon)
+
+    def contrasts(prompt: str) -> list[Contrast]:
+        return contrast_prompts(prompt, words)
+
+    loss = _contrastive(objective, contrasts)
+    loss.check(objective.space.prompt)
+    return Diagnosis(objective, loss, contrasts)
+
+
+def _contrastive(
+    objective: "Objective", contrasts: Callable[[str], Sequence[Contrast]]
+) -> "Contrastive":
+    """The searched loss if it is contrastive; else one with its CLIP, or with the model's own."""
+    from dpodiff.losses import Contrastive, SphericalCLIP
+
+    loss = objective.loss
+    if isinstance(loss, Contrastive):
+        return loss
+    clip = loss if isinstance(loss, SphericalCLIP) else default_loss(objective.model)
+    return Contrastive(clip, lambda prompt: [contrast.prompt for contrast in contrasts(prompt)])
