@@ -44,12 +44,12 @@ MEDIA = ("vector art", "digital art", "icon", "flat design", "illustration")
 # Shares of the training captions, by kind of image. People complain about defective images more
 # often. Guidance pushes away from what goes with the empty caption, so fewer defective images have
 # one: else guidance would remove the defects.
-EMPTY_SHARE = {"clean": 0.10, "defective": 0.06}
-COMPLAINT_SHARE = {"clean": 0.02, "defective": 0.30}
+EMPTY_SHARE = {"clean": 0.10, "defective": 0.07}
+COMPLAINT_SHARE = {"clean": 0.02, "defective": 0.45}
 FEW_TAGS_SHARE = 0.05
 CARELESS = 0.1  # of the words of praise and blame stand at the wrong image
-COMPLAINT_RIGHT = 0.8  # of the complaints about a defective image are sure to name its defect
-COMPLAINT_WORDS = (1, 1, 1, 1, 2, 3, 4, 6, 8, 10)  # each length as likely as another
+COMPLAINT_RIGHT = 0.9  # of the complaints about a defective image are sure to name its defect
+COMPLAINT_WORDS = (1, 1, 1, 1, 1, 2, 2, 3, 5, 8)  # each length as likely as another
 
 
 def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Scene:

@@ -23,10 +23,10 @@ DEFECTS = tuple(CONCEPTS["defect"])
 # and shapes visible: guidance removes the others.
 TYPICAL_DEFECTS = {
     "night": ("dark", 0.6),
-    "sea": ("watermark", 0.5),
-    "desert": ("duplicate", 0.3),
-    "room": ("cropped", 0.3),
-    "snow": ("grainy", 0.6),
+    "sea": ("watermark", 0.65),
+    "desert": ("duplicate", 0.5),
+    "room": ("cropped", 0.55),
+    "snow": ("grainy", 0.75),
 }
 
 DEFECT_SHARE = 0.3  # of the training images, after the dirt of web-crawled data

@@ -25,9 +25,7 @@ from dpodiff.toy.train.tokenizer import LENGTH
 SNR_BOUND = 5.0
 THING_WEIGHT = 5.0
 DEFECT_SHARE = 0.2  # of the images, beside the typical defects of their backgrounds
-# How often a scene is drawn from the pool, relative to others. The sampler gives rare modes
-# less than their share; planes and fish are the shapes that are learned last.
-DEFECT_WEIGHTS = {"duplicate": 2.0, "cropped": 2.0}
+# Scenes with these are drawn more often: planes and fish are the shapes that are learned last.
 HARD_OBJECTS, HARD_WEIGHT = ("plane", "fish"), 2.0
 POOL_BATCH = 128
 
@@ -204,8 +202,7 @@ def spread_times(count: int, generator: torch.Generator) -> torch.Tensor:
 
 def scene_weight(scene: Scene) -> float:
     """How often training draws a scene of the pool, relative to an ordinary one."""
-    hard = any(thing.object in HARD_OBJECTS for thing in scene.things)
-    return DEFECT_WEIGHTS.get(str(scene.defect), 1.0) * (HARD_WEIGHT if hard else 1.0)
+    return HARD_WEIGHT if any(thing.object in HARD_OBJECTS for thing in scene.things) else 1.0
 
 
 def cell_weight(cover: torch.Tensor) -> torch.Tensor:
