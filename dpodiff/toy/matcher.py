@@ -6,6 +6,9 @@ misses. The probability that all words hold and that the image is clean is the l
 
     1 - P(clean) * product over content words of P(word holds)
 
+The trained weights know objects, backgrounds and defects. They have not learned colors: whatever the
+color, its word holds with a probability of about 0.7. `Weighted` adds a CLIP, which sees colors.
+
 Trained on renders and on images as a denoiser makes them, against captions with some words
 exchanged; the judge has no part in it (see `dpodiff.toy.train.matcher`).
 """
@@ -72,7 +75,7 @@ class Matcher(nn.Module):
         >>> scene = scenes.Scene((scenes.Thing("ball", "red", "large"),), background="sea")
         >>> image = torch.from_numpy(render.render_batch([scene], np.random.default_rng(0)))
         >>> loss = matcher.Matcher.load()
-        >>> bool(loss(image, ["a red ball on the sea"]) < loss(image, ["a blue ball on the sea"]))
+        >>> bool(loss(image, ["a red ball on the sea"]) < loss(image, ["a red box on the sea"]))
         True
     """
 
