@@ -9,6 +9,7 @@ import runpy
 import sys
 from dataclasses import replace
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,8 @@ def measured(module, world):
 def test_a_benchmark_prints_a_row_a_way_and_its_goals(reports, name):
     report = reports[name]
     lines = str(report).splitlines()
-    below = 1 + len(report.goals) if report.goals else 0
-    assert len(lines) == 1 + len(report.rows) + below
+    below = [*report.goals, *report.notes]
+    assert len(lines) == 1 + len(report.rows) + (1 + len(below) if below else 0)
     assert all(heading in lines[0] for heading in report.rows[0])
     for goal in report.goals:
         assert math.isfinite(goal.value)
@@ -86,6 +87,18 @@ def test_the_released_way_does_the_same_search(reports):
     for steps in {row["steps"] for row in rows}:
         found = [row["loss found"] for row in rows if row["steps"] == steps]
         assert found == pytest.approx([found[0]] * len(found), rel=1e-3)
+
+
+def test_recorded_verdicts_are_those_of_the_recorded_table(modules):
+    module, record = modules["improve"], Recorded.load("benchmarks/improve-toy")
+    rows = record.table.to_dict("records")
+    verdicts = [*map(str, module.goals(rows)), module.fewer_steps(rows)]
+    folder = resources.files("dpodiff") / "results/recorded/benchmarks/improve-toy"
+    assert (folder / "verdicts.txt").read_text().splitlines() == verdicts
+    by_way = record.table.set_index(["way", "steps", "images at a time"])["seconds"]
+    for row in rows:
+        same = by_way["released", row["steps"], 1] / row["seconds"]
+        assert row[module.EQUAL_STEPS] == pytest.approx(same)
 
 
 def test_memory_grows_with_the_steps_for_the_full_gradient_alone(reports):
