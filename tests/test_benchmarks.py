@@ -101,6 +101,46 @@ def test_recorded_verdicts_are_those_of_the_recorded_table(modules):
         assert row[module.EQUAL_STEPS] == pytest.approx(same)
 
 
+def test_a_solver_climbs_until_its_gain_is_reached(modules):
+    module = modules["verified_gain"]
+
+    def climb(*gains):
+        runs = {
+            10 * budget: [module.Run(8.0 * budget, 1.0, gain > 0, gain) for gain in pair]
+            for budget, pair in enumerate(gains, 1)
+        }
+        return module.Climb(runs)
+
+    climbs = {"forward": climb((0.0, 0.2)), "dpodiff-epo": climb((0.0, 0.0), (0.0, 0.1))}
+    report = module.report(climbs, gain=0.1)
+    assert [row["reached"] for row in report.rows] == ["yes", "no"]
+    assert [row["budget"] for row in report.rows] == [10, 20]
+    assert [row["gain"] for row in report.rows] == pytest.approx([0.1, 0.05])
+    assert [row["evaluations, relative"] for row in report.rows] == [1, 2]
+    (goal,), (note,) = report.goals, report.notes
+    assert (goal.value, goal.holds) == (0.5, False)
+    assert "never gets there" in str(goal) and note.endswith("dpodiff-epo")
+
+
+def test_more_budget_goes_to_those_alone_that_gain_too_little(modules, monkeypatch):
+    module, asked = modules["verified_gain"], []
+
+    def run(name, space, *, budget, **settings):
+        asked.append((name, space.prompt, budget))
+        return module.Run(budget, 1.0, True, 0.5 if name == "quick" else budget / 100)
+
+    monkeypatch.setattr(module, "run", run)
+    settings = {**module.SIZES["small"], "solvers": ("quick", "slow"), "budgets": (10, 40, 80)}
+    settings.update(gain=0.4, prompts=2)
+    del settings["world"]
+    world = modules["world"].toy_world()
+    report = module.measure(world, **settings, repeats=1)
+    prompts = [space.prompt for space in world.hard(2)]
+    first = [(name, prompt, 10) for prompt in prompts for name in ("quick", "slow")]
+    assert asked == [*first, *(("slow", prompt, 40) for prompt in prompts)]
+    assert [row["reached"] for row in report.rows] == ["yes", "yes"]
+
+
 def test_memory_grows_with_the_steps_for_the_full_gradient_alone(reports):
     def growth(name):
         rows = [row for row in reports["gradients"].rows if row["estimator"] == name]
