@@ -13,8 +13,10 @@ What differs, and where to read what it gives:
     texts encoded once, channels last, a leaner loop                released and dpodiff, one image
     many images at a time, across candidates, in sampler and CLIP   dpodiff, one image and many
 
-`at equal steps` leaves the first lever out. `loss found` is that of the best candidate, as its own
-number of steps sees it: at equal steps both ways find the same one, so nothing is traded for speed.
+`times as fast at equal steps` leaves the first lever out: both ways make the same images, so this
+is the number to quote. `times as fast with fewer steps too` compares with 50 steps whatever the row
+takes. `loss found` is that of the best candidate, as its own number of steps sees it: at equal
+steps both ways find the same one, so nothing is traded for speed.
 
 In favor of the released way: it takes DDIM's 50 denoiser calls (its own sampler takes 51), keeps
 no images, draws no bars. Not measured: that it pays again for candidates which read the same as
@@ -25,7 +27,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from common import Goal, Report, Timing, in_turns, main
+from common import Goal, Report, Row, Timing, in_turns, main
 from world import World, on_world, stock_images
 
 import dpodiff
@@ -35,6 +37,9 @@ from dpodiff.losses.base import Loss
 from dpodiff.objective.evaluation import mean
 
 Way = tuple[str, int, int]  # name, steps, images at a time
+
+EQUAL_STEPS = "times as fast at equal steps"
+FEWER_STEPS = "times as fast with fewer steps too"
 
 SIZES = {
     "small": {"world": "toy", "budget": 3, "seeds": 2, "steps": (4, 2), "batch": 6},
@@ -107,13 +112,12 @@ def measure(
         methods["released", count, 1] = partial(released, count)
         methods["dpodiff", count, 1] = partial(ours, count, 1)
         methods["dpodiff", count, batch] = partial(ours, count, batch)
-    return report(
-        in_turns(methods, repeats), ("released", steps[0], 1), ("dpodiff", steps[-1], batch)
-    )
+    return report(in_turns(methods, repeats))
 
 
-def report(timings: dict[Way, Timing], theirs: Way, own: Way) -> Report:
-    """One row a way, and how many times as fast our own is as theirs."""
+def report(timings: dict[Way, Timing]) -> Report:
+    """One row a way, and how many times as fast it is as the released way."""
+    theirs = next(iter(timings.values()))
     rows = []
     for method, timing in timings.items():
         name, steps, batch = method
@@ -130,14 +134,32 @@ def report(timings: dict[Way, Timing], theirs: Way, own: Way) -> Report:
                 "images": cost.images,
                 "seconds": timing.median,
                 "spread": timing.spread,
-                "times as fast": timings[theirs].median / timing.median,
-                "at equal steps": timings["released", steps, 1].median / timing.median,
+                EQUAL_STEPS: timings["released", steps, 1].median / timing.median,
+                FEWER_STEPS: theirs.median / timing.median,
                 "loss found": mean(timing.result.losses),
             }
         )
-    ratio = timings[theirs].median / timings[own].median
-    what = "times as fast as the released way, at the same number of evaluations"
-    return Report(rows, [Goal(what, ratio, 5, at_least=True)])
+    return Report(rows, goals(rows), [fewer_steps(rows)])
+
+
+def goals(rows: Sequence[Row]) -> list[Goal]:
+    """How many times as fast we are at equal steps, one goal a number of steps."""
+    fastest = {row["steps"]: row for row in rows if row["way"] == "dpodiff"}  # its last row
+    what = "times as fast as the released way, at equal steps and evaluations"
+    return [
+        Goal(f"{what}, {steps} steps", row[EQUAL_STEPS], 5, at_least=True)
+        for steps, row in fastest.items()
+    ]
+
+
+def fewer_steps(rows: Sequence[Row]) -> str:
+    """The ratio in which the number of steps differs too, named as what it is."""
+    first, last = rows[0], rows[-1]
+    slower = next(r for r in rows if r["way"] == "released" and r["steps"] == last["steps"])
+    return (
+        f"{last['steps']} steps of ours against {first['steps']} of the released way: "
+        f"{last[FEWER_STEPS]:.3g} times as fast, of which {slower[FEWER_STEPS]:.3g} by fewer steps"
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import dpodiff
 from dpodiff import Model, Space, SphericalCLIP
 from dpodiff.models.latent import LatentDiffusion
 from dpodiff.toy.model import FOLDER
+from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.words import NPLIB, toy_lexicon
 
 PROMPT = "a small red plane in the sky"
@@ -31,12 +32,14 @@ class World:
         model, loss: load the model, and what judges its images.
         space: of candidates.
         stock: the pipeline of diffusers as its user gets it, where the model runs, in its dtype.
+        hard: from a number to as many spaces of hard prompts; None where nothing is known to be.
     """
 
     model: Callable[[], LatentDiffusion]
     loss: Callable[[], SphericalCLIP]
     space: Space
     stock: Callable[[Model], DiffusionPipeline]
+    hard: Callable[[int], list[Space]] | None = None
 
 
 def on_world(measure: Callable[..., Report]) -> Callable[..., Report]:
@@ -61,7 +64,8 @@ def named_world(name: str) -> World:
 
 def toy_world() -> World:
     """The toy model, and the space that `dpodiff.improve` searches by default."""
-    return World(dpodiff.load, SphericalCLIP, toy_space(), partial(stock_pipeline, FOLDER))
+    stock = partial(stock_pipeline, FOLDER)
+    return World(dpodiff.load, SphericalCLIP, toy_space(), stock, hard=hard_spaces)
 
 
 def random_world(
@@ -75,9 +79,13 @@ def random_world(
     return World(model, loss, toy_space(), architecture.stock)
 
 
-def toy_space() -> Space:
-    antonyms = dpodiff.antonym_space(PROMPT, lexicon=toy_lexicon())
-    return antonyms + dpodiff.nplib_space(PROMPT, words=NPLIB)
+def toy_space(prompt: str = PROMPT) -> Space:
+    antonyms = dpodiff.antonym_space(prompt, lexicon=toy_lexicon())
+    return antonyms + dpodiff.nplib_space(prompt, words=NPLIB)
+
+
+def hard_spaces(count: int) -> list[Space]:
+    return [toy_space(prompt) for prompt in hard_prompts(count)]
 
 
 def stock_pipeline(folder: Path, model: Model) -> StableDiffusionPipeline:

@@ -104,6 +104,7 @@ from .spaces.lexicons import (
     WordNet as WordNet,
     antonym_space as antonym_space,
     describe as describe,
+    emphasis_space as emphasis_space,
     extract_keywords as extract_keywords,
     guidance_space as guidance_space,
     modifiers_space as modifiers_space,

@@ -225,7 +225,8 @@ def test_a_trace_is_written(tmp_path):
         ({"seeds": 0}, "seeds must be at least 1, not 0"),
         (
             {"space": "antonyms"},
-            "unknown space 'antonyms'; choose from antonym, guidance, modifiers, nplib, synonym",
+            "unknown space 'antonyms'; choose from antonym, emphasis, guidance, modifiers, nplib, "
+            "synonym",
         ),
         ({"space": ""}, "unknown space ''"),
         ({"solver": "sgd"}, "unknown solver 'sgd'; choose from random, epo, gpo, hpo, pez"),

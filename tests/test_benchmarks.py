@@ -9,6 +9,7 @@ import runpy
 import sys
 from dataclasses import replace
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,8 @@ def measured(module, world):
 def test_a_benchmark_prints_a_row_a_way_and_its_goals(reports, name):
     report = reports[name]
     lines = str(report).splitlines()
-    below = 1 + len(report.goals) if report.goals else 0
-    assert len(lines) == 1 + len(report.rows) + below
+    below = [*report.goals, *report.notes]
+    assert len(lines) == 1 + len(report.rows) + (1 + len(below) if below else 0)
     assert all(heading in lines[0] for heading in report.rows[0])
     for goal in report.goals:
         assert math.isfinite(goal.value)
@@ -86,6 +87,58 @@ def test_the_released_way_does_the_same_search(reports):
     for steps in {row["steps"] for row in rows}:
         found = [row["loss found"] for row in rows if row["steps"] == steps]
         assert found == pytest.approx([found[0]] * len(found), rel=1e-3)
+
+
+def test_recorded_verdicts_are_those_of_the_recorded_table(modules):
+    module, record = modules["improve"], Recorded.load("benchmarks/improve-toy")
+    rows = record.table.to_dict("records")
+    verdicts = [*map(str, module.goals(rows)), module.fewer_steps(rows)]
+    folder = resources.files("dpodiff") / "results/recorded/benchmarks/improve-toy"
+    assert (folder / "verdicts.txt").read_text().splitlines() == verdicts
+    by_way = record.table.set_index(["way", "steps", "images at a time"])["seconds"]
+    for row in rows:
+        same = by_way["released", row["steps"], 1] / row["seconds"]
+        assert row[module.EQUAL_STEPS] == pytest.approx(same)
+
+
+def test_a_solver_climbs_until_its_gain_is_reached(modules):
+    module = modules["verified_gain"]
+
+    def climb(*gains):
+        runs = {
+            10 * budget: [module.Run(8.0 * budget, 1.0, gain > 0, gain) for gain in pair]
+            for budget, pair in enumerate(gains, 1)
+        }
+        return module.Climb(runs)
+
+    climbs = {"forward": climb((0.0, 0.2)), "dpodiff-epo": climb((0.0, 0.0), (0.0, 0.1))}
+    report = module.report(climbs, gain=0.1)
+    assert [row["reached"] for row in report.rows] == ["yes", "no"]
+    assert [row["budget"] for row in report.rows] == [10, 20]
+    assert [row["gain"] for row in report.rows] == pytest.approx([0.1, 0.05])
+    assert [row["evaluations, relative"] for row in report.rows] == [1, 2]
+    (goal,), (note,) = report.goals, report.notes
+    assert (goal.value, goal.holds) == (0.5, False)
+    assert "never gets there" in str(goal) and note.endswith("dpodiff-epo")
+
+
+def test_more_budget_goes_to_those_alone_that_gain_too_little(modules, monkeypatch):
+    module, asked = modules["verified_gain"], []
+
+    def run(name, space, *, budget, **settings):
+        asked.append((name, space.prompt, budget))
+        return module.Run(budget, 1.0, True, 0.5 if name == "quick" else budget / 100)
+
+    monkeypatch.setattr(module, "run", run)
+    settings = {**module.SIZES["small"], "solvers": ("quick", "slow"), "budgets": (10, 40, 80)}
+    settings.update(gain=0.4, prompts=2)
+    del settings["world"]
+    world = modules["world"].toy_world()
+    report = module.measure(world, **settings, repeats=1)
+    prompts = [space.prompt for space in world.hard(2)]
+    first = [(name, prompt, 10) for prompt in prompts for name in ("quick", "slow")]
+    assert asked == [*first, *(("slow", prompt, 40) for prompt in prompts)]
+    assert [row["reached"] for row in report.rows] == ["yes", "yes"]
 
 
 def test_memory_grows_with_the_steps_for_the_full_gradient_alone(reports):

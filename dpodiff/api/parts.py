@@ -9,6 +9,7 @@ from dpodiff.checks import check_callable, check_path, check_text, check_whole
 from dpodiff.spaces.lexicons import (
     Lexicon,
     antonym_space,
+    emphasis_space,
     guidance_space,
     modifiers_space,
     nplib_space,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from dpodiff.solvers.run import Callback, Viewer
 
 LEXICONS = ("toy", "wordnet")
-SPACES = ("antonym", "guidance", "modifiers", "nplib", "synonym")
+SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym")
 # What is often written after prompts for Stable Diffusion.
 MODIFIERS = ("sharp", "detailed", "highly detailed", "high quality", "sharp focus", "professional")
 
@@ -209,6 +210,8 @@ def chosen_space(
             lexicon = chosen_lexicon(model, lexicon)
             droppable = task == "improve"
             found += _lexicon_space(name, prompt, negative_prompt, lexicon, locked, droppable)
+        elif name == "emphasis":
+            found += emphasis_space(prompt, negative_prompt=negative_prompt, locked=locked)
         else:
             found += _fixed_space(name, prompt, negative_prompt, model)
     return found
@@ -255,8 +258,8 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
 
     Raises:
         ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
-            prompt that the model does not look at, or the guidance of a model that has none;
-            saying what would be right.
+            prompt that the model does not look at, the guidance of a model that has none, or
+            weights of words that the model does not take; saying what would be right.
     """
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
@@ -274,4 +277,11 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
         raise ValueError(
             f"as it is set, {model.name} is not guided, so there is no guidance to choose: leave "
             "'guidance' out of the space, or set the model's guidance above 1"
+        )
+    if not getattr(model, "takes_emphasis", False) and any(
+        slot.side == "emphasis" for slot in space.slots
+    ):
+        raise ValueError(
+            f"{model.name} takes no weights of words: leave 'emphasis' out of the space; Stable "
+            "Diffusion 1 and 2 and the toy model take them"
         )

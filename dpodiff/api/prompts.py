@@ -74,8 +74,9 @@ def improve(
             spherical loss of the toy CLIP for the toy model, and of OpenAI's ViT-B/32 for any
             other.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
-            positive, whose words an improvement may also drop), several joined by "+"; or a
-            `Space`.
+            positive, whose words an improvement may also drop), "modifiers" (words of praise after
+            the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
+            toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`.
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet" or any
             `Lexicon`. If not given, the toy dictionary for the toy model, WordNet for any other.
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the

@@ -2,7 +2,7 @@
 
 A space and one weight vector per slot give the pieces of two prompts, positive and negative. A
 model's text encoder turns pieces into one encoding; see `dpodiff.models.mixture`. A guidance slot
-has no words, so its weights change nothing and have the gradient 0.
+or an emphasis slot has no words, so its weights change nothing and have the gradient 0.
 """
 
 from collections.abc import Iterator, Sequence

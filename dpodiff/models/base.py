@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, final
 import torch
 
 from dpodiff.models.sampling import Scheduler, guided, sample
+from dpodiff.models.weighted_text import refuse_weights
 
 if TYPE_CHECKING:
     from dpodiff.models.mixture import Piece
@@ -90,6 +91,7 @@ class Model(ABC):
         steps: of a rollout, unless told otherwise.
         guidance: weight of classifier-free guidance, unless told otherwise.
         image_size: height and width in pixels. These three may be set.
+        takes_emphasis: whether prompts may be a `WeightedText`.
         forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
         backwards: rows of its backward passes so far.
 
@@ -108,6 +110,7 @@ class Model(ABC):
     steps: int
     guidance: float
     image_size: int
+    takes_emphasis: bool = False
     forwards: int = 0
     backwards: int = 0
 
@@ -172,7 +175,10 @@ class Model(ABC):
 
         Raises:
             PromptError: naming what is wrong and what would be right.
+            ValueError: if words are weighted, and the model takes no weights.
         """
+        if not self.takes_emphasis:
+            refuse_weights(self.name, prompt, negative_prompt)
         if not prompt.strip():
             raise PromptError("the prompt is empty; say what the image shows")
         if negative_prompt and not self.takes_negative:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from dpodiff.models.base import PromptError, refusal
+from dpodiff.models.weighted_text import refuse_weights
 from dpodiff.names import name_of
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor
@@ -73,11 +74,13 @@ class BlackBox:
         raise refusal(self.name, "steps")
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:
-        """Refuses an empty prompt only.
+        """Refuses an empty prompt, and weights of words.
 
         Raises:
             PromptError: if it is empty.
+            ValueError: if its words are weighted.
         """
+        refuse_weights(self.name, prompt, negative_prompt)
         if not prompt.strip():
             raise PromptError("the prompt is empty; say what the image shows")
 

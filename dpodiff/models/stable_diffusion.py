@@ -108,6 +108,7 @@ class StableDiffusion(UNetDiffusion):
     """
 
     guidance = 7.5
+    takes_emphasis = True
     parts: ClassVar = {
         "tokenizer": CLIPTokenizer,
         "text_encoder": CLIPTextModel,

@@ -6,8 +6,10 @@ Where a family needs such a vector, it travels as one more row of the encoding, 
 is always one tensor (batch, row, dim): to be cached, repeated and differentiated like any other.
 """
 
+import math
 import textwrap
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderMode
 
 from dpodiff.models.base import PromptError
 from dpodiff.models.mixture import Piece, lay_out, mix_embeddings
+from dpodiff.models.weighted_text import WeightedText, plain
 
 
 class Encoded(NamedTuple):
@@ -65,21 +68,54 @@ class TextEncoder:
         *self._start, self._end = tokenizer("").input_ids  # T5 has no start token
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
-        """The texts, each padded to the limit.
+        """The texts, each padded to the limit; the tokens of a `WeightedText` are weighted.
 
         Raises:
             PromptError: as `tokenize`.
         """
-        return self._read(self.tokenize(texts))
+        encoded = self._read(self.tokenize(texts))
+        weighted = {k: text for k, text in enumerate(texts) if isinstance(text, WeightedText)}
+        if not weighted:
+            return encoded
+        rows = list(encoded.tokens)
+        for row, text in weighted.items():
+            rows[row] = self._weighted(text, rows[row])
+        return Encoded(torch.stack(rows), encoded.pooled)
+
+    def _weighted(self, text: WeightedText, tokens: torch.Tensor) -> torch.Tensor:
+        """The tokens (token, dim) of a text with its weights, as compel 2 computes them.
+
+        A token's distance from the one at its place in the empty text is multiplied by its weight.
+        Where pieces weigh less than 1, that is done to a mean of the text itself, which counts 1,
+        and for each such piece of the text with that piece masked, which counts
+        tan((1 - weight) pi / 2): nothing at weight 1, and all at 0. Neighbors of one weight are one
+        piece.
+        """
+        ids, (empty,) = self.tokenize([text]), self._read(self.tokenize([""])).tokens
+        scales = tokens.new_ones(len(tokens), 1)
+        total, shares, start = tokens, 1.0, len(self._start)
+        said = (piece for piece in text.pieces if piece[0].strip())
+        for weight, pieces in groupby(said, key=lambda piece: piece[1]):
+            count = sum(map(len, self._bare([piece for piece, _ in pieces])))
+            place, start = slice(start, start + count), start + count
+            scales[place] = weight
+            if weight < 1:
+                mask = torch.ones_like(ids)
+                mask[:, place] = 0
+                share = math.tan((1 - weight) * math.pi / 2)
+                total = total + share * self._read(ids, mask).tokens[0]
+                shares += share
+        return empty + scales * (total / shares - empty)
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
-        """Token ids (batch, token) of the texts, padded to the limit.
+        """Token ids (batch, token) of the texts, padded to the limit; weights are left out.
 
         Raises:
             PromptError: if a text is longer; nothing is cut off in silence.
         """
+        texts = [plain(text) for text in texts]
         rows = self.tokenizer(
-            list(texts),
+            texts,
             padding="max_length",
             max_length=self.limit,
             truncation=False,
@@ -121,8 +157,8 @@ class TextEncoder:
     def _bare(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer(texts, add_special_tokens=False).input_ids
 
-    def _read(self, ids: torch.Tensor) -> Encoded:
-        output = self.network(ids, output_hidden_states=self.penultimate)
+    def _read(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> Encoded:
+        output = self.network(ids, attention_mask=mask, output_hidden_states=self.penultimate)
         tokens = output.hidden_states[-2] if self.penultimate else output.last_hidden_state
         return Encoded(tokens, output.get("text_embeds", output.get("pooler_output")))
 

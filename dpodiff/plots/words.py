@@ -229,7 +229,7 @@ def _name_rows(ax: Axes, names: Sequence[str]) -> None:
 
 def _slot_name(slot: Slot, signed: bool = True) -> str:
     """The word a slot stands for, with the sign of the side it is on."""
-    sign = {"negative": "− ", "guidance": "= "}.get(slot.side, "+ ")
+    sign = {"negative": "− ", "guidance": "= ", "emphasis": "* "}.get(slot.side, "+ ")
     return (sign if signed else "") + (slot.text or "library")
 
 

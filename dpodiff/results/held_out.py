@@ -9,6 +9,7 @@ meaning is left in the words, and how far the images have moved.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from dpodiff.models.weighted_text import plain
 from dpodiff.results.result import Result
 
 if TYPE_CHECKING:
@@ -159,7 +160,9 @@ def visual_distance(
 def _similarity(result: Result, encoder: "Encoder") -> float:
     from dpodiff.spaces.constraints import Similarity
 
-    return Similarity(result.objective.space.prompt, encoder).similarity(result.prompts.positive)
+    return Similarity(result.objective.space.prompt, encoder).similarity(
+        plain(result.prompts.positive)
+    )
 
 
 def _table(rows: Mapping[str, Mapping[str, float]]) -> "pd.DataFrame":

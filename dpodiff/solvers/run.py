@@ -208,7 +208,7 @@ class Run:
         return Record(
             index=len(self.trace.records),
             candidate=evaluation.candidate,
-            positive=evaluation.prompts.positive,
+            positive=str(evaluation.prompts.positive),  # plain, as a file holds it
             negative=evaluation.prompts.negative,
             losses=evaluation.losses,
             value=evaluation.value,

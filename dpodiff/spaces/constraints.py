@@ -22,6 +22,7 @@ import torch
 
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text_cache import TextCache
+from dpodiff.models.weighted_text import plain
 from dpodiff.names import LoadError, name_of
 from dpodiff.spaces.space import Prompts
 
@@ -73,7 +74,7 @@ class Similarity:
 
     def __call__(self, prompts: Prompts) -> bool:
         """Whether the positive prompt is allowed; the negative one is not looked at."""
-        return self.similarity(prompts.positive) >= self.threshold
+        return self.similarity(plain(prompts.positive)) >= self.threshold
 
     def similarity(self, text: str) -> float:
         """The cosine, from -1 to 1, of a text with the user's prompt."""

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 class Prompts(NamedTuple):
     """What a candidate reads: the text pulled towards and the text pushed away from.
 
+    The first is a `WeightedText` where the candidate weighs words; see `emphasis_space`.
+
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
         >>> prompts = space.decode((1,))

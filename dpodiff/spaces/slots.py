@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Side = Literal["positive", "modifier", "negative", "guidance"]
+from dpodiff.models.weighted_text import MOST
+
+Side = Literal["positive", "modifier", "negative", "guidance", "emphasis"]
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,10 @@ class Slot:
             in a positive slot, `""` in any other. A later `""` in a positive slot drops it.
         side: "positive", a piece of the prompt; "modifier", a word after the prompt; "negative", a
             word of the negative prompt; "guidance", the weight of classifier-free guidance, whose
-            choices are numbers above 1, as text.
+            choices are numbers above 1, as text; "emphasis", the weight of a piece of the prompt,
+            whose choices are numbers above 0 and at most 2, as text.
         start: where `text` begins in the prompt, in characters. A space finds it, as whole words
-            from left to right, where it is not given; only a positive slot has one.
+            from left to right, where it is not given; only a positive or an emphasis slot has one.
 
     Raises:
         ValueError: naming the slot, if these rules are broken.
@@ -41,9 +44,11 @@ class Slot:
         object.__setattr__(self, "choices", tuple(self.choices))
         if self.side not in get_args(Side):
             raise ValueError(f"{self}: side must be one of {', '.join(get_args(Side))}")
-        if self.side == "positive" and not self.text:
-            raise ValueError(f"{self}: a positive slot needs the piece of the prompt it stands for")
-        if self.side != "positive" and self.start is not None:
+        if self.in_prompt and not self.text:
+            raise ValueError(
+                f"{self}: a {self.side} slot needs the piece of the prompt it stands for"
+            )
+        if not self.in_prompt and self.start is not None:
             raise ValueError(f"{self}: a {self.side} slot has no place in the prompt, so no start")
         first = self.text if self.side == "positive" else ""
         if self.choices[:1] != (first,):
@@ -52,16 +57,23 @@ class Slot:
             raise ValueError(f"{self}: the choices must all be different")
         if self.side == "guidance" and not all(map(_is_guidance, self.choices[1:])):
             raise ValueError(f"{self}: the choices must be numbers above 1, such as '7.5'")
+        if self.side == "emphasis" and not all(map(_is_weight, self.choices[1:])):
+            raise ValueError(f"{self}: the choices must be above 0 and at most 2, such as '1.2'")
 
     def __str__(self) -> str:
         return f"{self.side} slot {self.text!r} with choices {list(self.choices)}"
+
+    @property
+    def in_prompt(self) -> bool:
+        """Whether it stands for a piece of the prompt, at a place of it."""
+        return self.side in ("positive", "emphasis")
 
     @property
     def span(self) -> tuple[int, int]:
         """Where `text` begins and ends in the prompt.
 
         Raises:
-            ValueError: if it has no place there: no positive slot, or one of no space yet.
+            ValueError: if it has no place there: it is of another side, or of no space yet.
         """
         if self.start is None:
             raise ValueError(f"{self} has no place in a prompt")
@@ -71,6 +83,13 @@ class Slot:
 def _is_guidance(choice: str) -> bool:
     try:
         return 1 < float(choice) < float("inf")
+    except ValueError:
+        return False
+
+
+def _is_weight(choice: str) -> bool:
+    try:
+        return 0 < float(choice) <= MOST
     except ValueError:
         return False
 

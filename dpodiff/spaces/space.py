@@ -2,10 +2,10 @@
 
 Every discrete method of the book searches the same object. A slot of the positive prompt offers
 other wordings of one of its pieces (DPO-Diff's synonym space); a slot of the negative prompt offers
-words to push away from (its antonym space and its negative prompt library). Two more kinds of slots
-add modifiers to the positive prompt, and choose the guidance. A candidate picks one
-choice a slot, and index 0 always leaves the slot as the user wrote it. Solvers move candidates by
-index alone; only `Space.decode` turns them into text.
+words to push away from (its antonym space and its negative prompt library). Three more kinds add
+modifiers to the positive prompt, choose the weights of its words, and choose the guidance. A
+candidate picks one choice a slot, and index 0 always leaves the slot as the user wrote it. Solvers
+move candidates by index alone; only `Space.decode` turns them into text.
 """
 
 import itertools
@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from dpodiff.models.weighted_text import weighted
 from dpodiff.spaces.prompts import GuidedPrompts, Prompts
 from dpodiff.spaces.slots import Side, Slot, field, slot_from_json
 
 Candidate = tuple[int, ...]
+Span = tuple[int, int]  # of characters of the prompt
 
 JSON_VERSION = 1
 
@@ -36,8 +38,9 @@ class Space:
         negative_prompt: the user's own negative prompt, to which negative slots add.
 
     Raises:
-        ValueError: if the text of a positive slot does not stand in the prompt, or two overlap;
-            or if there are two guidance slots.
+        ValueError: if the text of a positive or an emphasis slot does not stand in the prompt, or
+            two of one side overlap; if an emphasis slot reaches over the end of a positive one; or
+            if there are two guidance slots.
 
     Examples:
         >>> synonyms = dpodiff.Slot("ball", ("ball", "sphere"))
@@ -55,9 +58,15 @@ class Space:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", tuple(_placed(self.prompt, self.slots)))
-        for left, right in itertools.pairwise(slot for slot, _ in self._in_text):
-            if right.span[0] < left.span[1]:
-                raise ValueError(f"{left} and {right} overlap in the prompt {self.prompt!r}")
+        for side in ("positive", "emphasis"):
+            for (left, _), (right, _) in itertools.pairwise(self._in_text(side)):
+                if right.span[0] < left.span[1]:
+                    raise ValueError(f"{left} and {right} overlap in the prompt {self.prompt!r}")
+        for (word, _), (slot, _) in itertools.product(
+            self._in_text("emphasis"), self._in_text("positive")
+        ):
+            if _overlap(word.span, slot.span) and not _within(word.span, slot.span):
+                raise ValueError(f"{word} and {slot} overlap in the prompt {self.prompt!r}")
         if sum(slot.side == "guidance" for slot in self.slots) > 1:
             raise ValueError("a space has at most one guidance slot")
 
@@ -202,23 +211,36 @@ class Space:
     def _sizes(self) -> np.ndarray:  # (slots,)
         return np.array([len(slot.choices) for slot in self.slots], dtype=int)
 
-    @cached_property
-    def _in_text(self) -> list[tuple[Slot, int]]:
-        """The positive slots and their indices, from left to right in the prompt."""
-        places = [(slot, index) for index, slot in enumerate(self.slots) if slot.start is not None]
+    def _in_text(self, side: Side) -> list[tuple[Slot, int]]:
+        """The slots of a side and their indices, from left to right in the prompt."""
+        places = [(slot, index) for index, slot in enumerate(self.slots) if slot.side == side]
         return sorted(places, key=lambda place: place[0].span)
 
     def _positive(self, candidate: Candidate) -> str:
-        text, end = "", 0
-        for slot, index in self._in_text:
-            choice, (start, stop) = slot.choices[candidate[index]], slot.span
-            text += self.prompt[end:start]
-            if not choice:  # a dropped piece takes along the space before it, or behind it if first
-                text = text.removesuffix(" ")
-            text, end = text + choice, stop
-        text += self.prompt[end:]
-        text = text if self.prompt.startswith(" ") else text.removeprefix(" ")
-        return ", ".join([text, *self._words(candidate, "modifier")])
+        """The prompt with what the slots choose: weighted if one of them chooses a weight."""
+        texts = {
+            slot.span: slot.choices[candidate[index]] for slot, index in self._in_text("positive")
+        }
+        weights: dict[Span, float] = {}
+        for word, index in self._in_text("emphasis"):
+            if candidate[index]:
+                whole = next((span for span in texts if _within(word.span, span)), word.span)
+                weights.setdefault(whole, float(word.choices[candidate[index]]))
+        texts = {span: self.prompt[slice(*span)] for span in weights} | texts
+        pieces, end = [("", 1.0)], 0
+        for (start, stop), text in sorted(texts.items()):
+            before = self.prompt[end:start]
+            if not text:  # a dropped piece takes along the space before it, or behind it if first
+                before = before.removesuffix(" ")
+            pieces += [(before, 1.0), (text, weights.get((start, stop), 1.0))]
+            end = stop
+        pieces.append((self.prompt[end:], 1.0))
+        said = [piece for piece in pieces if piece[0]]
+        if said and not self.prompt.startswith(" "):
+            said[0] = (said[0][0].removeprefix(" "), said[0][1])
+        return weighted(
+            [*said, *((f", {word}", 1.0) for word in self._words(candidate, "modifier"))]
+        )
 
     def _negative(self, candidate: Candidate) -> str:
         words = self._words(candidate, "negative", self.negative_prompt.split(","))
@@ -245,17 +267,27 @@ class Space:
 
 
 def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
-    """The slots, each positive one with its place in the prompt, checked or found."""
-    end = 0
+    """The slots, each that has a place in the prompt with it, checked or found."""
+    ends = {"positive": 0, "emphasis": 0}
     for slot in slots:
-        if slot.side != "positive":
+        if not slot.in_prompt:
             yield slot
             continue
         start = slot.start
         if start is None:
-            match = re.compile(rf"(?<!\w){re.escape(slot.text)}(?!\w)").search(prompt, end)
+            match = re.compile(rf"(?<!\w){re.escape(slot.text)}(?!\w)").search(
+                prompt, ends[slot.side]
+            )
             start = match.start() if match else -1
         if start < 0 or not prompt.startswith(slot.text, start):
             raise ValueError(f"{slot}: its text does not stand there in the prompt {prompt!r}")
-        end = start + len(slot.text)
+        ends[slot.side] = start + len(slot.text)
         yield replace(slot, start=start)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _within(one: Span, other: Span) -> bool:
+    return other[0] <= one[0] and one[1] <= other[1]

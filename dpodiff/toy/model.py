@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dpodiff.models.base import PromptError
 from dpodiff.models.stable_diffusion import StableDiffusion
+from dpodiff.models.weighted_text import plain
 from dpodiff.names import LoadError
 from dpodiff.toy import WEIGHTS
 
@@ -59,7 +60,7 @@ class Toy(StableDiffusion):
         from dpodiff.toy.captions import known_words
 
         known = known_words()
-        words = re.findall(r"[^\W_]+", f"{prompt} {negative_prompt}".lower())
+        words = re.findall(r"[^\W_]+", f"{plain(prompt)} {negative_prompt}".lower())
         unknown = [word for word in dict.fromkeys(words) if word not in known]
         if unknown:
             raise PromptError(

@@ -9,6 +9,7 @@ from dpodiff.spaces.lexicons.builders import (
     nplib_space,
     synonym_space,
 )
+from dpodiff.spaces.lexicons.emphasis import emphasis_space
 from dpodiff.spaces.lexicons.keywords import extract_keywords
 from dpodiff.spaces.lexicons.llm import LLM, AnswerError, ServerError
 from dpodiff.spaces.lexicons.wordnet import WordNet
@@ -24,6 +25,7 @@ __all__ = [
     "WordNet",
     "antonym_space",
     "describe",
+    "emphasis_space",
     "extract_keywords",
     "guidance_space",
     "modifiers_space",

@@ -181,7 +181,7 @@ def guidance_space(
 def describe(space: Space) -> str:
     """A space in words: its size, then a line a slot, "+" in the positive and "-" in the negative.
 
-    A guidance slot has the sign "=".
+    A guidance slot has the sign "=", and an emphasis slot "*".
 
     Examples:
         >>> words = dpodiff.Dictionary({"plane": ["aircraft", "jet"]}, {"red": ["green"]})
@@ -198,7 +198,7 @@ def describe(space: Space) -> str:
     lines = [f"{space.prompt!r}: {len(sizes)} slots, {product}{size} candidates"]
     for slot in space.slots:
         choices = " | ".join(choice or "(dropped)" for choice in slot.choices[1:])
-        sign = {"negative": "-", "guidance": "="}.get(slot.side, "+")
+        sign = {"negative": "-", "guidance": "=", "emphasis": "*"}.get(slot.side, "+")
         lines.append(f"  {sign} {slot.text or '(library)'}: {choices}")
     return "\n".join(lines)
 
