@@ -37,6 +37,7 @@ from storing import scorers_digest
 
 import dpodiff
 from dpodiff.toy.model import Toy
+from dpodiff.toy.words import NPLIB, toy_lexicon
 
 BUDGET, SEEDS, FRESH = 40, 4, 8  # fresh seeds verify, at the cost of the same budget
 SEARCH_SEEDS = 2  # searches a prompt and arm
@@ -46,6 +47,7 @@ FITTED = range(94_000, 94_016)  # on which an ensemble is calibrated, at the cos
 BATCH = 16
 NEGATIVE = "antonym+nplib"
 FIXED = "duplicate, watermark"
+FIXED_FIRST = ((FIXED,),)  # it is one choice, since its words share a slot of the library
 HELD_OUT = "spherical, held-out CLIP"
 MEASURE = f"judge, {BOTH}"
 
@@ -57,7 +59,7 @@ class Arm:
     loss: str
     solver: str  # of `dpodiff.solvers.recipes.RECIPES`
     space: str = NEGATIVE
-    first: str | tuple[str, ...] = ()
+    first: str | tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ ARMS: dict[str, Arm | Fixed | BestOf] = {
     **{f"{name}: {solver}": Arm(name, solver) for solver in SOLVERS for name in COMPARED},
     "matcher: guidance alone": Arm("matcher", "random", "guidance"),
     "matcher: raced-forward, guidance": Arm("matcher", "raced-forward", f"{NEGATIVE}+guidance"),
-    "matcher: raced-forward, fixed first": Arm("matcher", "raced-forward", first=(FIXED,)),
+    "matcher: raced-forward, fixed first": Arm("matcher", "raced-forward", first=FIXED_FIRST),
     "matcher: raced-forward, diagnosis": Arm("matcher", "raced-forward", first="diagnosis"),
 }
 
@@ -126,7 +128,7 @@ def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
         prompt,
         model=models()["model"],
         loss=searched_loss,
-        space=arm.space,
+        space=with_fixed(prompt) if arm.first == FIXED_FIRST else arm.space,
         solver=arm.solver,
         first=arm.first,
         budget=BUDGET - round(paid),
@@ -151,6 +153,12 @@ def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
         "found.csv": pd.DataFrame([text]),
         "curves.csv": curve_of(found),
     }
+
+
+def with_fixed(prompt: str) -> dpodiff.Space:
+    """The negative space, whose library has the fixed negative prompt as one more choice."""
+    library = dpodiff.nplib_space(prompt, (FIXED, *NPLIB))
+    return dpodiff.antonym_space(prompt, toy_lexicon()) + library
 
 
 def verdict(result: dpodiff.Result) -> str:

@@ -6,8 +6,8 @@
 
 First, candidates of each prompt are drawn from every space and rendered with the same seeds. Their
 images are kept as uint8 in a folder outside of git, with a table and a stamp. Then losses and judge
-score the kept images, so that a new loss takes minutes and no image. Where all images of a prompt
-are there, they are not made again. At the end the headroom is printed: what a pick on the first
+score the kept images, so that a new loss takes minutes and no image. When judge, matcher or a CLIP
+has new weights, remove the record but not the images, and score again. At the end the headroom is printed: what a pick on the first
 half of the seeds gains on the other half, by space, number of candidates and loss.
 """
 
@@ -159,7 +159,9 @@ def main() -> None:
         options.folder, parts, ["scorer", "number"], scoring, settings, options.workers, together
     )
     if len(prompts) > 1:
-        print(report(options.folder).round(3).to_string(index=False))
+        found = report(options.folder)
+        means = found.pivot_table(index=["space", "n"], columns="loss", values="mean", sort=False)
+        print(means.T.round(3).to_string())
 
 
 if __name__ == "__main__":

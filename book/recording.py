@@ -55,6 +55,10 @@ class Remembering:
         self.model, self.most = model, most
         self._known: dict[Part, torch.Tensor] = {}
 
+    @property
+    def __class__(self) -> type:  # so that it passes for a model that has gradients and noise
+        return type(self.model)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
