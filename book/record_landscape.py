@@ -1,14 +1,15 @@
 """Record what there is to gain, by space and loss: dpodiff/results/recorded/headroom.
 
     python book/record_landscape.py --images runs/landscape     # both steps; goes on if stopped
-    python book/record_landscape.py --images runs/landscape --losses matcher "contrastive"
+    python book/record_landscape.py --images runs/landscape --losses matcher contrastive
     python book/record_landscape.py --images runs/l --prompts 2 --each 2 --folder runs/headroom
 
 First, candidates of each prompt are drawn from every space and rendered with the same seeds. Their
 images are kept as uint8 in a folder outside of git, with a table and a stamp. Then losses and judge
 score the kept images, so that a new loss takes minutes and no image. When judge, matcher or a CLIP
-has new weights, remove the record but not the images, and score again. At the end the headroom is printed: what a pick on the first
-half of the seeds gains on the other half, by space, number of candidates and loss.
+has new weights, remove the record but not the images, and score again. At the end the headroom is
+printed: what a pick on the first half of the seeds gains on the other half, by space, number of
+candidates and loss.
 """
 
 import os

@@ -1,6 +1,7 @@
 """Record the settings without a search: dpodiff/results/recorded/start.
 
     python book/record_start.py                   # under an hour on two cores; goes on if stopped
+    python book/record_start.py --steps 6 --guidances 3 4       # a part of it first
     python book/record_start.py --prompts 2 --seeds 2 --folder runs/start      # a rehearsal
 
 Every sampler, number of steps and guidance makes images of the same validation prompts with the
@@ -10,6 +11,7 @@ are of no other record, so defaults may be chosen on them.
 """
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +19,7 @@ import pandas as pd
 import torch
 from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from recording import BOTH, Tables, Verdicts, arguments, models, record
+from storing import scorers_digest
 
 from dpodiff.results.headroom import against_best
 from dpodiff.toy.model import Toy
@@ -81,22 +84,32 @@ def scheduler(model: Toy, sampler: str, steps: int) -> Any:
     return other
 
 
-def cells() -> list[tuple[str, int, float, str]]:
+def cells(
+    steps: Sequence[int] = STEPS, guidances: Sequence[float] = GUIDANCES
+) -> list[tuple[str, int, float, str]]:
     """The grid without a negative prompt, then the fixed negative prompts."""
-    grid = [(s, n, g, "") for n in STEPS for g in GUIDANCES for s in (OWN, *SAMPLERS)]
-    return grid + [(OWN, Toy.steps, g, negative) for negative in NEGATIVES for g in GUIDANCES]
+    grid = [(s, n, g, "") for n in steps for g in guidances for s in (OWN, *SAMPLERS)]
+    return grid + [(OWN, Toy.steps, g, negative) for negative in NEGATIVES for g in guidances]
 
 
 def main() -> None:
     parser = arguments(__doc__, "start", 60)
     parser.add_argument("--seeds", type=int, default=4, help="images a prompt")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
+    parser.add_argument("--guidances", type=float, nargs="+", default=GUIDANCES)
     options = parser.parse_args()
-    settings = {"prompts": options.prompts, "seeds": options.seeds, "first_seed": FIRST_SEED}
+    settings = {
+        "prompts": options.prompts,
+        "seeds": options.seeds,
+        "first_seed": FIRST_SEED,
+        "scorers": scorers_digest(),
+    }
     making = partial(run, options.prompts, options.seeds)
-    record(options.folder, cells(), CELL, making, settings, options.workers)
+    parts = cells(options.steps, options.guidances)
+    record(options.folder, parts, CELL, making, settings, options.workers)
     if options.prompts > 1:
         table = pd.read_csv(options.folder / "table.csv", keep_default_na=False)
-        print(against_best(table, CELL, BOTH).head(20).to_string(index=False))
+        print(against_best(table, CELL, BOTH).head(20).round(3).to_string(index=False))
 
 
 if __name__ == "__main__":
