@@ -151,7 +151,9 @@ def test_images_that_are_gone_are_not_scored(landscape, tmp_path):
         landscape.score(tmp_path, "judge", 0)
 
 
-@pytest.mark.parametrize("name", ["matcher: forward", "ensemble: random", "spherical: gpo"])
+@pytest.mark.parametrize(
+    "name", ["matcher: raced-forward, diagnosis", "ensemble: random", "spherical: gpo"]
+)
 def test_a_verified_search_is_judged_as_found_and_as_verified(claims, name):
     tables = claims.run(name, PROMPT, 0)
     table, (_, found) = tables["table.csv"], next(tables["found.csv"].iterrows())

@@ -92,11 +92,11 @@ def headroom(
     """
     import pandas as pd
 
+    table: Any = images  # as above
     sizes, rows = list(sizes), []
     for space, kinds in spaces.items():
-        own = images["candidate"] == OWN
-        part = images[own | images["space"].isin(list(kinds))]
-        counts: Any = part[part["candidate"] != OWN].groupby("prompt")["candidate"].nunique()
+        part = table[(table["candidate"] == OWN) | table["space"].isin(list(kinds))]
+        counts = part[part["candidate"] != OWN].groupby("prompt")["candidate"].nunique()
         if len(counts) < part["prompt"].nunique():
             raise ValueError(f"the space {space!r} has no candidates of some prompts")
         for n in dict.fromkeys(min(size, counts.min()) for size in sizes):
