@@ -78,7 +78,7 @@ def score(images: Path, scorer: str, number: int) -> Tables:
     count, seeds = kept.shape[:2]
     rows = []
     for measure, values in _values(scorer, kept.flatten(0, 1), own, prompt).items():
-        table = pd.DataFrame(np.array(values).reshape(count, seeds)).round(5)
+        table = pd.DataFrame(np.array(values).reshape(count, seeds)).round(4)
         rows.append(table.rename_axis("candidate").reset_index().assign(measure=measure))
     return {"table.csv": pd.concat(rows).assign(scorer=scorer, number=number)}
 
