@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book quick test lint types wheel check-wheel lock clean
+.PHONY: help book quick test lint types wheel check-wheel records lock clean
 
 help:
 	@echo 'make book         execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make types        check the types of the package'
 	@echo 'make wheel        build the wheel and the source archive into dist'
 	@echo 'make check-wheel  run every notebook from the installed wheel, outside of this folder'
+	@echo 'make records      record start, headroom and verified searches anew (a night; JOBS=2)'
 	@echo 'make lock         compile requirements.txt anew from pyproject.toml'
 	@echo 'make clean        remove what was built; the environment stays'
 
@@ -57,6 +58,12 @@ wheel: $(READY)
 
 check-wheel: wheel
 	$(BIN)/python -m book.check_wheel dist/*.whl
+
+# Each goes on where it was stopped.
+records: $(READY)
+	$(BIN)/python book/record_start.py --workers $(JOBS)
+	$(BIN)/python book/record_landscape.py --images runs/landscape --workers $(JOBS)
+	$(BIN)/python book/record_claims.py --workers $(JOBS)
 
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --extra dev --universal --python-version 3.10 \

@@ -1,127 +1,287 @@
-"""Record DPO-Diff's claims on the toy prompts: dpodiff/results/recorded/claims.
+"""Record verified searches on toy prompts beside baselines: dpodiff/results/recorded/verified.
 
-    python book/record_claims.py                  # half a day on two cores; goes on if stopped
-    python book/record_claims.py --arms random epo --searches 1      # a part of it first
-    python book/record_claims.py --prompts 2 --folder /tmp/claims    # a rehearsal
+    python book/record_claims.py                  # a night on two cores; goes on if stopped
+    python book/record_claims.py --arms "matcher: epo" "fixed negative prompt" --searches 1
+    python book/record_claims.py --prompts 2 --folder runs/verified      # a rehearsal
 
-Every solver gets the same hard prompts, budget, seeds and search seeds. A search adds its rows to
-`table.csv` (one a measure) and to `curves.csv` (one an improvement). All prompts are searched once
-before any is searched again. The ways to search one prompt share images, so one process goes
-through them all, and they are written together.
+Every loss is searched by every solver with the same budget, the verification included, on reported
+prompts, easy and hard ones. What was found, and what the verification made of it, is judged on new
+seeds: columns "before", "after" and "verified" of `table.csv`; texts and cost are in `found.csv`.
+Baselines need no search: other guidances, a fixed negative prompt, and the best of as many images
+of the unchanged prompt as a search makes. All arms of one prompt share images, so one process goes
+through them all. All prompts are searched once before any is searched again.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from recording import SEARCH, Tables, arguments, models, record, searched
+import torch
+from recording import (
+    BOTH,
+    SEARCH,
+    Tables,
+    Verdicts,
+    arguments,
+    check_ended,
+    curve_of,
+    mixed_prompts,
+    models,
+    record,
+)
+from scorers import ENSEMBLES, Loss, fitted, loss
+from storing import scorers_digest
 
 import dpodiff
-from dpodiff.solvers import GPO, Solver
-from dpodiff.solvers.recipes import RECIPES
 from dpodiff.toy.model import Toy
-from dpodiff.toy.prompts import hard_prompts
+from dpodiff.toy.words import NPLIB, toy_lexicon
 
-BUDGET, SEEDS = 40, 4
-SEARCH_SEEDS = 3  # searches a prompt and arm
+BUDGET, SEEDS, FRESH = 40, 4, 8  # fresh seeds verify, at the cost of the same budget
+SEARCH_SEEDS = 2  # searches a prompt and arm
 UNSEEN = range(1000, 1008)
+DRAWN = 2000  # first seed of "best of N"
+FITTED = range(94_000, 94_016)  # on which an ensemble is calibrated, at the cost of its budget
+BATCH = 16
 NEGATIVE = "antonym+nplib"
-ENCODER, SIMILARITY = "toy", 0.9
-
-
-def undirected_gpo(space: dpodiff.Space, *, steps: int, seed: int) -> Solver:
-    """`dpodiff_gpo` without its gradients: draws from where it starts, for all of the budget."""
-    return GPO(space, steps=steps, seed=seed, schedule=lambda steps: ())
-
-
-SOLVERS = RECIPES | {"undirected-gpo": undirected_gpo}
+FIXED = "duplicate, watermark"
+FIXED_FIRST = ((FIXED,),)  # it is one choice, since its words share a slot of the library
+HELD_OUT = "spherical, held-out CLIP"
+MEASURE = f"judge, {BOTH}"
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the compared ways: what is searched, and by what."""
+    """A search: what loss is searched, by what, where, and from where."""
 
-    space: str
-    solver: str  # of `SOLVERS`
-    task: str = "improve"
+    loss: str
+    solver: str  # of `dpodiff.solvers.recipes.RECIPES`
+    space: str = NEGATIVE
+    first: str | tuple[tuple[str, ...], ...] = ()
 
 
-ARMS = {
-    "random": Arm(NEGATIVE, "random"),
-    "epo": Arm(NEGATIVE, "dpodiff-epo"),
-    "gpo": Arm(NEGATIVE, "dpodiff-gpo"),
-    "gpo, undirected": Arm(NEGATIVE, "undirected-gpo"),
-    "hpo": Arm(NEGATIVE, "dpodiff-hpo"),
-    "epo, small": Arm(NEGATIVE, "epo"),
-    "hpo, small": Arm(NEGATIVE, "hpo"),
-    "epo, screened": Arm(NEGATIVE, "screened-epo"),
-    "hpo, screened": Arm(NEGATIVE, "screened-hpo"),
-    "epo, positive": Arm("synonym", "dpodiff-epo"),
-    "epo, both": Arm(f"synonym+{NEGATIVE}", "dpodiff-epo"),
-    "attack, random": Arm("synonym", "random", "attack"),
-    "attack, epo": Arm("synonym", "dpodiff-epo", "attack"),
-    "attack, hpo": Arm("synonym", "dpodiff-hpo", "attack"),
+@dataclass(frozen=True)
+class Fixed:
+    """A baseline without a search: another guidance or a negative prompt."""
+
+    guidance: float | None = None
+    negative: str = ""
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """A baseline that spends the budget on images of the unchanged prompt, and keeps the best."""
+
+    loss: str
+    kept: int
+
+
+COMPARED = ("spherical", "contrastive", "matcher", "ensemble")  # losses
+SOLVERS = (
+    "random",
+    "dpodiff-epo",
+    "epo",
+    "sparse-epo",
+    "forward",
+    "raced-forward",
+    "tpe",
+    "gpo",
+    "hpo",
+)
+# Solver by solver: searches of several losses by one solver share the most images.
+ARMS: dict[str, Arm | Fixed | BestOf] = {
+    "unchanged": Fixed(),
+    "fixed negative prompt": Fixed(negative=FIXED),
+    **{f"guidance {guidance:g}": Fixed(guidance) for guidance in (2.0, 3.0, 4.0, 5.0, 7.5)},
+    **{f"best of N, one kept: {name}": BestOf(name, 1) for name in COMPARED},
+    **{f"best of N, four kept: {name}": BestOf(name, 4) for name in COMPARED},
+    **{f"{name}: {solver}": Arm(name, solver) for solver in SOLVERS for name in COMPARED},
+    "matcher: guidance alone": Arm("matcher", "random", "guidance"),
+    "matcher: raced-forward, guidance": Arm("matcher", "raced-forward", f"{NEGATIVE}+guidance"),
+    "matcher: raced-forward, fixed first": Arm("matcher", "raced-forward", first=FIXED_FIRST),
+    "matcher: raced-forward, diagnosis": Arm("matcher", "raced-forward", first="diagnosis"),
 }
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
-    """One search, as `searched` keeps it."""
-    arm, have = ARMS[name], models()
-    how = dpodiff.improve
-    settings = {"solver": partial(SOLVERS[arm.solver], steps=Toy.steps)}
-    if arm.task == "attack":
-        how = dpodiff.attack
-        settings |= {"encoder": have["encoder"], "similarity": SIMILARITY}
-    result = how(
+    """One arm on one prompt: tables of measures, texts with cost, and the curve of the search."""
+    arm, who = ARMS[name], {"prompt": prompt, "solver": name, "search_seed": search_seed}
+    if isinstance(arm, Arm):
+        tables = searched(arm, who)
+    elif isinstance(arm, Fixed):
+        after = measures(generate(prompt, UNSEEN, arm.negative, arm.guidance), prompt)
+        tables = compared(prompt, after, arm.negative, arm.guidance, 0.0)
+    else:
+        tables = best_of(arm, prompt, search_seed)
+    return {name: table.assign(**who) for name, table in tables.items()}
+
+
+def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
+    """A verified search, judged as it was found and as it was verified."""
+    prompt = who["prompt"]
+    calibration = FITTED if arm.loss in ENSEMBLES else ()
+    paid = len(calibration) / SEEDS
+    searched_loss = fitted(arm.loss, prompt, generate(prompt, FITTED))
+    result = dpodiff.improve(
         prompt,
-        model=have["model"],
-        loss=have["loss"],
-        space=arm.space,
-        budget=BUDGET,
+        model=models()["model"],
+        loss=searched_loss,
+        space=with_fixed(prompt) if arm.first == FIXED_FIRST else arm.space,
+        solver=arm.solver,
+        first=arm.first,
+        budget=BUDGET - round(paid),
         seeds=SEEDS,
-        seed=search_seed,
-        verify=0,
+        seed=who["search_seed"],
+        verify=FRESH,
         progress=False,
-        **settings,
     )
-    who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
-    return searched(result, measures(result, arm), who)
+    check_ended(result, who)
+    found = result.found
+    text = {
+        "positive": found.prompts.positive,
+        "negative": found.prompts.negative,
+        "guidance": found.prompts.guidance,
+        "verdict": verdict(result),
+        "spent": result.cost.spent + paid,
+        "images": result.cost.images + len(calibration),
+        "seconds": round(result.cost.seconds, 3),
+    }
+    return {
+        "table.csv": judged(result, searched_loss),
+        "found.csv": pd.DataFrame([text]),
+        "curves.csv": curve_of(found),
+    }
 
 
-def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
-    """Before and after, by what the search saw and by what it did not."""
-    have = models()
-    losses = {"loss, new seeds": have["loss"], "loss, held-out CLIP": have["second"]}
-    attack = {"encoder": have["encoder"], "clip": have["second"]} if arm.task == "attack" else {}
-    table = dpodiff.held_out(result, UNSEEN, losses, have["judge"], **attack)
-    seen = {"before": np.mean(result.baseline_losses), "after": np.mean(result.losses)}
-    return pd.concat([pd.DataFrame(seen, index=["loss, search seeds"]), table])
+def with_fixed(prompt: str) -> dpodiff.Space:
+    """The negative space, whose library has the fixed negative prompt as one more choice."""
+    library = dpodiff.nplib_space(prompt, (FIXED, *NPLIB))
+    return dpodiff.antonym_space(prompt, toy_lexicon()) + library
 
 
-def searches(count: int, names: list[str], seeds: int) -> list[tuple[str, str, int]]:
-    """The searches, search seed by search seed and prompt by prompt."""
-    return [
-        (name, attack if ARMS[name].task == "attack" else improve, seed)
-        for seed in range(seeds)
-        for improve, attack in zip(hard_prompts(count), hard_prompts(count, "attack"))
-        for name in names
-    ]
+def verdict(result: dpodiff.Result) -> str:
+    """What the verification said, in a word or two."""
+    if result.verification is None:
+        return "not verified"
+    return "accepted" if result.verification.accepted else "refused"
 
 
-if __name__ == "__main__":
-    parser = arguments(__doc__, "claims", 60)
+def judged(result: dpodiff.Result, searched_loss: Loss) -> pd.DataFrame:
+    """Measures on new seeds, and the searched loss on its own, a row each."""
+    found, losses = result.found, {"loss, new seeds": searched_loss, **held_out_loss()}
+    judge = Verdicts(models()["judge"])
+    table = dpodiff.held_out(found, UNSEEN, losses, judge)
+    chosen = dpodiff.held_out(result, UNSEEN, losses, judge)["after"]
+    seen = {
+        "before": np.mean(found.baseline_losses),
+        "after": np.mean(found.losses),
+        "verified": np.mean(result.losses),
+    }
+    own = pd.DataFrame(seen, index=["loss, search seeds"])
+    table = table.drop(columns="difference").assign(verified=chosen)
+    return pd.concat([own, table]).round(5).rename_axis("measure").reset_index()
+
+
+def best_of(arm: BestOf, prompt: str, search_seed: int) -> Tables:
+    """The best of as many images as a search makes; its gain belongs to these images."""
+    count = BUDGET * SEEDS
+    first = DRAWN + search_seed * count
+    images = generate(prompt, range(first, first + count))
+    own = generate(prompt, FITTED)  # free here, to the advantage of the baseline
+    order = scores(fitted(arm.loss, prompt, own), images, prompt).argsort()[: arm.kept]
+    return compared(prompt, measures(images[order], prompt), "", None, BUDGET)
+
+
+def compared(
+    prompt: str, after: Mapping[str, float], negative: str, guidance: float | None, spent: float
+) -> Tables:
+    """The tables of a baseline, which is never verified: what it does is done to every prompt."""
+    before = measures(generate(prompt, UNSEEN), prompt)
+    columns = {"before": before, "after": after, "verified": after}
+    text = {
+        "positive": prompt,
+        "negative": negative,
+        "guidance": guidance,
+        "verdict": "baseline",
+        "spent": spent,
+        "images": int(spent * SEEDS),
+        "seconds": 0.0,  # images are shared, so no time is its own
+    }
+    return {
+        "table.csv": pd.DataFrame(columns).round(5).rename_axis("measure").reset_index(),
+        "found.csv": pd.DataFrame([text]),
+        "curves.csv": pd.DataFrame({"spent": [spent], "best": [float("nan")]}),
+    }
+
+
+def generate(
+    prompt: str, seeds: Sequence[int], negative: str = "", guidance: float | None = None
+) -> torch.Tensor:
+    """Images (seeds, 3, 64, 64) of one prompt, each made once."""
+    rollout = {} if guidance is None else {"guidance": guidance}
+    parts = []
+    for start in range(0, len(seeds), BATCH):
+        batch = list(seeds[start : start + BATCH])
+        texts = [prompt] * len(batch), [negative] * len(batch)
+        parts.append(models()["model"].generate(*texts, batch, **rollout))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def scores(by: Loss, images: torch.Tensor, prompt: str) -> torch.Tensor:
+    """Losses (images,)."""
+    return torch.cat([by(batch, [prompt] * len(batch)) for batch in images.split(BATCH)])
+
+
+def measures(images: torch.Tensor, prompt: str) -> dict[str, float]:
+    """Mean of the held-out loss, and the judge's shares."""
+    losses = held_out_loss().items()
+    means = {name: float(scores(by, images, prompt).mean()) for name, by in losses}
+    return means | Verdicts(models()["judge"]).measures(images, prompt)
+
+
+def held_out_loss() -> dict[str, Loss]:
+    """The loss that no search sees, by its name in the tables."""
+    return {"loss, held-out CLIP": loss(HELD_OUT)}
+
+
+def main() -> None:
+    parser = arguments(__doc__, "verified", 60)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
     parser.add_argument("--searches", type=int, default=SEARCH_SEEDS, help="a prompt and arm")
     options = parser.parse_args()
+    parts = [
+        (name, prompt, seed)
+        for seed in range(options.searches)
+        for prompt in mixed_prompts(options.prompts)
+        for name in options.arms
+    ]
     settings = {
         "budget": BUDGET,
         "seeds": SEEDS,
+        "fresh_seeds": FRESH,
         "unseen_seeds": len(UNSEEN),
         "steps": Toy.steps,
-        "encoder": ENCODER,
-        "similarity": SIMILARITY,
+        "guidance": Toy.guidance,
+        "space": NEGATIVE,
+        "fixed": FIXED,
+        "scorers": scorers_digest(),
     }
-    parts = searches(options.prompts, options.arms, options.searches)
-    together = len(options.arms)  # all that search one prompt
+    together = len(options.arms)  # all that share images
     record(options.folder, parts, SEARCH, run, settings, options.workers, together)
+    if options.prompts > 1:
+        print(report(options.folder).to_string())
+
+
+def report(folder: Path) -> pd.DataFrame:
+    """The change of the main measure by each arm, as found and as verified."""
+    recorded = dpodiff.Recorded.load(folder.name, folder.parent)
+    tables = {"found": recorded, "verified": recorded.verified()}
+    changes = {name: one.changes(MEASURE) for name, one in tables.items()}
+    return pd.concat(changes, axis=1).round(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,79 +1,169 @@
-"""Record the landscape of the toy prompts: dpodiff/results/recorded/landscape.
+"""Record what there is to gain, by space and loss: dpodiff/results/recorded/headroom.
 
-    python book/record_landscape.py                  # half an hour on two cores; goes on
+    python book/record_landscape.py --images runs/landscape     # both steps; goes on if stopped
+    python book/record_landscape.py --images runs/landscape --losses matcher contrastive
+    python book/record_landscape.py --images runs/l --prompts 2 --each 2 --folder runs/headroom
 
-Of each hard prompt, random candidates are drawn from the space of negative prompts and rendered
-with many seeds; the first candidate is the prompt as it is. Each image is judged by the loss that
-searches minimize, by the held-out CLIP and by the judge. Whatever a search might have picked can be
-read off afterwards: by how many candidates, on how many seeds, and what it gained elsewhere.
+First, candidates of each prompt are drawn from every space and rendered with the same seeds. Their
+images are kept as uint8 in a folder outside of git, with a table and a stamp. Then losses and judge
+score the kept images, so that a new loss takes minutes and no image. When judge, matcher or a CLIP
+has new weights, remove the record but not the images, and score again. At the end the headroom is
+printed: what a pick on the first half of the seeds gains on the other half, by space, number of
+candidates and loss.
 """
+
+import os
+import shutil
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from recording import Tables, arguments, models, record
+from drawing import GROUPS, Drawn, drawn
+from recording import BOTH, Tables, Verdicts, arguments, mixed_prompts, models, record
+from scorers import ALL, fitted
+from storing import scorers_digest
 
-from dpodiff import Space, antonym_space, nplib_space
-from dpodiff.models.base import PromptError
-from dpodiff.toy.captions import parse
+from dpodiff.results.headroom import headroom
 from dpodiff.toy.model import Toy
-from dpodiff.toy.prompts import hard_prompts
-from dpodiff.toy.words import NPLIB, toy_lexicon
+from dpodiff.toy.train.defects import validation_prompts
 
-CANDIDATES, SEEDS, BATCH = 64, 12, 16
-
-
-def run(prompt: str) -> Tables:
-    """All images of one prompt, a row each."""
-    model, rng = models()["model"], np.random.default_rng(0)
-    negatives = draw(prompt, rng)
-    jobs = [(number, seed) for number in range(len(negatives)) for seed in range(SEEDS)]
-    rows = []
-    for start in range(0, len(jobs), BATCH):
-        batch = jobs[start : start + BATCH]
-        texts = [negatives[number] for number, _ in batch]
-        images = model.generate([prompt] * len(batch), texts, [seed for _, seed in batch])
-        rows += judged(batch, images, prompt)
-    words = pd.DataFrame({"candidate": range(len(negatives)), "negative": negatives})
-    tables = {"table.csv": pd.DataFrame(rows), "candidates.csv": words}
-    return {name: table.assign(prompt=prompt) for name, table in tables.items()}
+BATCH, SCORED = 16, 128  # images at a time
+SEEDS = range(93_000, 93_008)
+FITTED = range(94_000, 94_016)  # of the prompt as it is, to calibrate ensembles on
+JUDGE = "judge"
+SIZES = (16, 40, 10_000)  # the last is all that there are
+SOURCES = {"validation": validation_prompts, "reported": mixed_prompts}
 
 
-def draw(prompt: str, rng: np.random.Generator) -> list[str]:
-    """Different negative prompts that the model can take, the empty one first."""
-    space: Space = antonym_space(prompt, toy_lexicon()) + nplib_space(prompt, NPLIB)
-    chosen = {"": None}
-    while len(chosen) < CANDIDATES:
-        negative = space.decode(space.sample(rng)).negative
-        try:
-            models()["model"].check(prompt, negative)
-        except PromptError:
-            continue
-        chosen[negative] = None
-    return list(chosen)
+def render(images: Path, each: int, number: int, prompt: str) -> Tables:
+    """The first step: images of all candidates of a prompt into a file, and a row a candidate."""
+    model = models()["model"].model
+    found = drawn(prompt, model, each, np.random.default_rng([5, number]))
+    arrays = {
+        "images": _made(model, found, SEEDS),
+        "own": _made(model, [Drawn("own", prompt, "")], FITTED)[0],
+    }
+    part = images / f".{number}.part.npz"
+    np.savez(part, **arrays)
+    os.replace(part, _file(images, number))
+    table = pd.DataFrame(found).assign(number=number, prompt=prompt)
+    return {"table.csv": table.rename_axis("candidate").reset_index()}
 
 
 @torch.no_grad()
-def judged(batch: list[tuple[int, int]], images: torch.Tensor, prompt: str) -> list[dict]:
-    """A row an image."""
-    have, prompts = models(), [prompt] * len(batch)
-    losses = {name: have[name](images, prompts).tolist() for name in ("loss", "second")}
-    verdicts = have["judge"].check(images, [parse(prompt)] * len(batch))
-    return [
-        {
-            "candidate": number,
-            "seed": seed,
-            "loss": round(losses["loss"][k], 5),
-            "held-out loss": round(losses["second"][k], 5),
-            "all": int(verdicts[k]["all"]),
-            "clean": int(verdicts[k]["clean"]),
-        }
-        for k, (number, seed) in enumerate(batch)
-    ]
+def _made(model: Toy, candidates: list[Drawn], seeds: range) -> np.ndarray:
+    """Images (candidates, seeds, 3, 64, 64) as uint8."""
+    rows = []
+    for one in candidates:
+        for start in range(0, len(seeds), BATCH):
+            batch = list(seeds[start : start + BATCH])
+            texts = [one.positive] * len(batch), [one.negative] * len(batch)
+            made = model.generate(*texts, batch, guidance=one.guidance)
+            rows.append((255 * made).round().byte().cpu().numpy())
+    return np.concatenate(rows).reshape(len(candidates), len(seeds), *rows[0].shape[1:])
+
+
+def score(images: Path, scorer: str, number: int) -> Tables:
+    """The second step: what a loss or the judge says of all images of a prompt.
+
+    A row a candidate and measure, a column a seed.
+    """
+    prompt = prompts_of(images)[number]
+    if not _file(images, number).is_file():
+        raise FileNotFoundError(f"{_file(images, number)} is gone: remove {images}, make it anew")
+    with np.load(_file(images, number)) as file:
+        kept, own = (torch.from_numpy(file[name]).float() / 255 for name in ("images", "own"))
+    count, seeds = kept.shape[:2]
+    rows = []
+    for measure, values in _values(scorer, kept.flatten(0, 1), own, prompt).items():
+        table = pd.DataFrame(np.array(values).reshape(count, seeds)).round(4)
+        rows.append(table.rename_axis("candidate").reset_index().assign(measure=measure))
+    return {"table.csv": pd.concat(rows).assign(scorer=scorer, number=number)}
+
+
+@torch.no_grad()
+def _values(
+    scorer: str, images: torch.Tensor, own: torch.Tensor, prompt: str
+) -> dict[str, list[float]]:
+    """Measure -> a number an image."""
+    batches = images.split(SCORED)
+    if scorer == JUDGE:
+        judge = Verdicts(models()["judge"])
+        found = [judge.each(batch, prompt) for batch in batches]
+        return {name: [x for one in found for x in one[name]] for name in found[0]}
+    loss = fitted(scorer, prompt, own)
+    return {scorer: torch.cat([loss(b, [prompt] * len(b)) for b in batches]).tolist()}
+
+
+@cache
+def prompts_of(images: Path) -> dict[int, str]:
+    """Number -> prompt of the images in a folder."""
+    table = pd.read_csv(images / "table.csv", keep_default_na=False)
+    return dict(zip(table["number"], table["prompt"]))
+
+
+def images_table(folder: Path) -> pd.DataFrame:
+    """A row an image: "prompt", "candidate", "space", "seed", and every measure by its name.
+
+    Args:
+        folder: of the scored record, with its candidates.
+    """
+    table = pd.read_csv(folder / "table.csv")
+    keys = ["number", "candidate", "measure"]
+    long = table.drop(columns="scorer").melt(keys, var_name="seed")
+    wide = long.pivot(index=["number", "candidate", "seed"], columns="measure", values="value")
+    found = pd.read_csv(folder / "candidates" / "table.csv", keep_default_na=False)
+    named = found[["number", "candidate", "prompt", "space"]]
+    return wide.reset_index().assign(seed=lambda t: t["seed"].astype(int)).merge(named)
+
+
+def report(folder: Path) -> pd.DataFrame:
+    """The headroom by space, number of candidates and loss, of the first half of the seeds."""
+    table = images_table(folder)
+    losses = [name for name in ALL if name in table]
+    seen = range(table["seed"].nunique() // 2)
+    return headroom(table.dropna(), GROUPS, SIZES, list(seen), losses, BOTH)
+
+
+def _file(images: Path, number: int) -> Path:
+    return images / f"{number}.npz"
+
+
+def main() -> None:
+    parser = arguments(__doc__, "headroom", 60)
+    parser.add_argument("--images", type=Path, required=True, help="where images are kept")
+    parser.add_argument("--source", choices=SOURCES, default="validation", help="of the prompts")
+    parser.add_argument("--each", type=int, default=10, help="candidates of a large space")
+    parser.add_argument("--losses", nargs="+", choices=ALL, default=list(ALL), metavar="LOSS")
+    options = parser.parse_args()
+    prompts = list(enumerate(SOURCES[options.source](options.prompts)))
+    settings = {
+        "source": options.source,
+        "each": options.each,
+        "seeds": len(SEEDS),
+        "steps": Toy.steps,
+        "guidance": Toy.guidance,
+    }
+    making = partial(render, options.images, options.each)
+    keys = ["number", "prompt"]
+    record(options.images, prompts, keys, making, settings, options.workers)
+    kept = options.folder / "candidates"
+    kept.mkdir(parents=True, exist_ok=True)
+    for name in ("table.csv", "stamp.json"):
+        shutil.copy(options.images / name, kept / name)
+    parts = [(scorer, number) for number, _ in prompts for scorer in (JUDGE, *options.losses)]
+    scoring, settings = partial(score, options.images), settings | {"scorers": scorers_digest()}
+    together = 1 + len(options.losses)
+    record(
+        options.folder, parts, ["scorer", "number"], scoring, settings, options.workers, together
+    )
+    if len(prompts) > 1:
+        found = report(options.folder)
+        means = found.pivot_table(index=["space", "n"], columns="loss", values="mean", sort=False)
+        print(means.T.round(3).to_string())
 
 
 if __name__ == "__main__":
-    options = arguments(__doc__, "landscape", 18).parse_args()
-    parts = [(prompt,) for prompt in hard_prompts(options.prompts)]
-    settings = {"candidates": CANDIDATES, "seeds": SEEDS, "steps": Toy.steps}
-    record(options.folder, parts, ["prompt"], run, settings, options.workers)
+    main()

@@ -19,11 +19,26 @@ from storing import Part, Tables
 import dpodiff
 from dpodiff.results.records import RESULTS
 from dpodiff.spaces.constraints import load_encoder
+from dpodiff.toy.captions import STYLES, parse
 from dpodiff.toy.judge import Judge
+from dpodiff.toy.prompts import prompt_set
 
-__all__ = ["SEARCH", "Tables", "arguments", "models", "record", "searched"]
+__all__ = [
+    "SEARCH",
+    "Tables",
+    "Verdicts",
+    "arguments",
+    "check_ended",
+    "curve_of",
+    "mixed_prompts",
+    "models",
+    "record",
+    "searched",
+]
 
 SEARCH = ("solver", "prompt", "search_seed")  # the keys of a record of searches
+BOTH = "all and clean"
+CHECKS = ("all", "clean", "objects", "colors", "sizes", "relation", "background")
 
 
 class Remembering:
@@ -39,6 +54,10 @@ class Remembering:
     def __init__(self, model: dpodiff.Model, most: int = 4096) -> None:
         self.model, self.most = model, most
         self._known: dict[Part, torch.Tensor] = {}
+
+    @property
+    def __class__(self) -> type:  # so that it passes for a model that has gradients and noise
+        return type(self.model)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -60,6 +79,34 @@ class Remembering:
         while len(self._known) > self.most:
             del self._known[next(iter(self._known))]
         return made
+
+
+class Verdicts:
+    """The judge with all of its checks, as `dpodiff.held_out` takes a judge.
+
+    Args:
+        judge: reads the images.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+
+    def each(self, images: torch.Tensor, prompt: str) -> dict[str, list[int]]:
+        """Whether each check holds, 1 or 0 an image; "all and clean" is the main measure.
+
+        Args:
+            images: (batch, 3, 64, 64) in [0, 1].
+            prompt: what all of them should show.
+        """
+        verdicts = self.judge.check(images, [parse(prompt)] * len(images))
+        found = {check: [int(verdict[check]) for verdict in verdicts] for check in CHECKS}
+        both = [a * b for a, b in zip(found["all"], found["clean"])]
+        return {BOTH: both} | found
+
+    def measures(self, images: torch.Tensor, prompt: str) -> dict[str, float]:
+        """Share of images for which each check holds, named "judge, ..."."""
+        found = self.each(images, prompt)
+        return {f"judge, {name}": sum(one) / len(one) for name, one in found.items()}
 
 
 @cache
@@ -86,24 +133,44 @@ def searched(result: dpodiff.Result, measures: pd.DataFrame, who: Mapping[str, A
     Raises:
         RuntimeError: if the search failed or was stopped, so that its part is made again later.
     """
-    if result.status in ("failed", "stopped"):
-        raise RuntimeError(f"a search of {who} was {result.status}") from result.error
+    check_ended(result, who)
     measures = measures.drop(columns="difference").rename_axis("measure").reset_index()
     found = {"positive": result.prompts.positive, "negative": result.prompts.negative}
     cost = {"spent": result.cost.spent, "seconds": result.cost.seconds}
-    records = result.trace.frame()
-    better = records["best"].diff().fillna(-1) < 0
-    curve = records.loc[better, ["spent", "best"]].reset_index(drop=True)
     return {
         "table.csv": measures.assign(**who, **found, **cost),
-        "curves.csv": curve.assign(**who),
+        "curves.csv": curve_of(result).assign(**who),
     }
+
+
+def check_ended(result: dpodiff.Result, who: Mapping[str, Any]) -> None:
+    """Refuse a search that has no end, so that its part is made again later.
+
+    Raises:
+        RuntimeError: naming the search.
+    """
+    if result.status in ("failed", "stopped"):
+        raise RuntimeError(f"a search of {who} was {result.status}") from result.error
+
+
+def curve_of(result: dpodiff.Result) -> pd.DataFrame:
+    """The best value so far at what cost, a row an improvement."""
+    records = result.trace.frame()
+    better = records["best"].diff().fillna(-1) < 0
+    return records.loc[better, ["spent", "best"]].reset_index(drop=True)
+
+
+def mixed_prompts(count: int) -> list[str]:
+    """Reported prompts, easy and hard ones: every seventh of each prompt set, the sets in turn."""
+    sets = [list(prompt_set(style)) for style in STYLES]
+    turns = [own[7 * k % len(own)] for k in range(max(map(len, sets))) for own in sets]
+    return list(dict.fromkeys(turns))[:count]
 
 
 def arguments(doc: str, name: str, prompts: int) -> argparse.ArgumentParser:
     """The options that all recorders have."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--prompts", type=int, default=prompts, help="how many of the hardest")
+    parser.add_argument("--prompts", type=int, default=prompts, help="how many")
     parser.add_argument("--folder", type=Path, default=RESULTS / name)
     parser.add_argument("--workers", type=int, default=2, help="parts at the same time")
     return parser

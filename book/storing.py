@@ -264,6 +264,17 @@ def weights() -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
+@cache
+def scorers_digest() -> str:
+    """A hash of the toy world's weights that score images: judge, matcher and both CLIPs."""
+    files = [WEIGHTS / f"{name}.safetensors" for name in ("judge", "matcher")]
+    files += sorted(WEIGHTS.glob("clip*/**/*.safetensors"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes() if file.exists() else b"")
+    return digest.hexdigest()[:12]
+
+
 def _joined(old: str | None, new: str) -> str:
     """All that a record was made with, each once."""
     return "; ".join(dict.fromkeys([*(old.split("; ") if old else []), new]))

@@ -15,7 +15,9 @@ import torch
 from helpers import FakeModel, negative_space, shade
 from parts import marked, mistaken, squares
 
+import dpodiff
 from dpodiff import Budget, Objective, RandomSearch, search
+from dpodiff.models.base import require_model
 
 TESTS, BOOK = Path(__file__).parent, Path(__file__).parents[1] / "book"
 WAIT = 120  # seconds until a test that would hang fails
@@ -270,3 +272,11 @@ def test_the_oldest_images_are_forgotten_first(recording):
 
 def test_all_else_is_asked_of_the_model_itself(recording):
     assert recording.Remembering(Counting()).name == "counting"
+
+
+def test_a_model_that_remembers_passes_for_one_with_gradients(recording):
+    model = dpodiff.load("toy")
+    remembering = recording.Remembering(model)
+    assert require_model(remembering, "gradients") is remembering
+    with pytest.raises(ValueError, match="black box"):
+        require_model(recording.Remembering(Counting()), "gradients")

@@ -157,3 +157,30 @@ def test_images_that_moved_away_count_as_worse(folder):
     moved = replace(recorded.of("epo"), table=table.assign(measure="visual distance"))
     assert moved.of("epo").verdicts(worse=True)[0].startswith("holds")
     assert moved.of("epo").verdicts()[0].startswith("FAILS")
+
+
+def test_what_is_left_after_verification_takes_the_place_of_what_was_found(folder):
+    recorded = Recorded.load("some", folder)
+    with pytest.raises(ValueError, match="the searches of some were not verified"):
+        recorded.verified()
+    refused = replace(recorded, table=recorded.table.assign(verified=recorded.table["before"]))
+    changes = refused.verified().changes("loss, new seeds")
+    assert (changes["mean"] == 0).all()
+    assert (changes[["risen", "fallen"]] == 0).all(axis=None)
+
+
+def test_large_rises_and_falls_are_counted_over_prompts(folder):
+    recorded = Recorded.load("some", folder).of("epo")
+    change = {"a": 0.2, "b": -0.3, "c": 0.05, "d": 0.15}
+    rows = [
+        {"prompt": p, "solver": "epo", "measure": "judge", "before": 0.5, "after": 0.5 + c}
+        for p, c in change.items()
+    ]
+    ((_, row),) = replace(recorded, table=pd.DataFrame(rows)).changes("judge").iterrows()
+    assert (row["risen"], row["fallen"], row["prompts"]) == (0.5, 0.25, 4)
+    assert row["mean"] == pytest.approx(0.025)
+
+
+def test_an_unknown_measure_is_answered_with_those_there_are(folder):
+    with pytest.raises(ValueError, match="no measure 'beauty'; it has .*loss, new seeds"):
+        Recorded.load("some", folder).changes("beauty")

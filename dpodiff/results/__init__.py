@@ -9,6 +9,7 @@
 `acceptance`    verification within the budget of a search
 `statistics`    paired intervals and verdicts
 `records`       long experiments that were run before; `recorded/` holds their tables
+`headroom`      settings against the best one, and what picks gain by loss and space
 `selection`     best of n, computed from evaluated candidates
 
 Imports from `objective` and the folders before it, never from `solvers`: a solver returns a result.

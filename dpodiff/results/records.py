@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Claim = tuple[str, str, str]  # that the first solver is better than the second: text, both
 
+LARGE = 0.1  # a change of a share that a user notices
 WIDTH = 76  # characters of a line of output in the book
 # Records ship with the package, so that every chapter runs after `pip install`.
 RESULTS = Path(str(resources.files("dpodiff.results") / "recorded"))
@@ -37,7 +38,8 @@ class Recorded:
         name: of its folder.
         stamp: where its numbers come from.
         table: columns "prompt", "solver", "measure", "before", "after"; with several searches a
-            prompt and solver, "search_seed" too.
+            prompt and solver, "search_seed" too; of verified searches "verified", what the
+            verified result reached.
         curves: columns "prompt", "solver", "search_seed", "spent" and "best", a row an improvement;
             None if the record has traces instead.
 
@@ -153,6 +155,50 @@ class Recorded:
             for (solver, measure), group in groups
         }
         return pd.DataFrame.from_dict(rows, orient="index")
+
+    def changes(self, measure: str) -> "pd.DataFrame":
+        """What each solver changes of one measure, a solver a row.
+
+        Returns:
+            "before", "after"; "mean", "low" and "high", the change with its 95% interval over
+            prompts; "risen" and "fallen", the shares of prompts on which it rises or falls by more
+            than 0.1; "prompts".
+
+        Raises:
+            ValueError: if the measure was not recorded, naming those that were.
+
+        Examples:
+            >>> record = dpodiff.Recorded.load("claims").of("random", "epo")
+            >>> record.changes("judge, clean").index.tolist()
+            ['random', 'epo']
+        """
+        import pandas as pd
+
+        means: Any = self.per_prompt()
+        if measure not in set(means["measure"]):
+            known = ", ".join(means["measure"].unique())
+            raise ValueError(f"{self.name} has no measure {measure!r}; it has {known}")
+        rows = {}
+        for solver, group in means[means["measure"] == measure].groupby("solver", sort=False):
+            gaps = group["after"] - group["before"]
+            rows[solver] = {
+                "before": group["before"].mean(),
+                "after": group["after"].mean(),
+                **_interval(gaps),
+                "risen": float((gaps > LARGE).mean()),
+                "fallen": float((gaps < -LARGE).mean()),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def verified(self) -> "Recorded":
+        """The record of what is left after verification: "after" is what the user gets.
+
+        Raises:
+            ValueError: if the searches were not verified.
+        """
+        if "verified" not in self.table:
+            raise ValueError(f"the searches of {self.name} were not verified")
+        return replace(self, table=self.table.assign(after=self.table["verified"]))
 
     def contrast(self, first: str, second: str) -> "pd.DataFrame":
         """Mean over prompts of what `first` reached minus what `second` did, a measure a row.

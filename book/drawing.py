@@ -1,0 +1,100 @@
+"""Candidates of a toy prompt, by the space that they come from, for the record of the landscape."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dpodiff import Space, antonym_space, nplib_space, synonym_space
+from dpodiff.models.base import PromptError, TextToImage
+from dpodiff.toy.train.defects import LIBRARY
+from dpodiff.toy.words import CONCEPTS, NPLIB, PRAISE, toy_lexicon
+
+GUIDANCES = (1.5, 2.0, 3.0, 4.0, 5.0, 7.5)
+FIXED = (
+    "duplicate, watermark",
+    "dark, watermark, duplicate, cropped, grainy",
+    "bad, ugly, blurry, watermark, duplicate",
+    LIBRARY,
+)
+MODIFIERS = (*PRAISE[:3], f"{PRAISE[3]}, {PRAISE[1]}")
+SPARSE = (2, 3)  # slots that a sparse candidate changes
+# What the headroom is asked of -> spaces of the candidates.
+NEGATIVE = ("defect", "blame", "fixed", "opposite", "sparse", "dense")
+GROUPS = {
+    "guidance": ("guidance",),
+    "defect words": ("defect",),
+    "fixed negative prompts": ("fixed", "blame"),
+    "opposites": ("opposite",),
+    "synonyms": ("synonym",),
+    "modifiers": ("modifier",),
+    "sparse negatives": ("sparse",),
+    "dense negatives": ("dense",),
+    "all negatives": NEGATIVE,
+    "all": ("guidance", "synonym", "modifier", *NEGATIVE),
+}
+
+
+class Drawn(NamedTuple):
+    """A candidate; guidance None is the model's own."""
+
+    space: str
+    positive: str
+    negative: str
+    guidance: float | None = None
+
+
+def drawn(prompt: str, model: TextToImage, each: int, rng: np.random.Generator) -> list[Drawn]:
+    """Different candidates that the model can take, the prompt as it is first.
+
+    Args:
+        prompt: the user's own.
+        model: refuses words that it does not know.
+        each: candidates of a space that has too many to take all.
+        rng: of the draws.
+    """
+    found = [Drawn("own", prompt, ""), *_fixed(prompt, getattr(model, "guidance", None))]
+    lexicon = toy_lexicon()
+    opposites = antonym_space(prompt, lexicon)
+    found += _changed("opposite", opposites, (1,), each, rng)
+    found += _changed("synonym", synonym_space(prompt, lexicon, droppable=True), (1,), each, rng)
+    negative = opposites + nplib_space(prompt, NPLIB)
+    found += _changed("sparse", negative, SPARSE, each, rng)
+    dense = (negative.decode(negative.sample(rng)) for _ in range(each))
+    found += [Drawn("dense", *prompts) for prompts in dense]
+    texts = {one[1:]: one for one in reversed(found)}  # of two that read the same, the first
+    return [one for one in found if texts[one[1:]] is one and _takes(model, one)]
+
+
+def _fixed(prompt: str, own: float | None) -> list[Drawn]:
+    """Candidates that are the same for all prompts."""
+    return [
+        *(Drawn("guidance", prompt, "", g) for g in GUIDANCES if g != own),
+        *(Drawn("defect", prompt, word) for word in CONCEPTS["defect"]),
+        *(Drawn("blame", prompt, word) for word in ("bad", "ugly")),
+        *(Drawn("fixed", prompt, negative) for negative in FIXED),
+        *(Drawn("modifier", f"{prompt}, {words}", "") for words in MODIFIERS),
+    ]
+
+
+def _changed(
+    name: str, space: Space, slots: tuple[int, ...], each: int, rng: np.random.Generator
+) -> list[Drawn]:
+    """Different candidates that change so many slots of a space, as many as there are."""
+    found: dict[tuple[int, ...], None] = {}
+    for _ in range(20 * each):  # a small space runs out of them
+        if len(found) == each:
+            break
+        candidate = list(space.identity)
+        count = min(int(rng.choice(slots)), len(space.slots))
+        for slot in rng.choice(len(space.slots), size=count, replace=False):
+            candidate[slot] = int(rng.integers(1, len(space.slots[slot].choices)))
+        found[tuple(candidate)] = None
+    return [Drawn(name, *space.decode(candidate)) for candidate in found]
+
+
+def _takes(model: TextToImage, candidate: Drawn) -> bool:
+    try:
+        model.check(candidate.positive, candidate.negative)
+    except PromptError:
+        return False
+    return True

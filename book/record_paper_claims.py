@@ -1,0 +1,127 @@
+"""Record the paper's own claims on the toy prompts: dpodiff/results/recorded/claims.
+
+    python book/record_paper_claims.py            # half a day on two cores; goes on if stopped
+    python book/record_paper_claims.py --arms random epo --searches 1      # a part of it first
+    python book/record_paper_claims.py --prompts 2 --folder /tmp/claims    # a rehearsal
+
+Every solver gets the same hard prompts, budget, seeds and search seeds. A search adds its rows to
+`table.csv` (one a measure) and to `curves.csv` (one an improvement). All prompts are searched once
+before any is searched again. The ways to search one prompt share images, so one process goes
+through them all, and they are written together.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from recording import SEARCH, Tables, arguments, models, record, searched
+
+import dpodiff
+from dpodiff.solvers import GPO, Solver
+from dpodiff.solvers.recipes import RECIPES
+from dpodiff.toy.model import Toy
+from dpodiff.toy.prompts import hard_prompts
+
+BUDGET, SEEDS = 40, 4
+SEARCH_SEEDS = 3  # searches a prompt and arm
+UNSEEN = range(1000, 1008)
+NEGATIVE = "antonym+nplib"
+ENCODER, SIMILARITY = "toy", 0.9
+
+
+def undirected_gpo(space: dpodiff.Space, *, steps: int, seed: int) -> Solver:
+    """`dpodiff_gpo` without its gradients: draws from where it starts, for all of the budget."""
+    return GPO(space, steps=steps, seed=seed, schedule=lambda steps: ())
+
+
+SOLVERS = RECIPES | {"undirected-gpo": undirected_gpo}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the compared ways: what is searched, and by what."""
+
+    space: str
+    solver: str  # of `SOLVERS`
+    task: str = "improve"
+
+
+ARMS = {
+    "random": Arm(NEGATIVE, "random"),
+    "epo": Arm(NEGATIVE, "dpodiff-epo"),
+    "gpo": Arm(NEGATIVE, "dpodiff-gpo"),
+    "gpo, undirected": Arm(NEGATIVE, "undirected-gpo"),
+    "hpo": Arm(NEGATIVE, "dpodiff-hpo"),
+    "epo, small": Arm(NEGATIVE, "epo"),
+    "hpo, small": Arm(NEGATIVE, "hpo"),
+    "epo, screened": Arm(NEGATIVE, "screened-epo"),
+    "hpo, screened": Arm(NEGATIVE, "screened-hpo"),
+    "epo, positive": Arm("synonym", "dpodiff-epo"),
+    "epo, both": Arm(f"synonym+{NEGATIVE}", "dpodiff-epo"),
+    "attack, random": Arm("synonym", "random", "attack"),
+    "attack, epo": Arm("synonym", "dpodiff-epo", "attack"),
+    "attack, hpo": Arm("synonym", "dpodiff-hpo", "attack"),
+}
+
+
+def run(name: str, prompt: str, search_seed: int) -> Tables:
+    """One search, as `searched` keeps it."""
+    arm, have = ARMS[name], models()
+    how = dpodiff.improve
+    settings = {"solver": partial(SOLVERS[arm.solver], steps=Toy.steps)}
+    if arm.task == "attack":
+        how = dpodiff.attack
+        settings |= {"encoder": have["encoder"], "similarity": SIMILARITY}
+    result = how(
+        prompt,
+        model=have["model"],
+        loss=have["loss"],
+        space=arm.space,
+        budget=BUDGET,
+        seeds=SEEDS,
+        seed=search_seed,
+        verify=0,
+        progress=False,
+        **settings,
+    )
+    who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
+    return searched(result, measures(result, arm), who)
+
+
+def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
+    """Before and after, by what the search saw and by what it did not."""
+    have = models()
+    losses = {"loss, new seeds": have["loss"], "loss, held-out CLIP": have["second"]}
+    attack = {"encoder": have["encoder"], "clip": have["second"]} if arm.task == "attack" else {}
+    table = dpodiff.held_out(result, UNSEEN, losses, have["judge"], **attack)
+    seen = {"before": np.mean(result.baseline_losses), "after": np.mean(result.losses)}
+    return pd.concat([pd.DataFrame(seen, index=["loss, search seeds"]), table])
+
+
+def searches(count: int, names: list[str], seeds: int) -> list[tuple[str, str, int]]:
+    """The searches, search seed by search seed and prompt by prompt."""
+    return [
+        (name, attack if ARMS[name].task == "attack" else improve, seed)
+        for seed in range(seeds)
+        for improve, attack in zip(hard_prompts(count), hard_prompts(count, "attack"))
+        for name in names
+    ]
+
+
+if __name__ == "__main__":
+    parser = arguments(__doc__, "claims", 60)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
+    parser.add_argument("--searches", type=int, default=SEARCH_SEEDS, help="a prompt and arm")
+    options = parser.parse_args()
+    settings = {
+        "budget": BUDGET,
+        "seeds": SEEDS,
+        "unseen_seeds": len(UNSEEN),
+        "steps": Toy.steps,
+        "encoder": ENCODER,
+        "similarity": SIMILARITY,
+    }
+    parts = searches(options.prompts, options.arms, options.searches)
+    together = len(options.arms)  # all that search one prompt
+    record(options.folder, parts, SEARCH, run, settings, options.workers, together)

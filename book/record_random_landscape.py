@@ -1,0 +1,79 @@
+"""Record the landscape of random negative prompts: dpodiff/results/recorded/landscape.
+
+    python book/record_random_landscape.py                  # half an hour on two cores; goes on
+
+Of each hard prompt, random candidates are drawn from the space of negative prompts and rendered
+with many seeds; the first candidate is the prompt as it is. Each image is judged by the loss that
+searches minimize, by the held-out CLIP and by the judge. Whatever a search might have picked can be
+read off afterwards: by how many candidates, on how many seeds, and what it gained elsewhere.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from recording import Tables, arguments, models, record
+
+from dpodiff import Space, antonym_space, nplib_space
+from dpodiff.models.base import PromptError
+from dpodiff.toy.captions import parse
+from dpodiff.toy.model import Toy
+from dpodiff.toy.prompts import hard_prompts
+from dpodiff.toy.words import NPLIB, toy_lexicon
+
+CANDIDATES, SEEDS, BATCH = 64, 12, 16
+
+
+def run(prompt: str) -> Tables:
+    """All images of one prompt, a row each."""
+    model, rng = models()["model"], np.random.default_rng(0)
+    negatives = draw(prompt, rng)
+    jobs = [(number, seed) for number in range(len(negatives)) for seed in range(SEEDS)]
+    rows = []
+    for start in range(0, len(jobs), BATCH):
+        batch = jobs[start : start + BATCH]
+        texts = [negatives[number] for number, _ in batch]
+        images = model.generate([prompt] * len(batch), texts, [seed for _, seed in batch])
+        rows += judged(batch, images, prompt)
+    words = pd.DataFrame({"candidate": range(len(negatives)), "negative": negatives})
+    tables = {"table.csv": pd.DataFrame(rows), "candidates.csv": words}
+    return {name: table.assign(prompt=prompt) for name, table in tables.items()}
+
+
+def draw(prompt: str, rng: np.random.Generator) -> list[str]:
+    """Different negative prompts that the model can take, the empty one first."""
+    space: Space = antonym_space(prompt, toy_lexicon()) + nplib_space(prompt, NPLIB)
+    chosen = {"": None}
+    while len(chosen) < CANDIDATES:
+        negative = space.decode(space.sample(rng)).negative
+        try:
+            models()["model"].check(prompt, negative)
+        except PromptError:
+            continue
+        chosen[negative] = None
+    return list(chosen)
+
+
+@torch.no_grad()
+def judged(batch: list[tuple[int, int]], images: torch.Tensor, prompt: str) -> list[dict]:
+    """A row an image."""
+    have, prompts = models(), [prompt] * len(batch)
+    losses = {name: have[name](images, prompts).tolist() for name in ("loss", "second")}
+    verdicts = have["judge"].check(images, [parse(prompt)] * len(batch))
+    return [
+        {
+            "candidate": number,
+            "seed": seed,
+            "loss": round(losses["loss"][k], 5),
+            "held-out loss": round(losses["second"][k], 5),
+            "all": int(verdicts[k]["all"]),
+            "clean": int(verdicts[k]["clean"]),
+        }
+        for k, (number, seed) in enumerate(batch)
+    ]
+
+
+if __name__ == "__main__":
+    options = arguments(__doc__, "landscape", 18).parse_args()
+    parts = [(prompt,) for prompt in hard_prompts(options.prompts)]
+    settings = {"candidates": CANDIDATES, "seeds": SEEDS, "steps": Toy.steps}
+    record(options.folder, parts, ["prompt"], run, settings, options.workers)

@@ -1,0 +1,216 @@
+"""The recorders of the toy world, each part made once with tiny settings."""
+
+import json
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import dpodiff
+from dpodiff.toy.judge import Judge
+from dpodiff.toy.matcher import Matcher
+
+BOOK = Path(__file__).parents[1] / "book"
+PROMPT = "a red ball on the sea"
+MAIN = "judge, all and clean"
+
+
+@pytest.fixture(scope="module")
+def book():
+    """Imports a script of the book."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BOOK)
+        yield import_module
+
+
+@pytest.fixture(autouse=True)
+def small(book, monkeypatch):
+    """The toy world with two steps, and an untrained matcher."""
+    torch.manual_seed(0)
+    matcher = Matcher().eval().requires_grad_(False)
+    model = dpodiff.load("toy")
+    model.steps = 2
+    have = {"model": book("recording").Remembering(model), "judge": Judge.load()}
+    for name in ("record_start", "record_landscape", "record_claims"):
+        monkeypatch.setattr(book(name), "models", lambda: have)
+    loss = book("scorers").loss
+    loss.cache_clear()
+    monkeypatch.setattr("dpodiff.toy.matcher.load_matcher", lambda device, form: matcher)
+    yield
+    loss.cache_clear()
+
+
+@pytest.fixture
+def claims(book, monkeypatch):
+    """The recorder of verified searches, with a small budget."""
+    recorder = book("record_claims")
+    for name, value in {"BUDGET": 14, "SEEDS": 2, "FRESH": 6, "UNSEEN": range(1000, 1002)}.items():
+        monkeypatch.setattr(recorder, name, value)
+    monkeypatch.setattr(recorder, "FITTED", range(500, 504))
+    return recorder
+
+
+@pytest.fixture
+def landscape(book, monkeypatch):
+    """The recorder of the landscape, with few seeds."""
+    recorder = book("record_landscape")
+    monkeypatch.setattr(recorder, "SEEDS", range(2))
+    monkeypatch.setattr(recorder, "FITTED", range(10, 14))
+    monkeypatch.setattr(recorder, "GROUPS", {"sparse": ("sparse",), "all": ("sparse", "dense")})
+    recorder.prompts_of.cache_clear()
+    return recorder
+
+
+def test_a_start_has_a_row_a_validation_prompt_and_each_sampler_its_own_images(book):
+    start = book("record_start")
+    tables = {
+        sampler: start.run(2, 1, sampler, 3, 3.0, "")["table.csv"]
+        for sampler in (start.OWN, *start.SAMPLERS)
+    }
+    for sampler, table in tables.items():
+        assert list(table["prompt"]) == start.validation_prompts(2)
+        assert set(table["sampler"]) == {sampler}
+        assert table["all and clean"].between(0, 1).all()
+        assert (table["all and clean"] <= table[["all", "clean"]].min(axis=1)).all()
+    model = start.models()["model"].model
+    images = []
+    for sampler in tables:
+        model.scheduler = partial(start.scheduler, model, sampler)
+        images.append(start.made(model, PROMPT, "", 1, steps=3, guidance=3.0))
+    assert not torch.allclose(images[0], images[1], atol=0.01)
+    assert not torch.allclose(images[0], images[2], atol=0.01)
+
+
+def test_the_cells_of_a_start_are_different(book):
+    start = book("record_start")
+    cells = start.cells()
+    assert len(set(cells)) == len(cells)
+    assert {negative for *_, negative in cells} == {"", *start.NEGATIVES}
+
+
+def test_candidates_begin_with_the_prompt_itself_and_are_all_different(book, landscape):
+    model = landscape.models()["model"]
+    found = book("drawing").drawn(PROMPT, model, 3, np.random.default_rng(0))
+    assert found[0][1:] == (PROMPT, "", None)
+    assert len({one[1:] for one in found}) == len(found)
+    spaces = {one.space for one in found}
+    assert spaces == {"own", *book("drawing").GROUPS["all"]}
+    sparse = [one.negative.split(", ") for one in found if one.space == "sparse"]
+    assert all(len(words) in (2, 3) for words in sparse)
+
+
+def test_kept_images_are_scored_again_and_picks_are_tested_on_other_seeds(
+    book, landscape, monkeypatch, tmp_path
+):
+    drawing = book("drawing")
+
+    def few(prompt, model, each, rng):
+        all_of_them = drawing.drawn(prompt, model, each, rng)
+        kept = [one for one in all_of_them if one.space in ("own", "sparse", "dense")]
+        return kept[:5]
+
+    monkeypatch.setattr(landscape, "drawn", few)
+    images, folder, record = tmp_path / "images", tmp_path / "headroom", book("storing").opened
+    prompts = [(0, PROMPT), (1, "a blue cup in the snow")]
+    for where, keys, parts, make in (
+        (images, ["number", "prompt"], prompts, partial(landscape.render, images, 2)),
+        (
+            folder,
+            ["scorer", "number"],
+            [(scorer, n) for n in (0, 1) for scorer in ("judge", "contrastive", "ensemble")],
+            partial(landscape.score, images),
+        ),
+    ):
+        with record(where, keys, parts, {}) as store:
+            store.add({part: make(*part) for part in parts}, 1.0)
+    kept = np.load(images / "0.npz")
+    assert kept["images"].shape == (5, 2, 3, 64, 64)
+    assert kept["images"].dtype == np.uint8
+    (folder / "candidates").mkdir()
+    (folder / "candidates" / "table.csv").write_text((images / "table.csv").read_text())
+    table = landscape.images_table(folder)
+    assert len(table) == 2 * 5 * 2
+    own = table[(table["prompt"] == PROMPT) & (table["candidate"] == 0)]
+    shown = torch.from_numpy(kept["images"][0]).float() / 255
+    expected = book("scorers").loss("contrastive")(shown, [PROMPT] * 2)
+    assert own.sort_values("seed")["contrastive"].tolist() == pytest.approx(
+        expected.tolist(), abs=1e-4
+    )
+    found = landscape.report(folder)
+    assert set(found["loss"]) == {"oracle", "contrastive", "ensemble"}
+    assert set(found["space"]) == {"sparse", "all"}
+    assert (found["prompts"] == 2).all()
+
+
+def test_images_that_are_gone_are_not_scored(landscape, tmp_path):
+    (tmp_path / "table.csv").write_text(f"number,prompt\n0,{PROMPT}\n")
+    with pytest.raises(FileNotFoundError, match="0.npz is gone: remove"):
+        landscape.score(tmp_path, "judge", 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["matcher: raced-forward, diagnosis", "ensemble: random", "spherical: gpo"]
+)
+def test_a_verified_search_is_judged_as_found_and_as_verified(claims, name):
+    tables = claims.run(name, PROMPT, 0)
+    table, (_, found) = tables["table.csv"], next(tables["found.csv"].iterrows())
+    assert {"loss, search seeds", "loss, held-out CLIP", MAIN} <= set(table["measure"])
+    assert found["spent"] <= claims.BUDGET + 1e-6
+    if found["verdict"] == "refused":
+        assert (table["verified"] == table["before"]).all()
+    else:
+        assert found["verdict"] == "accepted"
+        assert not (table["verified"] == table["before"]).all()
+    for one in tables.values():
+        assert len(one) and (one["solver"] == name).all()
+
+
+def test_the_fixed_negative_prompt_is_tried_first(claims):
+    tables = claims.run("matcher: raced-forward, fixed first", PROMPT, 0)
+    assert len(tables["curves.csv"])
+    arm = claims.ARMS["matcher: raced-forward, fixed first"]
+    space = claims.with_fixed(PROMPT)
+    assert space.decode(space.choose(*arm.first)).negative == claims.FIXED
+
+
+def test_the_unchanged_prompt_changes_nothing_and_a_negative_prompt_does(claims):
+    unchanged = claims.run("unchanged", PROMPT, 0)["table.csv"]
+    assert (unchanged["before"] == unchanged["after"]).all()
+    fixed = claims.run("fixed negative prompt", PROMPT, 0)["table.csv"].set_index("measure")
+    assert fixed.loc["loss, held-out CLIP", "before"] != fixed.loc["loss, held-out CLIP", "after"]
+
+
+def test_the_best_of_n_images_are_those_that_the_loss_likes_best(claims, book):
+    name = "best of N, four kept: spherical"
+    tables = claims.run(name, PROMPT, 1)
+    assert tables["found.csv"]["images"].tolist() == [28]
+    images = claims.generate(PROMPT, range(2028, 2056))
+    losses = book("scorers").loss("spherical")(images, [PROMPT] * 28)
+    best = claims.measures(images[losses.argsort()[:4]], PROMPT)
+    table = tables["table.csv"].set_index("measure")["after"]
+    assert table.to_dict() == pytest.approx(best, abs=1e-5)
+
+
+def test_all_arms_have_the_same_tables(claims):
+    arms = ("matcher: guidance alone", "guidance 3", "best of N, one kept: ensemble")
+    columns = [
+        {file: list(table.columns) for file, table in claims.run(name, PROMPT, 0).items()}
+        for name in arms
+    ]
+    assert columns[0] == columns[1] == columns[2]
+
+
+def test_a_record_of_claims_says_what_was_found_and_what_is_left_after_verification(
+    claims, book, tmp_path
+):
+    folder = tmp_path / "verified"
+    parts = [("fixed negative prompt", p, 0) for p in (PROMPT, "a blue cup in the snow")]
+    with book("storing").opened(folder, claims.SEARCH, parts, {"budget": 12}) as store:
+        store.add({part: claims.run(*part) for part in parts}, 1.0)
+    table = claims.report(folder)
+    assert table.index.tolist() == ["fixed negative prompt"]
+    assert (table["found"] == table["verified"]).all(axis=None)
+    assert json.loads((folder / "stamp.json").read_text())["parameters"]["budget"] == 12
