@@ -103,7 +103,7 @@ class VQAScore(Reward):
         plain = list(images.detach().cpu())
         text = [self._said(question)] * len(images)
         inputs = self._processor(images=plain, text=text, **settings)
-        if images.requires_grad:
+        if images.requires_grad and self.differentiable:
             pixels = self._processor.image_processor(images=list(images), **settings)
             # A flat list may be taken for the images of one text; their order is the same.
             shape = inputs["pixel_values"].shape
