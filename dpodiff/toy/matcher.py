@@ -6,8 +6,8 @@ misses. The probability that all words hold and that the image is clean is the l
 
     1 - P(clean) * product over content words of P(word holds)
 
-The trained weights know objects, backgrounds and defects. They have not learned colors: whatever the
-color, its word holds with a probability of about 0.7. `Weighted` adds a CLIP, which sees colors.
+The trained weights know objects, backgrounds and defects. They have not learned colors: the word of
+any color holds with a probability of about 0.7. `Weighted` adds a CLIP, which sees colors.
 
 Trained on renders and on images as a denoiser makes them, against captions with some words
 exchanged; the judge has no part in it (see `dpodiff.toy.train.matcher`).
