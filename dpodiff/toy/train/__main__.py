@@ -38,7 +38,7 @@ WARM = {
     "judge": Recipe(steps=1200, batch=64, lr=7e-4, seed=4),
     "matcher": Recipe(steps=3000, batch=32, lr=8e-4, seed=6),
     "diffusion": Recipe(
-        steps=640,
+        steps=4_000,
         batch=16,
         shards=2,
         lr=6e-4,
