@@ -11,8 +11,8 @@ import dpodiff
 from dpodiff import BlackBox, Objective, Similarity, Slot, Space, emphasis_space
 from dpodiff.gradients import mix
 from dpodiff.models import load
-from dpodiff.models.weighted_text import WeightedText, plain
 from dpodiff.spaces import Prompts
+from dpodiff.weighted_text import WeightedText, plain
 
 RED = Slot("red", ("", "0.8", "1.2"), "emphasis")
 

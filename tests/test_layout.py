@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "dpodiff"
 ORDER = (
     "names",
     "checks",
+    "weighted_text",
     "models",
     "losses",
     "spaces",

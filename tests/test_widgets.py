@@ -206,7 +206,7 @@ gate.reached.wait(); panel.stop_button.click(); gate.open.set(); panel.wait()
         ("budget=0", "a budget needs at least 1 evaluation, not 0"),
         ("budget=-3", "a budget needs at least 1 evaluation, not -3"),
         ("seeds=0", "seeds must be at least 1, not 0: a candidate needs an image"),
-        ("space='<b>'", "unknown space '<b>'; choose from antonym, guidance, modifiers, nplib"),
+        ("space='<b>'", "unknown space '<b>'; choose from antonym, emphasis, guidance, modifiers"),
         ("solver='sgd'", "unknown solver 'sgd'; choose from random, epo"),
         ("prompt='the of', space='synonym'", "nothing can change in 'the of'"),
         ("model='no-such-model'", "there is no model or folder 'no-such-model'"),

@@ -1,7 +1,6 @@
 """Text-to-image models behind one interface, one file a family.
 
 `base`, `text`, `mixture`           the interface, prompts as encodings, prompts with mixed words
-`weighted_text`                     prompts whose words weigh more or less
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
 `latent` and its families           `stable_diffusion`, `sdxl`, `flow` (SD 3, Flux)
 `black_box`                         any function that makes images

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, final
 import torch
 
 from dpodiff.models.sampling import Scheduler, guided, sample
-from dpodiff.models.weighted_text import refuse_weights
+from dpodiff.weighted_text import refuse_weights
 
 if TYPE_CHECKING:
     from dpodiff.models.mixture import Piece

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from dpodiff.models.base import PromptError, refusal
-from dpodiff.models.weighted_text import refuse_weights
 from dpodiff.names import name_of
+from dpodiff.weighted_text import refuse_weights
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor
 # (prompt, negative prompt, seed) -> image

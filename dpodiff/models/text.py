@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderMode
 
 from dpodiff.models.base import PromptError
 from dpodiff.models.mixture import Piece, lay_out, mix_embeddings
-from dpodiff.models.weighted_text import WeightedText, plain
+from dpodiff.weighted_text import WeightedText, plain
 
 
 class Encoded(NamedTuple):

@@ -9,8 +9,8 @@ meaning is left in the words, and how far the images have moved.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from dpodiff.models.weighted_text import plain
 from dpodiff.results.result import Result
+from dpodiff.weighted_text import plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,9 +22,9 @@ import torch
 
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text_cache import TextCache
-from dpodiff.models.weighted_text import plain
 from dpodiff.names import LoadError, name_of
 from dpodiff.spaces.space import Prompts
+from dpodiff.weighted_text import plain
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from dpodiff.models.weighted_text import MOST
+from dpodiff.weighted_text import MOST
 
 Side = Literal["positive", "modifier", "negative", "guidance", "emphasis"]
 

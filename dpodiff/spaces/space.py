@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from dpodiff.models.weighted_text import weighted
 from dpodiff.spaces.prompts import GuidedPrompts, Prompts
 from dpodiff.spaces.slots import Side, Slot, field, slot_from_json
+from dpodiff.weighted_text import weighted
 
 Candidate = tuple[int, ...]
 Span = tuple[int, int]  # of characters of the prompt

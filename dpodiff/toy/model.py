@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from dpodiff.models.base import PromptError
 from dpodiff.models.stable_diffusion import StableDiffusion
-from dpodiff.models.weighted_text import plain
 from dpodiff.names import LoadError
 from dpodiff.toy import WEIGHTS
+from dpodiff.weighted_text import plain
 
 if TYPE_CHECKING:
     import torch

@@ -23,7 +23,7 @@ class WeightedText(str):
         ValueError: if a weight is out of this range.
 
     Examples:
-        >>> from dpodiff.models.weighted_text import WeightedText
+        >>> from dpodiff.weighted_text import WeightedText
         >>> text = WeightedText([("a ", 1.0), ("red", 1.2), (" ball (toy)", 1.0)])
         >>> print(text)
         a (red)1.2 ball \(toy\)
