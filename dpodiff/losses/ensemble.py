@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    Matrix = torch.Tensor | np.ndarray
 
 Combine = Literal["mean", "worst", "bound"]
 LEAST = 1e-12  # variance under the root, which has no slope at 0
@@ -175,7 +174,9 @@ class Ensemble:
 
 
 def leave_one_out(
-    before: "Matrix", after: "Matrix", names: Sequence[str] | None = None
+    before: "torch.Tensor | np.ndarray",
+    after: "torch.Tensor | np.ndarray",
+    names: Sequence[str] | None = None,
 ) -> "pd.DataFrame":
     """Which loss disagrees with the others about a change.
 

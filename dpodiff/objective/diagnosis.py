@@ -1,7 +1,7 @@
 """From the images of the user's own prompt to the candidates that a search should try first."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dpodiff.objective.objective import Objective
 from dpodiff.spaces.contrasts import Contrast
@@ -9,16 +9,7 @@ from dpodiff.spaces.diagnosis import MOST_CONTRASTS, diagnosed_candidates
 from dpodiff.spaces.space import Candidate
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import torch
-
-
-class HasMargins(Protocol):
-    """A loss that says which contrast prompts the images fit better, as `losses.Contrastive`."""
-
-    def margins(self, images: "torch.Tensor", prompt: str) -> "pd.DataFrame":
-        """A row per contrast prompt, with columns "contrast" and "margin"."""
-        ...
+    from dpodiff.losses.contrastive import Contrastive
 
 
 class Diagnosis:
@@ -49,7 +40,7 @@ class Diagnosis:
     def __init__(
         self,
         objective: Objective,
-        loss: HasMargins,
+        loss: "Contrastive",
         contrasts: Callable[[str], Sequence[Contrast]],
         *,
         below: float = 0.0,
