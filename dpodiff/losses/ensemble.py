@@ -20,6 +20,7 @@ std is over the members, divided by their number. So with two losses and kappa =
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from dpodiff.losses.base import check_pairs, check_prompt, is_differentiable, values
@@ -27,7 +28,6 @@ from dpodiff.losses.loading import Statements, load
 from dpodiff.names import name_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -174,8 +174,8 @@ class Ensemble:
 
 
 def leave_one_out(
-    before: "torch.Tensor | np.ndarray",
-    after: "torch.Tensor | np.ndarray",
+    before: torch.Tensor | np.ndarray,
+    after: torch.Tensor | np.ndarray,
     names: Sequence[str] | None = None,
 ) -> "pd.DataFrame":
     """Which loss disagrees with the others about a change.
