@@ -203,7 +203,6 @@ def leave_one_out(
         1       clip    -1.0    0.25       True
         2        hps    -1.0    0.25       True
     """
-    import numpy as np
     import pandas as pd
 
     old, new = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
