@@ -14,6 +14,7 @@ from torch import nn
 
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.captions import parse
+from dpodiff.toy.layers import conv_block
 from dpodiff.toy.scenes import BACKGROUNDS, COLORS, DEFECTS, OBJECTS, SIZES, Scene, Thing
 
 
@@ -54,7 +55,8 @@ class Judge(nn.Module):
         super().__init__()
         widths = [3, width, 2 * width, 3 * width, 4 * width]
         self.body = nn.Sequential(
-            *(_block(i, o) for i, o in itertools.pairwise(widths)), _block(4 * width, 4 * width, 1)
+            *(conv_block(i, o) for i, o in itertools.pairwise(widths)),
+            conv_block(4 * width, 4 * width, 1),
         )
         dim = 4 * width
         self.maps = nn.Conv2d(dim, len(OBJECTS), 1)
@@ -122,17 +124,6 @@ class Judge(nn.Module):
             "judge, all as asked": sum(v["all"] for v in verdicts) / len(verdicts),
             "judge, clean": sum(v["clean"] for v in verdicts) / len(verdicts),
         }
-
-
-def _block(inputs: int, outputs: int, stride: int = 2) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1),
-        nn.GroupNorm(8, outputs),
-        nn.SiLU(),
-        nn.Conv2d(outputs, outputs, 3, 1, 1),
-        nn.GroupNorm(8, outputs),
-        nn.SiLU(),
-    )
 
 
 def _grid(features: torch.Tensor) -> torch.Tensor:

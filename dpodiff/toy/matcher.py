@@ -26,6 +26,7 @@ from dpodiff.models.base import choose_device
 from dpodiff.names import LoadError
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.captions import parse
+from dpodiff.toy.layers import conv_block
 from dpodiff.toy.words import concept_of
 
 WIDTH, HEADS, LAYERS = 112, 4, 2
@@ -87,7 +88,10 @@ class Matcher(nn.Module):
             raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
         self.form = form
         self.body = nn.Sequential(
-            _block(3, 40, 2), _block(40, 80, 2), _block(80, WIDTH, 2), _block(WIDTH, WIDTH, 1)
+            conv_block(3, 40, 2),
+            conv_block(40, 80, 2),
+            conv_block(80, WIDTH, 2),
+            conv_block(WIDTH, WIDTH, 1),
         )
         self.places = nn.Parameter(0.02 * torch.randn(CELLS * CELLS, WIDTH))
         self.words = nn.Embedding(1 + len(vocabulary()), WIDTH, padding_idx=0)
@@ -197,14 +201,3 @@ def load_matcher(device: "str | torch.device | None" = None, form: str = "failur
     if not path.is_file():
         raise LoadError(f"no matcher in {path}; train it with `python -m dpodiff.toy.train`")
     return Matcher.load(path, choose_device(device), form)
-
-
-def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1),
-        nn.GroupNorm(8, outputs),
-        nn.SiLU(),
-        nn.Conv2d(outputs, outputs, 3, 1, 1),
-        nn.GroupNorm(8, outputs),
-        nn.SiLU(),
-    )
