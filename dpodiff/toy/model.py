@@ -52,9 +52,9 @@ class Toy(StableDiffusion):
         the toy world does not know 'bal' (near: ball, cobalt, bad)
     """
 
-    # By the judge, 10 steps are as good as 25, and guidance 5 keeps colors that 7.5 burns out.
-    steps = 10
-    guidance = 5.0
+    # Chosen by the judge on validation prompts: the fastest setting that is as good as the best.
+    steps = 6
+    guidance = 3.0
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:
         from dpodiff.toy.captions import known_words
