@@ -12,6 +12,7 @@ from dpodiff.toy.words import CONCEPTS, NPLIB, PRAISE, toy_lexicon
 GUIDANCES = (1.5, 2.0, 3.0, 4.0, 5.0, 7.5)
 FIXED = (
     "duplicate, watermark",
+    "dark, duplicate, watermark",
     "dark, watermark, duplicate, cropped, grainy",
     "bad, ugly, blurry, watermark, duplicate",
     LIBRARY,

@@ -40,6 +40,7 @@ STEPS, GUIDANCES = (4, 5, 6, 8, 10), (2.0, 3.0, 4.0, 5.0)
 NEGATIVES = (
     "bad, ugly",
     "duplicate, watermark",
+    "dark, duplicate, watermark",
     "bad, ugly, blurry, watermark, duplicate",
     LIBRARY,
 )

@@ -7,6 +7,7 @@ from functools import cache
 import torch
 
 import dpodiff
+from dpodiff.api import default_loss
 from dpodiff.losses import Ensemble
 from dpodiff.losses.ensemble import Combine
 from dpodiff.toy.matcher import Matcher
@@ -26,6 +27,7 @@ LOSSES = {
     "margin, held-out CLIP": "contrastive-margin:toy-heldout",
 }
 CLEAN_AND_CONTRASTIVE = "clean and contrastive"
+MATCHER_AND_CLIP = "matcher and CLIP"  # the default of the toy model
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ ENSEMBLES = {
     "ensemble, three": Members(("matcher, log", "contrastive", "spherical"), "mean"),
     "ensemble, bound": Members(("matcher, log", "contrastive", "spherical"), "bound"),
 }
-ALL = (*LOSSES, CLEAN_AND_CONTRASTIVE, *ENSEMBLES)
+ALL = (*LOSSES, CLEAN_AND_CONTRASTIVE, MATCHER_AND_CLIP, *ENSEMBLES)
 
 
 class CleanAndContrastive:
@@ -79,8 +81,10 @@ def loss(name: str) -> Loss:
     """A loss that needs no images to be calibrated, loaded once a process.
 
     Args:
-        name: of `LOSSES`, or "clean and contrastive".
+        name: of `ALL`, but not an ensemble.
     """
+    if name == MATCHER_AND_CLIP:
+        return default_loss(dpodiff.load("toy", "cpu"))
     if name == CLEAN_AND_CONTRASTIVE:
         return CleanAndContrastive(loss("matcher"), loss("contrastive"))
     return dpodiff.losses.load(LOSSES[name], "cpu", statements=statements)

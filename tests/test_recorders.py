@@ -152,7 +152,7 @@ def test_images_that_are_gone_are_not_scored(landscape, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["matcher: raced-forward, diagnosis", "ensemble: random", "spherical: gpo"]
+    "name", ["matcher and CLIP: epo, diagnosis", "matcher: random", "spherical: gpo"]
 )
 def test_a_verified_search_is_judged_as_found_and_as_verified(claims, name):
     tables = claims.run(name, PROMPT, 0)
@@ -169,9 +169,9 @@ def test_a_verified_search_is_judged_as_found_and_as_verified(claims, name):
 
 
 def test_the_fixed_negative_prompt_is_tried_first(claims):
-    tables = claims.run("matcher: raced-forward, fixed first", PROMPT, 0)
+    tables = claims.run("matcher and CLIP: epo, fixed first", PROMPT, 0)
     assert len(tables["curves.csv"])
-    arm = claims.ARMS["matcher: raced-forward, fixed first"]
+    arm = claims.ARMS["matcher and CLIP: epo, fixed first"]
     space = claims.with_fixed(PROMPT)
     assert space.decode(space.choose(*arm.first)).negative == claims.FIXED
 
@@ -195,7 +195,7 @@ def test_the_best_of_n_images_are_those_that_the_loss_likes_best(claims, book):
 
 
 def test_all_arms_have_the_same_tables(claims):
-    arms = ("matcher: guidance alone", "guidance 3", "best of N, one kept: ensemble")
+    arms = ("matcher and CLIP: tpe", "guidance 5", "best of N, one kept: matcher")
     columns = [
         {file: list(table.columns) for file, table in claims.run(name, PROMPT, 0).items()}
         for name in arms

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.api.parts import chosen_lexicon, default_loss
+from dpodiff.api.parts import chosen_lexicon, default_clip
 from dpodiff.names import name_of
 from dpodiff.solvers import Solver
 from dpodiff.solvers.base import FirstCandidates
@@ -105,5 +105,5 @@ def _contrastive(
     loss = objective.loss
     if isinstance(loss, Contrastive):
         return loss
-    clip = loss if isinstance(loss, SphericalCLIP) else default_loss(objective.model)
+    clip = loss if isinstance(loss, SphericalCLIP) else default_clip(objective.model)
     return Contrastive(clip, lambda prompt: [contrast.prompt for contrast in contrasts(prompt)])

@@ -134,15 +134,35 @@ def chosen_lexicon(model: "TextToImage", lexicon: str | Lexicon | None) -> Lexic
     return _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
 
 
-def default_loss(model: "TextToImage") -> "SphericalCLIP":
-    """The spherical CLIP loss that goes with a model.
+def default_loss(model: "TextToImage") -> "Loss":
+    """The loss that goes with a model.
+
+    The toy model has the probability that an image fails, by the toy matcher, plus ten times the
+    spherical loss of the toy CLIP, so that both differ by about as much between candidates. Any
+    other model has the loss of `default_clip`.
+
+    Examples:
+        >>> from dpodiff.api import default_loss
+        >>> default_loss(dpodiff.load("toy"))
+        Weighted(1 * Matcher(form='failure'), 10 * SphericalCLIP('toy'))
+    """
+    if not is_toy(model):
+        return default_clip(model)
+    from dpodiff.losses import Weighted
+
+    matcher = names.toy("matcher")(model.device, "failure")
+    return Weighted({matcher: 1.0, default_clip(model): 10.0})
+
+
+def default_clip(model: "TextToImage") -> "SphericalCLIP":
+    """The spherical CLIP loss that goes with a model, as in the paper.
 
     The toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
     downloaded on first use.
 
     Examples:
-        >>> from dpodiff.api import default_loss
-        >>> default_loss(dpodiff.load("toy"))
+        >>> from dpodiff.api import default_clip
+        >>> default_clip(dpodiff.load("toy"))
         SphericalCLIP('toy')
     """
     from dpodiff.losses import SphericalCLIP

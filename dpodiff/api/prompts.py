@@ -54,7 +54,7 @@ def improve(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
-    verify: int | None = 8,
+    verify: int | None = 20,
     second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     task: "Task" = "improve",
     locked: Sequence[str] = (),
@@ -70,9 +70,9 @@ def improve(
         prompt: what the images should show.
         negative_prompt: what they should not show; the search adds to it.
         model: a name for `dpodiff.load`, a loaded model, or a `BlackBox`.
-        loss: from images and prompts to losses, or a name for `losses.load`; if not given, the
-            spherical loss of the toy CLIP for the toy model, and of OpenAI's ViT-B/32 for any
-            other.
+        loss: from images and prompts to losses, or a name for `losses.load`; if not given, that of
+            `dpodiff.api.default_loss`: the toy matcher with the toy CLIP for the toy model, and the
+            spherical loss of OpenAI's ViT-B/32 for any other, where "contrastive" is to be had too.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
             positive, whose words an improvement may also drop), "modifiers" (words of praise after
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
@@ -89,10 +89,10 @@ def improve(
         budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
-        verify: number of fresh seeds, 6 to 20, on which the best two candidates are tested against
-            the prompt itself (`dpodiff.verify`); 0 or None for a search alone. If that would take
-            more than half of the budget, only the best candidate is tested, and if that is still
-            too much, none; the result says so. A search that was stopped is not verified.
+        verify: number of fresh seeds, 6 to 20, on which the best candidate is tested against the
+            prompt itself (`dpodiff.verify`); 0 or None for a search alone. It takes half of the
+            budget at most: a small budget pays for fewer seeds, and with one that does not pay for
+            6 the result is not verified, and says so. A search that was stopped is not verified.
         second_loss: a loss or its name, or several by name: the candidate has to be better by each
             of them too. They see the fresh seeds only.
         task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
@@ -183,7 +183,7 @@ def attack(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
-    verify: int | None = 8,
+    verify: int | None = 20,
     second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     locked: Sequence[str] = (),
     batch_size: int | None = None,

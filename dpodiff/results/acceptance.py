@@ -1,8 +1,7 @@
 """Verification as a part of a search: paid from the same budget, and the last word on the result.
 
-The user's own prompt and the best two candidates are scored on fresh seeds. If that would take more
-than half of the budget, only the best candidate is tested; if that is still too much, nothing is,
-and the result says that it is not verified.
+The user's own prompt and the best candidate are scored on as many fresh seeds as half of the budget
+pays for. If these are too few to prove anything, the result says that it is not verified.
 """
 
 import math
@@ -16,12 +15,12 @@ from dpodiff.checks import check_whole
 from dpodiff.objective.cost import Budget
 from dpodiff.results.comparison import Verification
 from dpodiff.results.result import Result, describe, release
-from dpodiff.results.verification import LEVEL, can_prove, check_seeds, verify
+from dpodiff.results.verification import FEWEST, LEVEL, check_seeds, verify
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
 
-FINALISTS = 2
+PROMPTS = 2  # that are compared: the user's own and the best candidate
 OFF = "verification was turned off"
 ENDED_EARLY = {
     "stopped": "the search was stopped; dpodiff.verify(result) tests it",
@@ -34,14 +33,12 @@ class Plan:
     """How a result will be verified.
 
     Attributes:
-        seeds: fresh ones.
-        finalists: candidates that are tested; 0 for no verification.
+        seeds: fresh ones; 0 for no verification.
         price: of it in evaluations, rounded up; the search has the rest of the budget.
         why_not: reason that there will be no verification.
     """
 
     seeds: int = 0
-    finalists: int = 0
     price: int = 0
     why_not: str = ""
 
@@ -51,10 +48,10 @@ class Plan:
 
 
 def planned(fresh: int | None, budget: Budget, seeds: int) -> Plan:
-    """The verification that a budget allows.
+    """The verification that a budget allows: it may take half.
 
     Args:
-        fresh: number of fresh seeds; 0 or None for no verification.
+        fresh: number of fresh seeds at most; 0 or None for no verification.
         budget: of search and verification together.
         seeds: of the search, that make up an evaluation.
 
@@ -68,13 +65,12 @@ def planned(fresh: int | None, budget: Budget, seeds: int) -> Plan:
         check_seeds(fresh, 1, LEVEL)
     except ValueError as error:
         raise ValueError(f"verify={fresh}: {error}; 0 turns verification off") from None
-    price = 0
-    for finalists in range(FINALISTS, 0, -1):
-        price = math.ceil((1 + finalists) * fresh / seeds)
-        if can_prove(fresh, finalists) and 2 * price <= budget.evaluations:
-            return Plan(fresh, finalists, price)
+    paid = min(fresh, budget.evaluations // 2 * seeds // PROMPTS)
+    if paid >= FEWEST:
+        return Plan(paid, math.ceil(PROMPTS * paid / seeds))
+    price = math.ceil(PROMPTS * FEWEST / seeds)
     return Plan(
-        why_not=f"{fresh} fresh seeds cost {price} evaluations, more than half of the budget of "
+        why_not=f"{FEWEST} fresh seeds cost {price} evaluations, more than half of the budget of "
         f"{budget.evaluations}; a larger budget, or dpodiff.verify(result), tests it"
     )
 
@@ -106,7 +102,7 @@ def accept(
     start, before = time.monotonic(), replace(result.objective.cost)
     try:
         verification = verify(
-            result, seeds=plan.seeds, finalists=plan.finalists, losses=losses, progress=progress
+            result, seeds=plan.seeds, finalists=1, losses=losses, progress=progress
         )
         final = _with_verdict(result, verification)
     except KeyboardInterrupt:

@@ -31,8 +31,8 @@ FEWEST, MOST = 6, 20  # fresh seeds, of which the intervals are computed
 def verify(
     result: Result,
     *,
-    seeds: int = 8,
-    finalists: int = 2,
+    seeds: int = 20,
+    finalists: int = 1,
     losses: "Mapping[str, Loss] | None" = None,
     level: float = LEVEL,
     progress: bool = False,
