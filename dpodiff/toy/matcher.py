@@ -1,13 +1,15 @@
 """An image-text matcher for the toy world: which words of a prompt hold for an image.
 
-In the manner of BLIP's image-text matching (Li et al., 2022): words attend to each other and to the
-cells of the image. But the verdict is one per word, so that it can be read off which word an image
-misses. The probability that all words hold and that the image is clean is the loss's ground:
+Two parts add up to the logit that a word holds. The first is BLIP's image-text matching (Li et al.,
+2022): words attend to each other and to the cells of the image. The second binds attributes to
+objects: the word is compared with each cell, and the cells count by how well they fit the object
+that the word describes. So "red" of "a red ball" is asked where the ball is. There is one verdict a
+word, so that it can be read off which word an image misses. The loss is the probability of failure:
 
     1 - P(clean) * product over content words of P(word holds)
 
-The trained weights know objects, backgrounds and defects. They have not learned colors: the word of
-any color holds with a probability of about 0.7. `Weighted` adds a CLIP, which sees colors.
+On renders that it was not trained on, the area under the ROC curve is 0.98 for words of objects,
+0.97 for colors, 0.96 for sizes and 1.00 for backgrounds, but 0.69 for relations.
 
 Trained on renders and on images as a denoiser makes them, against captions with some words
 exchanged; the judge has no part in it (see `dpodiff.toy.train.matcher`).
@@ -31,6 +33,7 @@ from dpodiff.toy.words import concept_of
 
 WIDTH, HEADS, LAYERS = 112, 4, 2
 CELLS = 8  # a side
+COLORS = 3 * 4  # mean colors of the quarters of a cell
 LENGTH = 12  # words of a prompt that state something
 FORMS = ("failure", "log")
 
@@ -53,6 +56,23 @@ def content_words(prompt: str) -> tuple[str, ...]:
     """
     words = re.findall(r"[^\W_]+", prompt.lower())
     return tuple(word for word in words if word in vocabulary())[:LENGTH]
+
+
+def owners_of(words: Sequence[str]) -> tuple[str, ...]:
+    """For each content word the object that it describes; an object is its own.
+
+    Examples:
+        >>> from dpodiff.toy.matcher import owners_of
+        >>> owners_of(("red", "ball", "left", "cup", "sea"))
+        ('ball', 'ball', '', 'cup', '')
+    """
+    kinds = [concept_of().get(word, ("relation", ""))[0] for word in words]
+    owners: list[str] = []
+    following = ""  # attributes stand before their object
+    for word, kind in zip(reversed(words), reversed(kinds)):
+        following = word if kind == "object" else following
+        owners.append(following if kind in ("object", "color", "size") else "")
+    return tuple(reversed(owners))
 
 
 class Matcher(nn.Module):
@@ -95,6 +115,8 @@ class Matcher(nn.Module):
         )
         self.places = nn.Parameter(0.02 * torch.randn(CELLS * CELLS, WIDTH))
         self.words = nn.Embedding(1 + len(vocabulary()), WIDTH, padding_idx=0)
+        self.looks = nn.Embedding(1 + len(vocabulary()), WIDTH, padding_idx=0)
+        self.local = nn.Linear(WIDTH + COLORS, WIDTH)
         self.order = nn.Parameter(0.02 * torch.randn(LENGTH, WIDTH))
         layer = nn.TransformerDecoderLayer(
             WIDTH, HEADS, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True
@@ -139,23 +161,27 @@ class Matcher(nn.Module):
         return -success if self.form == "log" else 1 - success.exp()
 
     def cells(self, images: torch.Tensor) -> torch.Tensor:
-        """Features (batch, 64, 112) of the cells of images (batch, 3, 64, 64)."""
-        features = self.body(2 * images.float() - 1)
-        return features.flatten(2).transpose(1, 2)
+        """Features (batch, 64, 124) of the cells of images (batch, 3, 64, 64), colors last."""
+        images = 2 * images.float() - 1
+        quarters = nn.functional.adaptive_avg_pool2d(images, 2 * CELLS)
+        colors = nn.functional.pixel_unshuffle(quarters, 2)
+        return torch.cat([self.body(images), colors], 1).flatten(2).transpose(1, 2)
 
     def word_logits(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """Logit that each content word holds, (batch, LENGTH); infinite behind the last."""
-        numbers = torch.zeros(len(prompts), LENGTH, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            words = content_words(prompt)
-            numbers[row, : len(words)] = torch.tensor([vocabulary()[word] for word in words])
-        numbers = numbers.to(cells.device)
+        numbers = _numbers([content_words(prompt) for prompt in prompts], cells.device)
+        owners = _numbers([owners_of(content_words(prompt)) for prompt in prompts], cells.device)
         texts = self.words(numbers) + self.order
-        read = self.reader(texts, cells + self.places)
-        return self.holds(read).squeeze(-1).masked_fill(numbers == 0, torch.inf)
+        read = self.reader(texts, cells[..., :WIDTH] + self.places)
+        local = nn.functional.silu(self.local(cells))
+        fits = self.looks(numbers) @ local.mT  # (batch, LENGTH, cells)
+        where = (self.looks(owners) @ local.mT).softmax(-1)
+        logits = self.holds(read).squeeze(-1) + (fits * where).sum(-1)
+        return logits.masked_fill(numbers == 0, torch.inf)
 
     def clean_logits(self, cells: torch.Tensor) -> torch.Tensor:
         """Logit that an image has no defect, (batch,)."""
+        cells = cells[..., :WIDTH]
         return self.clean(torch.cat([cells.mean(1), cells.amax(1)], -1)).squeeze(-1)
 
     @torch.no_grad()
@@ -180,6 +206,14 @@ class Matcher(nn.Module):
         clean = nn.functional.logsigmoid(self.clean_logits(cells))
         asked = torch.tensor([parse(prompt).defect is None for prompt in prompts])
         return words + clean * asked.to(clean)
+
+
+def _numbers(rows: Sequence[Sequence[str]], device: "str | torch.device") -> torch.Tensor:
+    """Numbers of words in the vocabulary, (rows, LENGTH); 0 where there is none."""
+    numbers = torch.zeros(len(rows), LENGTH, dtype=torch.long)
+    for row, words in zip(numbers, rows):
+        row[: len(words)] = torch.tensor([vocabulary().get(word, 0) for word in words])
+    return numbers.to(device)
 
 
 def load_matcher(device: "str | torch.device | None" = None, form: str = "failure") -> Matcher:
