@@ -33,9 +33,9 @@ from recording import (
     record,
 )
 from scorers import ENSEMBLES, MATCHER_AND_CLIP, Loss, fitted, loss
-from storing import scorers_digest
 
 import dpodiff
+from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 from dpodiff.toy.words import NPLIB, toy_lexicon
 

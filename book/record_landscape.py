@@ -23,9 +23,9 @@ import torch
 from drawing import GROUPS, Drawn, drawn
 from recording import BOTH, Tables, Verdicts, arguments, mixed_prompts, models, record
 from scorers import ALL, fitted
-from storing import scorers_digest
 
 from dpodiff.results.headroom import headroom
+from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 from dpodiff.toy.train.defects import validation_prompts
 

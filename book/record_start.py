@@ -19,9 +19,9 @@ import pandas as pd
 import torch
 from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from recording import BOTH, Tables, Verdicts, arguments, models, record
-from storing import scorers_digest
 
 from dpodiff.results.headroom import against_best
+from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 from dpodiff.toy.train.defects import LIBRARY, validation_prompts
 

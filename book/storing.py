@@ -13,7 +13,6 @@ The folder is locked by `flock`, which ends with the process that holds it.
 
 import csv
 import fcntl
-import hashlib
 import io
 import json
 import os
@@ -21,14 +20,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dpodiff.results.stamp import Stamp
-from dpodiff.toy import WEIGHTS
+from dpodiff.toy.digests import weights_digest
 
 Part = tuple[Any, ...]
 Key = tuple[str, ...]  # a part as a table has it
@@ -232,7 +230,7 @@ def stamp_of(folder: Path, settings: Mapping[str, Any]) -> Stamp:
     Raises:
         ValueError: if it was begun with other settings, is damaged, or missing beside tables.
     """
-    settings = {**settings, "weights": weights()}
+    settings = {**settings, "weights": weights_digest()}
     path, now = folder / "stamp.json", Stamp.collect(settings)
     if not path.exists():
         if tables := sorted(p.name for p in folder.glob("*.csv")):
@@ -255,24 +253,6 @@ def stamp_of(folder: Path, settings: Mapping[str, Any]) -> Stamp:
         commit=_joined(stamp.commit, now.commit),
         versions=versions,
     )
-
-
-@cache
-def weights() -> str:
-    """A hash of the toy model's weights."""
-    file = next((WEIGHTS / "stable-diffusion" / "unet").glob("*.safetensors"))
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-
-
-@cache
-def scorers_digest() -> str:
-    """A hash of the toy world's weights that score images: judge, matcher and both CLIPs."""
-    files = [WEIGHTS / f"{name}.safetensors" for name in ("judge", "matcher")]
-    files += sorted(WEIGHTS.glob("clip*/**/*.safetensors"))
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes() if file.exists() else b"")
-    return digest.hexdigest()[:12]
 
 
 def _joined(old: str | None, new: str) -> str:

@@ -13,6 +13,8 @@ TOY = "toy"  # the name of its model, its loss, its lexicon and its text encoder
 _PARTS = {
     "model": "dpodiff.toy.model:load_toy",  # (name, device, dtype) -> Model
     "weights": "dpodiff.toy:WEIGHTS",  # folder
+    "weights digest": "dpodiff.toy.digests:weights_digest",  # () -> hash
+    "scorers digest": "dpodiff.toy.digests:scorers_digest",  # () -> hash
     "matcher": "dpodiff.toy.matcher:load_matcher",  # (device, form) -> loss
     "lexicon": "dpodiff.toy.words:toy_lexicon",  # () -> Lexicon
     "negative library": "dpodiff.toy.words:NPLIB",  # words

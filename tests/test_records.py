@@ -8,6 +8,7 @@ import pytest
 
 from dpodiff.results.records import Recorded
 from dpodiff.results.stamp import Stamp
+from dpodiff.toy.digests import scorers_digest, weights_digest
 
 
 @pytest.fixture
@@ -126,6 +127,23 @@ def test_the_stamp_names_parameters_device_commit_and_seconds(folder):
     text = Recorded.load("some", folder).stamp_text()
     for part in ("Recorded", "12 s", "commit", "budget = 40", "python"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({}, []),
+        ({"weights": weights_digest(), "scorers": scorers_digest()}, []),
+        ({"weights": "0123456789ab"}, ["weights"]),
+        ({"weights": weights_digest(), "scorers": "0123456789ab"}, ["scorers"]),
+    ],
+    ids=["no digest", "the installed ones", "other weights", "other scorers"],
+)
+def test_a_record_made_with_other_weights_says_so(folder, parameters, said):
+    record = Recorded.load("some", folder)
+    stamp = replace(record.stamp, parameters=record.stamp.parameters | parameters)
+    lines = replace(record, stamp=stamp).stamp_text().splitlines()
+    assert [line.split()[3] for line in lines if line.startswith("Made with other")] == said
 
 
 def test_an_unknown_record_is_answered_with_those_there_are(folder):

@@ -75,7 +75,7 @@ def load(
     Examples:
         >>> model = dpodiff.load("toy")
         >>> model.steps, model.guidance, model.image_size
-        (10, 5.0, 64)
+        (6, 3.0, 64)
     """
     if name == names.TOY:
         return names.toy("model")(name, device, dtype)

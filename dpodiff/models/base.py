@@ -100,8 +100,8 @@ class Model(ABC):
         >>> images = model.generate(["a red ball on the sea"], ["blurry"], [0])
         >>> tuple(images.shape)
         (1, 3, 64, 64)
-        >>> model.forwards  # 10 steps, each with the prompt and with the negative prompt
-        20
+        >>> model.forwards  # 6 steps, each with the prompt and with the negative prompt
+        12
     """
 
     name: str

@@ -52,8 +52,8 @@ def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:
         >>> model = dpodiff.load("toy")
         >>> tuple(draw(model, seeds=[0, 1]).shape)
         (2, 1, 4, 16, 16)
-        >>> tuple(draw(model, seeds=[0, 1], eta=1.0).shape)  # one more for each of 10 steps
-        (2, 11, 4, 16, 16)
+        >>> tuple(draw(model, seeds=[0, 1], eta=1.0).shape)  # one more for each of 6 steps
+        (2, 7, 4, 16, 16)
     """
     start = model.latents(seeds)
     start = start.to(torch.promote_types(start.dtype, torch.float32)).unsqueeze(1)

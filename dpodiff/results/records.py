@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dpodiff import names
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.statistics import Interval, paired_bootstrap, verdict
 
@@ -123,13 +124,18 @@ class Recorded:
         return replace(self, table=change.assign(measure="loss, search seeds", before=0.0))
 
     def stamp_text(self) -> str:
-        """Where, when and how it was recorded, in a few lines."""
+        """Where, when and how it was recorded, in a few lines.
+
+        The last line of a record of the toy world says so if its stamp has a digest of other
+        weights than the installed ones: its numbers may then differ from what the model does now.
+        """
         stamp = self.stamp
         commit = "commit " + ", ".join(commit[:12] for commit in stamp.commit.split("; "))
         versions = ", ".join(f"{k} {v}" for k, v in stamp.versions.items())
         settings = ", ".join(f"{k} = {v}" for k, v in stamp.parameters.items())
         first = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}, {commit}."
-        return "\n".join(textwrap.fill(line, WIDTH) for line in (first, settings, versions))
+        lines = [first, settings, versions, *_other_weights(stamp)]
+        return "\n".join(textwrap.fill(line, WIDTH) for line in lines)
 
     def per_prompt(self) -> "pd.DataFrame":
         """Mean before and after of each solver, measure and prompt."""
@@ -275,6 +281,19 @@ class Recorded:
         """
         row = self.contrast(first, second).loc[measure]
         return _said(text, row, better)
+
+
+def _other_weights(stamp: Stamp) -> list[str]:
+    """A line for each part of the toy world that is no longer the one the record was made with.
+
+    Nothing is said of a record whose stamp has no digest.
+    """
+    lines = []
+    for key, what in (("weights", "weights"), ("scorers", "scorers (judge, matcher or CLIP)")):
+        recorded = stamp.parameters.get(key)
+        if recorded is not None and recorded != names.toy(f"{key} digest")():
+            lines.append(f"Made with other {what} of the toy world than the installed ones.")
+    return lines
 
 
 def _interval(gaps: "pd.Series") -> dict[str, float]:

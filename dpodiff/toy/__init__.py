@@ -14,6 +14,7 @@ and a judge are trained on them from nothing. The parts, in reading order:
 `layers`    what both of these are made of
 `train`     the recipe that makes every weight in `weights/`
 `model`     the pipeline as `dpodiff.load("toy")` returns it
+`digests`   hashes of the weights, for the stamps of records
 
 May import from every folder; none imports it, but for the parts that `dpodiff.names` gives by name.
 """
