@@ -181,10 +181,11 @@ def export_unfinished(shop: Workshop) -> None:
 
 
 def prompts(shop: Workshop) -> None:
-    from dpodiff import SphericalCLIP, load
+    from dpodiff import load
+    from dpodiff.toy.matcher import load_matcher
     from dpodiff.toy.train.prompts import write_prompt_sets
 
-    write_prompt_sets(load("toy", shop.device), SphericalCLIP("toy", device=shop.device))
+    write_prompt_sets(load("toy", shop.device), load_matcher(shop.device))
 
 
 def card(shop: Workshop) -> None:

@@ -10,7 +10,7 @@ from dpodiff.toy.prompts import FOLDER
 from dpodiff.toy.train.data import held_out_scenes
 
 COUNT = 100  # a style
-SEEDS = range(4)
+SEEDS = range(9000, 9004)  # of no search and no test
 BATCH = 16
 PROMPT_SEED = 20240701
 
