@@ -35,6 +35,7 @@ from recording import (
 from scorers import ENSEMBLES, MATCHER_AND_CLIP, Loss, fitted, loss
 
 import dpodiff
+from dpodiff.api.parts import default_second_losses
 from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 from dpodiff.toy.words import NPLIB, toy_lexicon
@@ -133,6 +134,7 @@ def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
         seeds=SEEDS,
         seed=who["search_seed"],
         verify=FRESH if arm.verify is None else arm.verify,
+        second_loss=second_loss(arm),
         progress=False,
     )
     check_ended(result, who)
@@ -151,6 +153,12 @@ def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
         "found.csv": pd.DataFrame([text]),
         "curves.csv": curve_of(found),
     }
+
+
+def second_loss(arm: Arm) -> "dict[str, Loss] | None":
+    """What `improve` verifies its default loss with; other losses are verified alone."""
+    model = models()["model"]
+    return default_second_losses(model) if arm.loss == MATCHER_AND_CLIP else None
 
 
 def with_fixed(prompt: str) -> dpodiff.Space:

@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
 from PIL import Image
 
 from dpodiff.api import default_loss, improve
+from dpodiff.api.parts import default_second_losses
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.result import Result, price_text
@@ -196,7 +197,10 @@ class Panel(widgets.VBox):
             self._say(f"loading {self.arguments['model']} ...")
             self.arguments["model"] = load(self.arguments["model"])
         if self.arguments["loss"] is None:
-            self.arguments["loss"] = default_loss(self.arguments["model"])
+            model = self.arguments["model"]
+            self.arguments["loss"] = default_loss(model)
+            if self.arguments["second_loss"] is None:
+                self.arguments["second_loss"] = default_second_losses(model)
 
     def _follow(self, tap: "_Tap", record: Record) -> bool:
         """Show where the search stands; True once it should stop."""

@@ -8,8 +8,18 @@ import pytest
 import torch
 from helpers import FakeModel, Guided, negative_space, shade
 
-from dpodiff import Budget, RandomSearch, Trace, attack, held_out, improve, plots, verify
-from dpodiff.api.parts import default_second_losses
+from dpodiff import (
+    Budget,
+    RandomSearch,
+    Trace,
+    attack,
+    held_out,
+    improve,
+    load,
+    plots,
+    verify,
+)
+from dpodiff.api.second_losses import chosen_second_losses
 from dpodiff.results.acceptance import planned
 
 SPACE = negative_space(6, 6)
@@ -247,8 +257,11 @@ def test_what_is_no_second_loss_is_refused_before_any_image(second, message):
     assert not model.batches
 
 
-def test_no_model_has_second_losses_of_its_own_yet():
-    assert default_second_losses(FakeModel()) == {}
+def test_the_share_of_failed_images_verifies_the_default_loss_of_the_toy_model_alone():
+    model = load("toy")
+    assert list(chosen_second_losses(None, model)) == ["failed images"]
+    assert chosen_second_losses(None, model, by_default=False) == {}
+    assert chosen_second_losses(None, FakeModel()) == {}
 
 
 def test_a_trace_says_the_verdict(tmp_path):

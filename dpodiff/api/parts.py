@@ -173,11 +173,14 @@ def default_clip(model: "TextToImage") -> "SphericalCLIP":
 
 
 def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
-    """Losses by name that a verified result has to be better by too, unless others are given.
+    """Losses by name that go with `default_loss`: a verified result has to be better by them too.
 
-    None yet, for any model: this is the place where a model gets its own.
+    The toy model has its matcher: the share of failed images has to be lower. Any other model has
+    none.
     """
-    return {}
+    if not is_toy(model):
+        return {}
+    return {"failed images": names.toy("matcher")(model.device, "failure")}
 
 
 def is_toy(model: "str | TextToImage") -> bool:

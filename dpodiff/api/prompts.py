@@ -94,7 +94,8 @@ def improve(
             budget at most: a small budget pays for fewer seeds, and with one that does not pay for
             6 the result is not verified, and says so. A search that was stopped is not verified.
         second_loss: a loss or its name, or several by name: the candidate has to be better by each
-            of them too. They see the fresh seeds only.
+            of them too, on the fresh seeds. If neither it nor `loss` is given, the share of failed
+            images has to be lower, by the toy matcher, for the toy model.
         task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
             the meaning.
         locked: words of the prompt to be left alone.
@@ -135,7 +136,7 @@ def improve(
         >>> [record.negative for record in result.trace.records]
         ['', 'grainy, dark', 'green, blurry']
         >>> def paint(prompt, negative_prompt, seed):
-        ...     return np.full((8, 8, 3), (seed + bool(negative_prompt)) / 20)
+        ...     return np.full((8, 8, 3), (seed + bool(negative_prompt)) / 40)
         >>> settings = {"loss": "white", "space": "nplib", "progress": False}
         >>> result = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
         >>> print(result.verdict)
@@ -299,8 +300,8 @@ def _search_words(
         space, prompt, negative_prompt, model, lexicon=lexicon, locked=locked, task=task
     )
     check_space(space, prompt, negative_prompt, model)
+    second = chosen_second_losses(second_loss, model, lexicon, by_default=loss is None)
     loss = chosen_loss(loss, model, lexicon)
-    second = chosen_second_losses(second_loss, model, lexicon)
     objective = Objective(
         model,
         loss,

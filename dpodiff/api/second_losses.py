@@ -18,13 +18,19 @@ def chosen_second_losses(
     second: "str | Loss | Mapping[str, str | Loss] | None",
     model: "TextToImage",
     lexicon: str | Lexicon | None = None,
+    *,
+    by_default: bool = True,
 ) -> "dict[str, Loss]":
-    """The second losses that were given, by themselves or by name, or the model's default.
+    """The second losses that were given, by themselves or by name.
 
-    Contrast prompts come from the lexicon, as in `chosen_loss`.
+    Args:
+        second: None is the model's own if `by_default`, else none.
+        model: whose images they see.
+        lexicon: of contrast prompts, as in `chosen_loss`.
+        by_default: whether the searched loss is the model's own.
     """
     if second is None:
-        return default_second_losses(model)
+        return default_second_losses(model) if by_default else {}
     if not isinstance(second, Mapping):
         name = second if isinstance(second, str) else name_of(second)
         second = {"second loss" if name == SEARCHED else name: second}
