@@ -36,6 +36,7 @@ NO_MODEL = {
     "15_what_to_optimize": "is judged by the toy world's judge, image by image",
     "17_dno_from_scratch": "trains its own model",
     "90_build_spaces": "makes no image",
+    "91_what_works": "makes no image",
 }
 # What is lowered so that a chapter takes seconds; the profile refuses what it does not declare.
 SMALL = {
