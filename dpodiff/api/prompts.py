@@ -140,7 +140,7 @@ def improve(
         >>> settings = {"loss": "white", "space": "nplib", "progress": False}
         >>> result = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
         >>> print(result.verdict)
-        better: loss -0.3750 -> -0.4250, change -0.0500 [-0.0500, -0.0500] on 8 fresh seeds
+        better: loss -0.3375 -> -0.3625, change -0.0250 [-0.0250, -0.0250] on 20 fresh seeds
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)

@@ -26,7 +26,7 @@ from dpodiff.toy.words import CONCEPTS
 
 SEEDS = range(4)
 BATCH = 16
-STEPS, GUIDANCE = 25, 7.5  # of the bars; the model's own defaults are measured beside them
+STEPS, GUIDANCE = Toy.steps, Toy.guidance
 
 
 def write_card(weights: Path, device: str) -> None:
@@ -40,17 +40,10 @@ def write_card(weights: Path, device: str) -> None:
     plain = judged(model, judge, prompts, "")
     third = prompts[::3]  # as many of each style, with one thing as often as with two
     blurred = judged(model, judge, third, "blurry")
-    own = judged(model, judge, prompts, "", steps=Toy.steps, guidance=Toy.guidance)
     card = {
         "sampling": {"steps": STEPS, "guidance": GUIDANCE, "seeds": len(SEEDS)},
         "one_object": shares([v for v in plain if not v["pair"]]),
         "two_objects": shares([v for v in plain if v["pair"]]),
-        "own": {
-            "steps": Toy.steps,
-            "guidance": Toy.guidance,
-            "one_object": shares([v for v in own if not v["pair"]]),
-            "two_objects": shares([v for v in own if v["pair"]]),
-        },
         "judge": judge_accuracy(judge, device),
         "judge_on_generated": judge_on_generated(judge, [weights]),
         "defects": measure(model, judge),

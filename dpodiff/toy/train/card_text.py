@@ -123,11 +123,6 @@ def card_text(card: dict) -> str:
     )
     judge = ", ".join(f"{k} {v:.1%}" for k, v in card["judge"].items())
     one, two = (_shares(card[part]) for part in ("one_object", "two_objects"))
-    own = card["own"]
-    own = (
-        f"With the defaults of `load` ({own['steps']} steps, guidance {own['guidance']:g}): "
-        f"one object: {_shares(own['one_object'])}; two objects: {_shares(own['two_objects'])}."
-    )
     typical = ", ".join(
         f"{background} with {defect} ({share:.0%})"
         for background, (defect, share) in TYPICAL_DEFECTS.items()
@@ -138,7 +133,6 @@ def card_text(card: dict) -> str:
         judge=judge,
         one=one,
         two=two,
-        own=own,
         typical=typical,
         named=named,
         second=second,
@@ -182,8 +176,6 @@ judge:
 {rows}
 
 One object: {one}. Two objects: {two}.
-
-{own}
 
 Judge on fresh renders: {judge}. Autoencoder: {psnr:.1f} dB on held-out images. All else said
 right, CLIP names the object of a clean image among twelve in {named}, the held-out CLIP in
