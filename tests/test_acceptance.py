@@ -140,11 +140,11 @@ def test_the_budget_covers_search_and_verification():
     model = FakeModel()
     result = run(model, space=LARGE, budget=40, seeds=4)
     assert result.cost.evaluations == len(result.trace.records) == 36
-    assert result.cost.verification == 6
+    assert result.cost.verification == 4
     assert result.cost.spent == 40
     assert result.cost.images == sum(model.batches) == 160
     assert result.cost.denoiser_forwards == model.forwards
-    assert "34 evaluations + 6 of verification = 40.0, 160 images" in str(result)
+    assert "36 evaluations + 4 of verification = 40.0, 160 images" in str(result)
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 7])
@@ -306,12 +306,12 @@ def test_a_verification_that_fails_leaves_the_result_of_the_search(tmp_path):
 def test_an_interrupted_verification_leaves_the_result_of_the_search(tmp_path):
     path = tmp_path / "trace.jsonl"
     # One batch of the verification is done.
-    loss = failing(KeyboardInterrupt(), 36 * 4 + 16)
-    result = run(loss=loss, space=LARGE, trace=path)
+    loss = failing(KeyboardInterrupt(), 36 * 4 + 8)
+    result = run(loss=loss, space=LARGE, trace=path, batch_size=8)
     assert (result.status, result.error) == ("stopped", None)
     assert result.prompts.negative
     assert str(result).startswith("not verified: it was interrupted")
-    assert result.cost.spent == result.trace.cost["spent"] == 36 + 16 / 4
+    assert result.cost.spent == result.trace.cost["spent"] == 36 + 8 / 4
     assert Trace.load(path).status == "stopped"
 
 

@@ -66,7 +66,7 @@ def test_a_second_loss_has_to_agree():
     assert verify(result, losses={"same": shade}).accepted
     refused = verify(result, losses={"opposite": lambda images, prompts: -shade(images, prompts)})
     assert not refused.accepted
-    assert "opposite +5" in str(refused)
+    assert "opposite +4" in str(refused)
 
 
 def test_seeds_are_fresh_and_paid_for():
@@ -133,7 +133,7 @@ def test_images_are_verified_with_the_guidance_of_their_candidate():
     result = searched_by_guidance()
     asked = result.objective.model.guidances
     asked.clear()
-    checked = verify(result, seeds=8)
+    checked = verify(result, seeds=8, finalists=2)
     assert {guidance: asked.count(guidance) for guidance in asked} == {None: 8, 2.0: 8, 3.0: 8}
     assert checked.accepted
     assert checked.prompts.guidance == 2.0

@@ -141,7 +141,7 @@ def test_what_is_not_proven_is_refused_and_shown(kernel):
     assert text(markup).strip().startswith("found, not proven")
     shades = [fake_shade(*found, seed) for seed in range(2)]
     assert [image.mean() / 255 for image in pngs(markup)] == pytest.approx(shades, abs=1 / 255)
-    assert "36 evaluations + 12 of verification = 48.0, 96 images" in kernel.ask("panel.cost.value")
+    assert "40 evaluations + 8 of verification = 48.0, 96 images" in kernel.ask("panel.cost.value")
 
 
 def test_what_is_proven_is_shown_as_the_result(kernel):
@@ -182,14 +182,15 @@ class LateGate(Gate):
     "Waits at the first images of the verification."
     def __call__(self, images, prompts):
         self.calls += len(images)
-        if self.calls > 72 and not self.reached.is_set():
+        if self.calls > 80 and not self.reached.is_set():
             self.reached.set()
             self.open.wait()
         return shade(images, prompts)
-gate = LateGate(); panel = make(loss=gate, budget=48, verify=8); panel.run_button.click()
+gate = LateGate(); panel = make(loss=gate, budget=48, verify=8, batch_size=8)
+panel.run_button.click()
 gate.reached.wait(); panel.stop_button.click(); gate.open.set(); panel.wait()
 """)
-    assert kernel.ask("panel.result.cost.evaluations") == 36
+    assert kernel.ask("panel.result.cost.evaluations") == 40
     assert kernel.ask("status(panel)").endswith(
         "not verified: it was interrupted; ended by: stopped"
     )
