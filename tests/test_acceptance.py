@@ -214,7 +214,7 @@ def test_a_second_loss_has_to_agree():
     assert run(Words(0.8), second_loss=shade).verification.accepted
     result = run(Words(0.8), second_loss=opposite)
     assert result.prompts == (PROMPT, "")
-    assert "opposite +" in str(result)
+    assert "opposite +" in result.verdict
     named = run(Words(0.8), second_loss={"mine": shade, "sum": "white"})
     assert list(named.verification.comparisons[0].changes) == ["loss", "mine", "sum"]
 

@@ -4,6 +4,7 @@ A verified result (`dpodiff.improve`, `dpodiff.attack`) holds what was proven be
 and if nothing was, the user's own prompt. The best candidate of the search is in `Result.found`.
 """
 
+import textwrap
 import traceback
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from dpodiff.objective.cost import Cost
     from dpodiff.objective.objective import Objective
     from dpodiff.results.comparison import Verification
+
+WIDTH = 88  # of the printed verdict
 
 
 @dataclass
@@ -111,7 +114,7 @@ class Result:
         seeds = f"the search's {len(self.losses)} seeds"
         rejected = sum(not record.losses for record in self.trace.records)
         return (
-            f"{self.verdict}\n"
+            f"{_wrapped(self.verdict)}\n"
             f"prompt:           {self.prompts.positive}\n"
             f"negative prompt:  {self.prompts.negative}\n"
             f"{_guidance_line('guidance:', self.prompts)}"
@@ -135,6 +138,13 @@ class Result:
             f"its negative:     {prompts.negative}\n"
             f"{_guidance_line('its guidance:', prompts)}"
         )
+
+
+def _wrapped(verdict: str) -> str:
+    """A verdict in lines that fit on a page of the book; the first says the most."""
+    return textwrap.fill(
+        verdict, WIDTH, subsequent_indent=" " * 18, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _guidance_line(title: str, prompts: Prompts) -> str:
