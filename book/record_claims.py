@@ -48,7 +48,7 @@ FITTED = range(94_000, 94_016)  # on which an ensemble is calibrated, at the cos
 BATCH = 16
 NEGATIVE = "antonym+nplib"
 FIXED = "dark, duplicate, watermark"
-FIXED_FIRST = ((FIXED,),)  # it is one choice, since its words share a slot of the library
+FIXED_FIRST = ((FIXED,),)  # one choice: two of its words share a slot of the library
 HELD_OUT = "spherical, held-out CLIP"
 MEASURE = f"judge, {BOTH}"
 
