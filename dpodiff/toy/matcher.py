@@ -66,13 +66,36 @@ def owners_of(words: Sequence[str]) -> tuple[str, ...]:
         >>> owners_of(("red", "ball", "left", "cup", "sea"))
         ('ball', 'ball', '', 'cup', '')
     """
-    kinds = [concept_of().get(word, ("relation", ""))[0] for word in words]
-    owners: list[str] = []
-    following = ""  # attributes stand before their object
-    for word, kind in zip(reversed(words), reversed(kinds)):
-        following = word if kind == "object" else following
-        owners.append(following if kind in ("object", "color", "size") else "")
-    return tuple(reversed(owners))
+    kinds = _kinds(words)
+    owned = ("object", "color", "size")  # attributes stand before their object
+    return tuple(
+        _first_object(words[place:]) if kind in owned else "" for place, kind in enumerate(kinds)
+    )
+
+
+def related_by(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """For each content word that is a relation the objects before and behind it.
+
+    Examples:
+        >>> from dpodiff.toy.matcher import related_by
+        >>> related_by(("red", "ball", "left", "cup", "sea"))
+        (('', '', 'ball', '', ''), ('', '', 'cup', '', ''))
+    """
+    before, behind = [""] * len(words), [""] * len(words)
+    for place, kind in enumerate(_kinds(words)):
+        if kind == "relation":
+            before[place] = _first_object(words[:place][::-1])
+            behind[place] = _first_object(words[place:])
+    return tuple(before), tuple(behind)
+
+
+def _kinds(words: Sequence[str]) -> list[str]:
+    """What each content word names; `concept_of` lacks "left" and "right"."""
+    return [concept_of().get(word, ("relation", ""))[0] for word in words]
+
+
+def _first_object(words: Sequence[str]) -> str:
+    return next((word for word, kind in zip(words, _kinds(words)) if kind == "object"), "")
 
 
 class Matcher(nn.Module):
@@ -117,6 +140,7 @@ class Matcher(nn.Module):
         self.words = nn.Embedding(1 + len(vocabulary()), WIDTH, padding_idx=0)
         self.looks = nn.Embedding(1 + len(vocabulary()), WIDTH, padding_idx=0)
         self.local = nn.Linear(WIDTH + COLORS, WIDTH)
+        self.directions = nn.Embedding(1 + len(vocabulary()), 2, padding_idx=0)
         self.order = nn.Parameter(0.02 * torch.randn(LENGTH, WIDTH))
         layer = nn.TransformerDecoderLayer(
             WIDTH, HEADS, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True
@@ -169,14 +193,22 @@ class Matcher(nn.Module):
 
     def word_logits(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """Logit that each content word holds, (batch, LENGTH); infinite behind the last."""
-        numbers = _numbers([content_words(prompt) for prompt in prompts], cells.device)
-        owners = _numbers([owners_of(content_words(prompt)) for prompt in prompts], cells.device)
+        words = [content_words(prompt) for prompt in prompts]
+        numbers = _numbers(words, cells.device)
         texts = self.words(numbers) + self.order
         read = self.reader(texts, cells[..., :WIDTH] + self.places)
         local = nn.functional.silu(self.local(cells))
+
+        def where(objects: Sequence[Sequence[str]]) -> torch.Tensor:
+            """Weights (batch, LENGTH, cells) of the cells that fit an object best."""
+            return (self.looks(_numbers(objects, cells.device)) @ local.mT).softmax(-1)
+
         fits = self.looks(numbers) @ local.mT  # (batch, LENGTH, cells)
-        where = (self.looks(owners) @ local.mT).softmax(-1)
-        logits = self.holds(read).squeeze(-1) + (fits * where).sum(-1)
+        bound = (fits * where([owners_of(one) for one in words])).sum(-1)
+        before, behind = zip(*[related_by(one) for one in words])
+        apart = (where(before) - where(behind)) @ _places(cells)  # (batch, LENGTH, 2) in cells
+        related = (self.directions(numbers) * apart).sum(-1)
+        logits = self.holds(read).squeeze(-1) + bound + related
         return logits.masked_fill(numbers == 0, torch.inf)
 
     def clean_logits(self, cells: torch.Tensor) -> torch.Tensor:
@@ -214,6 +246,12 @@ def _numbers(rows: Sequence[Sequence[str]], device: "str | torch.device") -> tor
     for row, words in zip(numbers, rows):
         row[: len(words)] = torch.tensor([vocabulary().get(word, 0) for word in words])
     return numbers.to(device)
+
+
+def _places(cells: torch.Tensor) -> torch.Tensor:
+    """Row and column of each cell, (cells, 2)."""
+    side = torch.arange(CELLS, dtype=cells.dtype, device=cells.device)
+    return torch.cartesian_prod(side, side)
 
 
 def load_matcher(device: "str | torch.device | None" = None, form: str = "failure") -> Matcher:

@@ -36,7 +36,7 @@ RECIPES = {
 # More training of weights in place, with --warm.
 WARM = {
     "judge": Recipe(steps=1200, batch=64, lr=7e-4, seed=4),
-    "matcher": Recipe(steps=2400, batch=32, lr=1.5e-3, seed=7),
+    "matcher": Recipe(steps=2400, batch=32, lr=1.2e-3, seed=8),
     "diffusion": Recipe(
         steps=4_000,
         batch=16,

@@ -98,9 +98,9 @@ def caption_with_labels(
 
 def _changed(scene: Scene, rng: np.random.Generator) -> Scene:
     """The scene with one thing otherwise."""
-    kinds = ["object", "object", "color", "color", "size", "background"]
+    kinds = ["object", "object", "color", "color", "size", "size", "size", "background"]
     if len(scene.things) > 1:
-        kinds += ["relation", "swap", "colors"]
+        kinds += ["relation", "relation", "relation", "swap", "colors"]
     kind = pick(rng, kinds)
     if kind == "background":
         return dataclasses.replace(scene, background=pick(rng, BACKGROUNDS))
