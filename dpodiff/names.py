@@ -19,6 +19,7 @@ _PARTS = {
     "lexicon": "dpodiff.toy.words:toy_lexicon",  # () -> Lexicon
     "negative library": "dpodiff.toy.words:NPLIB",  # words
     "modifiers": "dpodiff.toy.words:PRAISE",  # words
+    "first words": "dpodiff.toy.words:FIRST",  # lists of words
 }
 
 

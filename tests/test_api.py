@@ -60,9 +60,9 @@ def told(name):
     return model
 
 
-def test_a_prompt_is_improved_by_its_negative_prompt():
+def test_a_prompt_is_improved_by_modifiers_and_its_negative_prompt():
     result = attempt(budget=24, seeds=2)
-    assert result.prompts.positive == PROMPT
+    assert result.prompts.positive.startswith(PROMPT)
     assert result.prompts.negative
     assert sum(result.losses) < sum(result.baseline_losses)
     assert result.cost.images == 48
@@ -289,11 +289,11 @@ def test_guidance_and_modifiers_are_searched_by_name():
         progress=False,
     )
     space = result.objective.space
-    assert [slot.side for slot in space.slots] == ["guidance", "modifier", "modifier"]
+    assert [slot.side for slot in space.slots] == ["guidance", *["modifier"] * 6]
     records = result.trace.records
-    first = records[1:4]  # each slot changed alone
-    assert sorted(record.candidate for record in first) == [(0, 0, 1), (0, 1, 0), (1, 0, 0)]
-    assert {record.positive for record in first} > {"a red ball"}
+    first = records[1:6]  # each slot changed alone
+    assert [np.count_nonzero(record.candidate) for record in first] == [1] * 5
+    assert len({record.positive for record in first} - {"a red ball"}) >= 4
     assert len({record.losses for record in records}) == 6
     assert Space.from_json(result.trace.stamp.parameters["space"]) == space
 

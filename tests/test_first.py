@@ -38,6 +38,32 @@ def test_nothing_comes_first_unless_it_is_asked_for():
     assert negatives(run(seed=3)) != negatives(run(seed=3, first=["w1-2"]))
 
 
+def test_the_toy_model_begins_with_words_that_help_most_of_its_prompts():
+    settings = {"model": ToldOf(), "loss": "toy-matcher", "space": None}
+    records = run(**settings).trace.records
+    assert (records[1].positive, records[1].negative) == (
+        "a red ball, sharp, clean, detailed, crisp",
+        "bad, ugly",
+    )
+    assert [record.negative for record in records[2:4]] == ["", "bad, ugly"]
+    none = run(**settings, first=[]).trace.records
+    assert {records[k].candidate for k in (1, 2, 3)}.isdisjoint(one.candidate for one in none)
+
+
+def test_words_that_the_prompt_has_are_left_out_of_them():
+    prompt = "a red ball, sharp, clean, detailed, crisp"
+    settings = SETTINGS | {"model": ToldOf(), "loss": "toy-matcher"}
+    said = [(r.positive, r.negative) for r in improve(prompt, **settings).trace.records]
+    assert said[:2] == [(prompt, ""), (prompt, "bad, ugly")]
+    assert len(set(said)) == len(said)
+
+
+@pytest.mark.parametrize("settings", [{"space": "modifiers+nplib"}, {"solver": "random"}])
+def test_another_space_or_solver_has_no_first_words(settings):
+    result = run(**{"model": ToldOf(), "loss": "toy-matcher", "space": None} | settings)
+    assert result.trace.records[1].negative != "bad, ugly"
+
+
 def test_an_attack_tries_other_words_of_the_prompt_first():
     settings = {"space": "synonym", "lexicon": LEXICON, "similarity": 0.0}
     result = run(

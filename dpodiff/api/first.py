@@ -4,16 +4,19 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.api.parts import chosen_lexicon, default_clip
+from dpodiff import names
+from dpodiff.api.parts import chosen_lexicon, default_clip, is_toy
 from dpodiff.names import name_of
 from dpodiff.solvers import Solver
 from dpodiff.solvers.base import FirstCandidates
 from dpodiff.solvers.recipes import RECIPES
 from dpodiff.spaces.contrasts import Contrast, contrast_prompts
 from dpodiff.spaces.lexicons import Lexicon
+from dpodiff.spaces.lexicons.builders import not_in_prompt
 
 if TYPE_CHECKING:
     from dpodiff.losses.contrastive import Contrastive
+    from dpodiff.models.base import TextToImage
     from dpodiff.objective.diagnosis import Diagnosis
     from dpodiff.objective.objective import Objective
 
@@ -22,21 +25,35 @@ DIAGNOSIS = "diagnosis"
 Words = str | Sequence[str | Sequence[str]]
 
 
-def check_first(first: Words, solver: str | Callable[..., Solver]) -> None:
+def check_first(first: Words | None, solver: str | Callable[..., Solver]) -> None:
     """Refuse what is no list of words, or a solver that takes no first candidates.
 
     Raises:
         ValueError: saying what would be right, before a model is loaded.
     """
+    if first is None:
+        return
     if first != DIAGNOSIS and (isinstance(first, str) or not _all(_is_words, first)):
         raise ValueError(
             f"first must be a list of negative prompts or of word lists, or {DIAGNOSIS!r}, "
             f"not {first!r}"
         )
-    if first and not _takes_first(RECIPES[solver] if isinstance(solver, str) else solver):
+    if first and not _takes_first(solver):
         name = repr(solver) if isinstance(solver, str) else name_of(solver)
         known = ", ".join(name for name, recipe in RECIPES.items() if _takes_first(recipe))
         raise ValueError(f"the solver {name} takes no first candidates; those that do: {known}")
+
+
+def default_first(
+    model: "TextToImage", prompt: str, solver: str | Callable[..., Solver]
+) -> list[list[str]]:
+    """Words to try first in the default space: those that help most prompts of the toy model.
+
+    Any other model has none, and a solver that takes no first candidates is given none.
+    """
+    if not is_toy(model) or not _takes_first(solver):
+        return []
+    return [not_in_prompt(prompt, words) for words in names.toy("first words")]
 
 
 def chosen_first(
@@ -77,9 +94,10 @@ def _words(one: str | Sequence[str]) -> Sequence[str]:
     return [word.strip() for word in one.split(",") if word.strip()]
 
 
-def _takes_first(solver: Callable[..., Any]) -> bool:
+def _takes_first(solver: str | Callable[..., Any]) -> bool:
     """Whether a solver takes candidates by the name `first`; GPO has a number of that name."""
-    found = inspect.signature(solver).parameters.get("first")
+    make = RECIPES[solver] if isinstance(solver, str) else solver
+    found = inspect.signature(make).parameters.get("first")
     return found is not None and found.default == ()
 
 

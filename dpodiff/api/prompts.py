@@ -14,7 +14,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from dpodiff.api.advice import check_solver, known_keywords_only
-from dpodiff.api.first import Words, check_first, chosen_first
+from dpodiff.api.first import Words, check_first, chosen_first, default_first
 from dpodiff.api.parts import (
     check_arguments,
     check_space,
@@ -47,10 +47,10 @@ def improve(
     negative_prompt: str = "",
     model: "str | TextToImage" = "toy",
     loss: "str | Loss | None" = None,
-    space: str | Space = "antonym+nplib",
+    space: str | Space | None = None,
     lexicon: str | Lexicon | None = None,
     solver: str | Callable[..., Solver] = "epo",
-    first: Words = (),
+    first: Words | None = None,
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
@@ -74,9 +74,10 @@ def improve(
             `dpodiff.api.default_loss`: the toy matcher with the toy CLIP for the toy model, and the
             spherical loss of OpenAI's ViT-B/32 for any other, where "contrastive" is to be had too.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
-            positive, whose words an improvement may also drop), "modifiers" (words of praise after
+            positive, whose words an improvement may also drop), "modifiers" (quality words after
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
-            toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`.
+            toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`. If
+            not given, "modifiers+antonym+nplib". DPO-Diff improves prompts in "antonym+nplib".
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet" or any
             `Lexicon`. If not given, the toy dictionary for the toy model, WordNet for any other.
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
@@ -85,7 +86,9 @@ def improve(
         first: what to try before all else, for the solvers that take it ("epo", "sparse-epo",
             "forward", "raced-forward", "tpe", or one of your own with `first=()`): a list of
             negative prompts, or of lists of any words that the space offers. "diagnosis" asks the
-            images of the prompt itself what they show instead (`objective.Diagnosis`).
+            images of the prompt itself what they show instead (`objective.Diagnosis`). If neither
+            it nor `space` is given, the toy model has a few modifiers and words of the negative
+            prompt that help most of its prompts, and any other has none.
         budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
@@ -256,10 +259,10 @@ def _search_words(
     negative_prompt: str,
     model: "str | TextToImage",
     loss: "str | Loss | None",
-    space: str | Space,
+    space: str | Space | None,
     lexicon: str | Lexicon | None,
     solver: str | Callable[..., Solver],
-    first: Words,
+    first: Words | None,
     budget: int,
     seeds: int,
     seed: int,
@@ -296,6 +299,9 @@ def _search_words(
     check_first(first, solver)
     check_space_names(space, lexicon)
     model = chosen_model(model, prompt, negative_prompt)
+    if first is None:
+        by_default = space is None and task == "improve"
+        first = default_first(model, prompt, solver) if by_default else ()
     space = chosen_space(
         space, prompt, negative_prompt, model, lexicon=lexicon, locked=locked, task=task
     )

@@ -118,6 +118,13 @@ NPLIB: tuple[str, ...] = (
     *BLAME,
 )
 
+# What helps most prompts, for a search to try first: modifiers with words of the negative prompt.
+FIRST: tuple[tuple[str, ...], ...] = (
+    ("sharp", "clean", "detailed", "crisp", "bad", "ugly"),
+    ("sharp", "clean", "detailed", "crisp"),
+    ("bad", "ugly"),
+)
+
 ZIPF_EXPONENT = 2.5
 
 

@@ -131,21 +131,27 @@ def nplib_space(
 
 
 def modifiers_space(
-    prompt: str, words: Sequence[str], slots: int = 2, *, negative_prompt: str = ""
+    prompt: str, words: Sequence[str], slots: int | None = None, *, negative_prompt: str = ""
 ) -> Space:
-    """The positive prompt may end with words of praise, at most one from each of `slots` parts.
+    """The positive prompt may end with quality words, such as "sharp, detailed".
 
-    The words are cut into parts as in `nplib_space`. One that the prompt has is no choice.
+    Args:
+        prompt: the user's prompt. A word that it has is no choice.
+        words: the quality words.
+        slots: parts into which the words are cut as in `nplib_space`, of which each gives at most
+            one word; None for a slot a word, so that any of them may stand together.
+        negative_prompt: the user's own negative prompt; it stays as it is.
 
     Raises:
-        ValueError: if there are no slots, or fewer words than slots.
+        ValueError: if `slots` is 0, or there are fewer words than slots.
 
     Examples:
         >>> space = dpodiff.modifiers_space("a red ball", ["sharp", "crisp", "detailed"])
-        >>> space.decode((2, 1)).positive
-        'a red ball, crisp, detailed'
+        >>> space.decode((1, 0, 1)).positive
+        'a red ball, sharp, detailed'
     """
-    parts = _parts(prompt, words, slots)
+    each = [(word,) for word in _different(not_in_prompt(prompt, words))]
+    parts = each if slots is None else _parts(prompt, words, slots)
     chosen = tuple(Slot("modifier", ("", *part), "modifier") for part in parts)
     return Space(prompt, chosen, negative_prompt)
 
