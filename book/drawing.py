@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dpodiff import Space, antonym_space, nplib_space, synonym_space
+from dpodiff import Space, antonym_space, emphasis_space, nplib_space, synonym_space
 from dpodiff.models.base import PromptError, TextToImage
 from dpodiff.toy.train.defects import LIBRARY
 from dpodiff.toy.words import CONCEPTS, NPLIB, PRAISE, toy_lexicon
@@ -17,7 +17,13 @@ FIXED = (
     "bad, ugly, blurry, watermark, duplicate",
     LIBRARY,
 )
-MODIFIERS = (*PRAISE[:3], f"{PRAISE[3]}, {PRAISE[1]}")
+MODIFIERS = (*PRAISE, "sharp, clean", "sharp, clean, detailed, crisp", ", ".join(PRAISE))
+# Modifiers with a negative prompt.
+BOTH = tuple(
+    (words, negative)
+    for words in ("sharp", "sharp, clean", "sharp, clean, detailed, crisp")
+    for negative in ("bad, ugly", "dark, duplicate, watermark")
+)
 SPARSE = (2, 3)  # slots that a sparse candidate changes
 # What the headroom is asked of -> spaces of the candidates.
 NEGATIVE = ("defect", "blame", "fixed", "opposite", "sparse", "dense")
@@ -28,10 +34,12 @@ GROUPS = {
     "opposites": ("opposite",),
     "synonyms": ("synonym",),
     "modifiers": ("modifier",),
+    "modifiers, fixed negatives": ("modifier", "both", "fixed", "blame"),
+    "emphasis": ("emphasis",),
     "sparse negatives": ("sparse",),
     "dense negatives": ("dense",),
     "all negatives": NEGATIVE,
-    "all": ("guidance", "synonym", "modifier", *NEGATIVE),
+    "all": ("guidance", "synonym", "modifier", "both", "emphasis", *NEGATIVE),
 }
 
 
@@ -58,6 +66,7 @@ def drawn(prompt: str, model: TextToImage, each: int, rng: np.random.Generator) 
     opposites = antonym_space(prompt, lexicon)
     found += _changed("opposite", opposites, (1,), each, rng)
     found += _changed("synonym", synonym_space(prompt, lexicon, droppable=True), (1,), each, rng)
+    found += _changed("emphasis", emphasis_space(prompt), (1, 2), each, rng)
     negative = opposites + nplib_space(prompt, NPLIB)
     found += _changed("sparse", negative, SPARSE, each, rng)
     dense = (negative.decode(negative.sample(rng)) for _ in range(each))
@@ -71,9 +80,10 @@ def _fixed(prompt: str, own: float | None) -> list[Drawn]:
     return [
         *(Drawn("guidance", prompt, "", g) for g in GUIDANCES if g != own),
         *(Drawn("defect", prompt, word) for word in CONCEPTS["defect"]),
-        *(Drawn("blame", prompt, word) for word in ("bad", "ugly")),
+        *(Drawn("blame", prompt, word) for word in ("bad", "ugly", "bad, ugly")),
         *(Drawn("fixed", prompt, negative) for negative in FIXED),
         *(Drawn("modifier", f"{prompt}, {words}", "") for words in MODIFIERS),
+        *(Drawn("both", f"{prompt}, {words}", negative) for words, negative in BOTH),
     ]
 
 

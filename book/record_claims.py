@@ -35,40 +35,42 @@ from recording import (
 from scorers import ENSEMBLES, MATCHER_AND_CLIP, Loss, fitted, loss
 
 import dpodiff
-from dpodiff.api.parts import default_second_losses
+from dpodiff.api.parts import DEFAULT_SPACE, default_second_losses
+from dpodiff.spaces.lexicons.builders import not_in_prompt
 from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
-from dpodiff.toy.words import NPLIB, toy_lexicon
 
-BUDGET, SEEDS, FRESH = 40, 4, 20  # fresh seeds verify, at the cost of the same budget
+BUDGET, SEEDS, FRESH = 40, 4, 40  # fresh seeds verify, at the cost of the same budget
 SEARCH_SEEDS = 2  # searches a prompt and arm
 UNSEEN = range(1000, 1010)
 DRAWN = 2000  # first seed of "best of N"
 FITTED = range(94_000, 94_016)  # on which an ensemble is calibrated, at the cost of its budget
 BATCH = 16
-NEGATIVE = "antonym+nplib"
+NEGATIVE = "antonym+nplib"  # the space of the paper
 FIXED = "dark, duplicate, watermark"
-FIXED_FIRST = ((FIXED,),)  # one choice: two of its words share a slot of the library
+MODIFIERS = ("sharp", "clean", "detailed", "crisp")
+BLAME = "bad, ugly"
 HELD_OUT = "spherical, held-out CLIP"
 MEASURE = f"judge, {BOTH}"
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A search: what loss is searched, by what, where, and from where."""
+    """A search: what loss is searched, by what, where, and from where; None is the default."""
 
     loss: str
     solver: str  # of `dpodiff.solvers.recipes.RECIPES`
-    space: str = NEGATIVE
-    first: str | tuple[tuple[str, ...], ...] = ()
+    space: str | None = None
+    first: str | tuple[()] | None = None
     verify: int | None = None  # fresh seeds, 0 for a search that spends all of the budget; FRESH
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """A baseline without a search: another guidance or a negative prompt."""
+    """A baseline without a search: another guidance, modifiers, or a negative prompt."""
 
     guidance: float | None = None
+    modifiers: tuple[str, ...] = ()
     negative: str = ""
 
 
@@ -88,18 +90,23 @@ OTHER_SOLVERS = ("sparse-epo", "forward", "raced-forward", "tpe")  # of the defa
 ARMS: dict[str, Arm | Fixed | BestOf] = {
     "unchanged": Fixed(),
     "fixed negative prompt": Fixed(negative=FIXED),
+    "fixed modifiers": Fixed(modifiers=MODIFIERS),
+    "fixed modifiers, negative prompt": Fixed(modifiers=MODIFIERS, negative=BLAME),
     **{f"guidance {guidance:g}": Fixed(guidance) for guidance in (2.0, 4.0, 5.0, 7.5)},
     **{f"best of N, one kept: {name}": BestOf(name, 1) for name in COMPARED},
     **{f"best of N, four kept: {name}": BestOf(name, 4) for name in COMPARED},
     **{f"{name}: {solver}": Arm(name, solver) for solver in SOLVERS for name in COMPARED},
     **{
-        f"spherical: {solver}, not verified": Arm("spherical", solver, verify=0)
+        f"spherical: {solver}, negative space, not verified": Arm(
+            "spherical", solver, NEGATIVE, verify=0
+        )
         for solver in ("epo", "dpodiff-epo")
     },
     f"{DEFAULT}, not verified": Arm(MATCHER_AND_CLIP, "epo", verify=0),
     **{f"{MATCHER_AND_CLIP}: {solver}": Arm(MATCHER_AND_CLIP, solver) for solver in OTHER_SOLVERS},
-    f"{DEFAULT}, guidance": Arm(MATCHER_AND_CLIP, "epo", f"{NEGATIVE}+guidance"),
-    f"{DEFAULT}, fixed first": Arm(MATCHER_AND_CLIP, "epo", first=FIXED_FIRST),
+    f"{DEFAULT}, negative space": Arm(MATCHER_AND_CLIP, "epo", NEGATIVE),
+    f"{DEFAULT}, guidance": Arm(MATCHER_AND_CLIP, "epo", f"{DEFAULT_SPACE}+guidance"),
+    f"{DEFAULT}, nothing first": Arm(MATCHER_AND_CLIP, "epo", first=()),
     f"{DEFAULT}, diagnosis": Arm(MATCHER_AND_CLIP, "epo", first="diagnosis"),
 }
 
@@ -110,8 +117,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
     if isinstance(arm, Arm):
         tables = searched(arm, who)
     elif isinstance(arm, Fixed):
-        after = measures(generate(prompt, UNSEEN, arm.negative, arm.guidance), prompt)
-        tables = compared(prompt, after, arm.negative, arm.guidance, 0.0)
+        tables = fixed(arm, prompt)
     else:
         tables = best_of(arm, prompt, search_seed)
     return {name: table.assign(**who) for name, table in tables.items()}
@@ -127,7 +133,7 @@ def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
         prompt,
         model=models()["model"],
         loss=searched_loss,
-        space=with_fixed(prompt) if arm.first == FIXED_FIRST else arm.space,
+        space=arm.space,
         solver=arm.solver,
         first=arm.first,
         budget=BUDGET - round(paid),
@@ -161,12 +167,6 @@ def second_loss(arm: Arm) -> "dict[str, Loss] | None":
     return default_second_losses(model) if arm.loss == MATCHER_AND_CLIP else None
 
 
-def with_fixed(prompt: str) -> dpodiff.Space:
-    """The negative space, whose library has the fixed negative prompt as one more choice."""
-    library = dpodiff.nplib_space(prompt, (FIXED, *NPLIB))
-    return dpodiff.antonym_space(prompt, toy_lexicon()) + library
-
-
 def verdict(result: dpodiff.Result) -> str:
     """What the verification said, in a word or two."""
     if result.verification is None:
@@ -190,6 +190,24 @@ def judged(result: dpodiff.Result, searched_loss: Loss) -> pd.DataFrame:
     return pd.concat([own, table]).round(5).rename_axis("measure").reset_index()
 
 
+def fixed(arm: Fixed, prompt: str) -> Tables:
+    """A baseline that changes every prompt in the same way."""
+    positive = extended(prompt, not_in_prompt(prompt, arm.modifiers))
+    images = generate(positive, UNSEEN, arm.negative, arm.guidance)
+    text = {"positive": positive, "negative": arm.negative, "guidance": arm.guidance}
+    return compared(prompt, measures(images, prompt), text, 0.0)
+
+
+def extended(prompt: str, words: Sequence[str]) -> str:
+    """The prompt with as many of the words behind it as the model takes."""
+    text = ", ".join([prompt, *words])
+    try:
+        models()["model"].check(text)
+    except dpodiff.PromptError:
+        return extended(prompt, words[:-1])
+    return text
+
+
 def best_of(arm: BestOf, prompt: str, search_seed: int) -> Tables:
     """The best of as many images as a search makes; its gain belongs to these images."""
     count = BUDGET * SEEDS
@@ -197,19 +215,17 @@ def best_of(arm: BestOf, prompt: str, search_seed: int) -> Tables:
     images = generate(prompt, range(first, first + count))
     own = generate(prompt, FITTED)  # free here, to the advantage of the baseline
     order = scores(fitted(arm.loss, prompt, own), images, prompt).argsort()[: arm.kept]
-    return compared(prompt, measures(images[order], prompt), "", None, BUDGET)
+    text = {"positive": prompt, "negative": "", "guidance": None}
+    return compared(prompt, measures(images[order], prompt), text, BUDGET)
 
 
 def compared(
-    prompt: str, after: Mapping[str, float], negative: str, guidance: float | None, spent: float
+    prompt: str, after: Mapping[str, float], text: Mapping[str, Any], spent: float
 ) -> Tables:
     """The tables of a baseline, which is never verified: what it does is done to every prompt."""
     before = measures(generate(prompt, UNSEEN), prompt)
     columns = {"before": before, "after": after, "verified": after}
-    text = {
-        "positive": prompt,
-        "negative": negative,
-        "guidance": guidance,
+    cost = {
         "verdict": "baseline",
         "spent": spent,
         "images": int(spent * SEEDS),
@@ -217,7 +233,7 @@ def compared(
     }
     return {
         "table.csv": pd.DataFrame(columns).round(5).rename_axis("measure").reset_index(),
-        "found.csv": pd.DataFrame([text]),
+        "found.csv": pd.DataFrame([{**text, **cost}]),
         "curves.csv": pd.DataFrame({"spent": [spent], "best": [float("nan")]}),
     }
 
@@ -271,7 +287,7 @@ def main() -> None:
         "unseen_seeds": len(UNSEEN),
         "steps": Toy.steps,
         "guidance": Toy.guidance,
-        "space": NEGATIVE,
+        "space": DEFAULT_SPACE,
         "fixed": FIXED,
         "scorers": scorers_digest(),
     }

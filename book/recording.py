@@ -38,7 +38,7 @@ __all__ = [
 
 SEARCH = ("solver", "prompt", "search_seed")  # the keys of a record of searches
 BOTH = "all and clean"
-TRIED = 100  # prompts that were used to find the default loss, solver and verification
+TRIED = 200  # prompts that were used to find the defaults of `improve`
 CHECKS = ("all", "clean", "objects", "colors", "sizes", "relation", "background")
 
 

@@ -196,10 +196,10 @@ def test_verification_can_be_turned_off(off):
     assert sum(model.batches) == 120
 
 
-@pytest.mark.parametrize("wrong", [1, 5, 21, -1])
+@pytest.mark.parametrize("wrong", [1, 5, -1])
 def test_numbers_of_seeds_that_prove_nothing_are_refused(wrong):
     model = FakeModel()
-    with pytest.raises(ValueError, match=f"verify={wrong}: 6 to 20 fresh seeds .* 0 turns"):
+    with pytest.raises(ValueError, match=f"verify={wrong}: at least 6 fresh seeds .* 0 turns"):
         run(model, verify=wrong)
     for kind in (8.0, True, "8"):
         with pytest.raises(ValueError, match="verify must be a whole number"):

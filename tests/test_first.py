@@ -45,7 +45,8 @@ def test_the_toy_model_begins_with_words_that_help_most_of_its_prompts():
         "a red ball, sharp, clean, detailed, crisp",
         "bad, ugly",
     )
-    assert [record.negative for record in records[2:4]] == ["", "bad, ugly"]
+    assert [record.negative for record in records[2:4]] == ["bad, ugly"] * 2
+    assert [r.positive for r in records[2:4]] == ["a red ball, sharp, clean", "a red ball"]
     none = run(**settings, first=[]).trace.records
     assert {records[k].candidate for k in (1, 2, 3)}.isdisjoint(one.candidate for one in none)
 

@@ -168,12 +168,11 @@ def test_a_verified_search_is_judged_as_found_and_as_verified(claims, name):
         assert len(one) and (one["solver"] == name).all()
 
 
-def test_the_fixed_negative_prompt_is_tried_first(claims):
-    tables = claims.run("matcher and CLIP: epo, fixed first", PROMPT, 0)
-    assert len(tables["curves.csv"])
-    arm = claims.ARMS["matcher and CLIP: epo, fixed first"]
-    space = claims.with_fixed(PROMPT)
-    assert space.decode(space.choose(*arm.first)).negative == claims.FIXED
+def test_fixed_modifiers_leave_out_what_the_prompt_has(claims):
+    tables = claims.run("fixed modifiers, negative prompt", f"{PROMPT}, crisp", 0)
+    ((_, found),) = tables["found.csv"].iterrows()
+    assert found["positive"] == f"{PROMPT}, crisp, sharp, clean, detailed"
+    assert found["negative"] == claims.BLAME
 
 
 def test_the_unchanged_prompt_changes_nothing_and_a_negative_prompt_does(claims):

@@ -54,7 +54,7 @@ def improve(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
-    verify: int | None = 20,
+    verify: int | None = 40,
     second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     task: "Task" = "improve",
     locked: Sequence[str] = (),
@@ -92,7 +92,7 @@ def improve(
         budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
-        verify: number of fresh seeds, 6 to 20, on which the best candidate is tested against the
+        verify: number of fresh seeds, at least 6, on which the best candidate is tested against the
             prompt itself (`dpodiff.verify`); 0 or None for a search alone. It takes half of the
             budget at most: a small budget pays for fewer seeds, and with one that does not pay for
             6 the result is not verified, and says so. A search that was stopped is not verified.
@@ -187,7 +187,7 @@ def attack(
     budget: int = 40,
     seeds: int = 4,
     seed: int = 0,
-    verify: int | None = 20,
+    verify: int | None = 40,
     second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     locked: Sequence[str] = (),
     batch_size: int | None = None,

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 FEWEST = 10  # prompts that a claim is made on
+SUBSETS = 2**14  # with the empty one, of which the interval of a few differences is made
 
 
 class Interval(NamedTuple):
@@ -92,12 +93,13 @@ def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interva
     For differences that are symmetric about a center, the center is equally likely to lie in each
     of the 2^n gaps that the means of all nonempty subsets leave on the real line. Their order
     statistics are therefore the ends of an interval of exact coverage, whatever the distribution,
-    also for a handful of seeds. Before and after with one seed are exchangeable if nothing has
-    changed, so then the differences are symmetric about zero. A bootstrap of a few seeds is too
+    also for a handful of seeds. The same holds of random subsets, which stand for all of them if
+    there are more than 14 differences. Before and after with one seed are exchangeable if nothing
+    has changed, so then the differences are symmetric about zero. A bootstrap of a few seeds is too
     narrow, and Student's interval needs normal differences.
 
     Args:
-        differences: (n,), one per seed, 6 <= n <= 20, all finite.
+        differences: (n,), one per seed, n >= 6, all finite.
         level: coverage of the interval, between 0 and 1.
 
     Returns:
@@ -113,17 +115,23 @@ def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interva
         True
     """
     values = np.asarray(differences, dtype=float)
-    if values.ndim != 1 or not 6 <= len(values) <= 20:
-        raise ValueError(f"6 to 20 differences in a row are needed, not {values.shape}")
+    if values.ndim != 1 or len(values) < 6:
+        raise ValueError(f"at least 6 differences in a row are needed, not {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} differences not finite")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
-    sums, counts = np.zeros(1), np.zeros(1)
-    for value in values:  # every subset without this value, then every one with it
-        sums, counts = np.append(sums, sums + value), np.append(counts, counts + 1)
-    means = np.sort(sums[1:] / counts[1:])  # without the empty subset
-    outside = int(2 ** len(values) * (1 - level) / 2)
+    members = _subsets(len(values))
+    means = np.sort(members @ values / members.sum(axis=1))
+    outside = int((len(means) + 1) * (1 - level) / 2)
     if outside == 0:
         return Interval(float(values.mean()), -math.inf, math.inf)
     return Interval(float(values.mean()), float(means[outside - 1]), float(means[-outside]))
+
+
+def _subsets(count: int) -> np.ndarray:
+    """Nonempty subsets of `count` things, all or random ones: (subsets, count) of 0 and 1."""
+    if 2**count > SUBSETS:
+        members = np.random.default_rng(0).integers(2, size=(SUBSETS - 1, count))
+        return members[members.any(axis=1)]
+    return np.arange(1, 2**count)[:, None] >> np.arange(count) & 1

@@ -17,7 +17,7 @@ from dpodiff.objective.cost import measured
 from dpodiff.objective.images import Job, render, score
 from dpodiff.results.comparison import SEARCHED, Comparison, Verification
 from dpodiff.results.result import Result
-from dpodiff.results.statistics import Interval, subset_interval
+from dpodiff.results.statistics import SUBSETS, Interval, subset_interval
 from dpodiff.spaces.space import Candidate, Prompts
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dpodiff.objective.objective import Objective
 
 LEVEL = 0.95
-FEWEST, MOST = 6, 20  # fresh seeds, of which the intervals are computed
+FEWEST = 6  # fresh seeds, of which an interval can be computed
 
 
 def verify(
@@ -43,7 +43,7 @@ def verify(
 
     Args:
         result: of a search of words.
-        seeds: how many fresh seeds, 6 to 20: those that follow the largest seed that the search,
+        seeds: how many fresh seeds, at least 6: those that follow the largest seed that the search,
             or an earlier verification of it, has used.
         finalists: how many of the best candidates are tested, of those that the search found better
             than the user's prompt. If there are none, no image is made.
@@ -101,7 +101,7 @@ def verify(
 
 def can_prove(seeds: int, finalists: int, level: float = LEVEL) -> bool:
     """Whether the intervals of so few seeds have ends at all; see `subset_interval`."""
-    return 2**seeds * (1 - level) / 2 >= finalists
+    return min(2**seeds, SUBSETS) * (1 - level) / 2 >= finalists
 
 
 def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
@@ -112,12 +112,13 @@ def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
     """
     if finalists < 1:
         raise ValueError(f"finalists must be at least 1, not {finalists}")
-    if not FEWEST <= seeds <= MOST:
-        raise ValueError(f"{FEWEST} to {MOST} fresh seeds are needed, not {seeds}")
+    if seeds < FEWEST:
+        raise ValueError(f"at least {FEWEST} fresh seeds are needed, not {seeds}")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
     if not can_prove(seeds, finalists, level):
-        enough = next((n for n in range(seeds, MOST + 1) if can_prove(n, finalists, level)), None)
+        most = SUBSETS.bit_length()
+        enough = next((n for n in range(seeds, most) if can_prove(n, finalists, level)), None)
         advice = "lower the level" if enough is None else f"take {enough} seeds"
         raise ValueError(
             f"{seeds} fresh seeds cannot prove one of {finalists} finalists better at level "

@@ -119,9 +119,10 @@ NPLIB: tuple[str, ...] = (
 )
 
 # What helps most prompts, for a search to try first: modifiers with words of the negative prompt.
+# A long prompt has no room for all of them.
 FIRST: tuple[tuple[str, ...], ...] = (
     ("sharp", "clean", "detailed", "crisp", "bad", "ugly"),
-    ("sharp", "clean", "detailed", "crisp"),
+    ("sharp", "clean", "bad", "ugly"),
     ("bad", "ugly"),
 )
 
