@@ -56,11 +56,11 @@ MEASURE = f"judge, {BOTH}"
 
 @dataclass(frozen=True)
 class Arm:
-    """A search: what loss is searched, by what, where, and from where; None is the default."""
+    """A search: what loss is searched, by what, where, and from where; None is by default."""
 
     loss: str
     solver: str  # of `dpodiff.solvers.recipes.RECIPES`
-    space: str | None = None
+    space: str = DEFAULT_SPACE
     first: str | tuple[()] | None = None
     verify: int | None = None  # fresh seeds, 0 for a search that spends all of the budget; FRESH
 

@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
 from PIL import Image
 
 from dpodiff.api import default_loss, improve
-from dpodiff.api.parts import default_second_losses
+from dpodiff.api.parts import DEFAULT_SPACE, default_second_losses
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.result import Result, price_text
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 NAMES = ("prompt", "negative_prompt", "task", "space", "solver", "budget", "seeds", "verify")
 CHOICES = {
     "task": ("improve", "attack"),
-    "space": ("antonym+nplib", "antonym", "nplib", "synonym"),
+    "space": (DEFAULT_SPACE, "antonym+nplib", "antonym", "nplib", "synonym"),
     "solver": tuple(RECIPES),
 }
 SIDE = 160  # pixels an image is shown with, at most: four fit on a page of the book

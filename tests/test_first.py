@@ -8,6 +8,7 @@ from helpers import FakeModel, negative_space, shade
 
 import dpodiff
 from dpodiff import EPO, GPO, Dictionary, RandomSearch, attack, improve
+from dpodiff.api.parts import DEFAULT_SPACE
 from dpodiff.losses import Contrastive
 from dpodiff.solvers.recipes import RECIPES
 
@@ -39,7 +40,7 @@ def test_nothing_comes_first_unless_it_is_asked_for():
 
 
 def test_the_toy_model_begins_with_words_that_help_most_of_its_prompts():
-    settings = {"model": ToldOf(), "loss": "toy-matcher", "space": None}
+    settings = {"model": ToldOf(), "loss": "toy-matcher", "space": DEFAULT_SPACE}
     records = run(**settings).trace.records
     assert (records[1].positive, records[1].negative) == (
         "a red ball, sharp, clean, detailed, crisp",
@@ -61,7 +62,7 @@ def test_words_that_the_prompt_has_are_left_out_of_them():
 
 @pytest.mark.parametrize("settings", [{"space": "modifiers+nplib"}, {"solver": "random"}])
 def test_another_space_or_solver_has_no_first_words(settings):
-    result = run(**{"model": ToldOf(), "loss": "toy-matcher", "space": None} | settings)
+    result = run(**{"model": ToldOf(), "loss": "toy-matcher", "space": DEFAULT_SPACE} | settings)
     assert result.trace.records[1].negative != "bad, ugly"
 
 

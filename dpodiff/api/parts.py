@@ -192,7 +192,7 @@ def _default_lexicon(model: "str | TextToImage") -> str:
     return names.TOY if is_toy(model) else "wordnet"
 
 
-def check_space_names(space: str | Space | None, lexicon: str | Lexicon | None) -> None:
+def check_space_names(space: str | Space, lexicon: str | Lexicon | None) -> None:
     """Refuse unknown names of spaces and lexicons, before a model is loaded.
 
     Raises:
@@ -200,7 +200,7 @@ def check_space_names(space: str | Space | None, lexicon: str | Lexicon | None) 
     """
     if isinstance(lexicon, str):
         check_known("lexicon", lexicon, LEXICONS)
-    if space is None or isinstance(space, Space):
+    if isinstance(space, Space):
         return
     check_text("space", space)
     for name in _space_names(space):
@@ -212,7 +212,7 @@ def _space_names(space: str) -> list[str]:
 
 
 def chosen_space(
-    space: str | Space | None,
+    space: str | Space,
     prompt: str,
     negative_prompt: str,
     model: "TextToImage",
@@ -223,15 +223,13 @@ def chosen_space(
 ) -> Space:
     """The space that was given, or the sum of those it names; only an improvement may drop words.
 
-    None is `DEFAULT_SPACE`.
-
     Raises:
         ValueError: if the words of a space cannot be had.
     """
     if isinstance(space, Space):
         return space
     found = Space(prompt, (), negative_prompt)
-    for name in _space_names(DEFAULT_SPACE if space is None else space):
+    for name in _space_names(space):
         if name in ("antonym", "synonym"):
             lexicon = chosen_lexicon(model, lexicon)
             droppable = task == "improve"

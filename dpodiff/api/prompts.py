@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from dpodiff.api.advice import check_solver, known_keywords_only
 from dpodiff.api.first import Words, check_first, chosen_first, default_first
 from dpodiff.api.parts import (
+    DEFAULT_SPACE,
     check_arguments,
     check_space,
     check_space_names,
@@ -47,7 +48,7 @@ def improve(
     negative_prompt: str = "",
     model: "str | TextToImage" = "toy",
     loss: "str | Loss | None" = None,
-    space: str | Space | None = None,
+    space: str | Space = DEFAULT_SPACE,
     lexicon: str | Lexicon | None = None,
     solver: str | Callable[..., Solver] = "epo",
     first: Words | None = None,
@@ -76,8 +77,8 @@ def improve(
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
             positive, whose words an improvement may also drop), "modifiers" (quality words after
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
-            toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`. If
-            not given, "modifiers+antonym+nplib". DPO-Diff improves prompts in "antonym+nplib".
+            toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`.
+            DPO-Diff improves prompts in "antonym+nplib".
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet" or any
             `Lexicon`. If not given, the toy dictionary for the toy model, WordNet for any other.
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
@@ -86,9 +87,9 @@ def improve(
         first: what to try before all else, for the solvers that take it ("epo", "sparse-epo",
             "forward", "raced-forward", "tpe", or one of your own with `first=()`): a list of
             negative prompts, or of lists of any words that the space offers. "diagnosis" asks the
-            images of the prompt itself what they show instead (`objective.Diagnosis`). If neither
-            it nor `space` is given, the toy model has a few modifiers and words of the negative
-            prompt that help most of its prompts, and any other has none.
+            images of the prompt itself what they show instead (`objective.Diagnosis`). If not
+            given, the toy model has, in the default space, a few modifiers and words of the
+            negative prompt that help most of its prompts; any other model or space has none.
         budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
@@ -126,24 +127,26 @@ def improve(
 
     Examples:
         >>> result = dpodiff.improve(
-        ...     "a red ball on the sea", budget=3, seeds=1, seed=4, verify=0, progress=False
+        ...     "a red ball on the sea", budget=3, seeds=1, verify=0, progress=False
         ... )
+        >>> result.prompts.positive
+        'a red ball on the sea, sharp, clean, detailed, crisp'
         >>> result.prompts.negative
-        'blue, moon, sky, grainy, blocky, bad, poor'
+        'bad, ugly'
         >>> result.losses < result.baseline_losses, result.cost.images
         (True, 3)
-        >>> words = ["grainy, dark", ["green", "blurry"]]
+        >>> words = ["grainy, dark", ["sharp", "green"]]
         >>> result = dpodiff.improve(
         ...     "a red ball", first=words, budget=3, seeds=1, verify=0, progress=False
         ... )
-        >>> [record.negative for record in result.trace.records]
-        ['', 'grainy, dark', 'green, blurry']
+        >>> [(record.positive, record.negative) for record in result.trace.records]
+        [('a red ball', ''), ('a red ball', 'grainy, dark'), ('a red ball, sharp', 'green')]
         >>> def paint(prompt, negative_prompt, seed):
-        ...     return np.full((8, 8, 3), (seed + bool(negative_prompt)) / 40)
+        ...     return np.full((8, 8, 3), (seed + bool(negative_prompt)) / 80)
         >>> settings = {"loss": "white", "space": "nplib", "progress": False}
         >>> result = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
         >>> print(result.verdict)
-        better: loss -0.3375 -> -0.3625, change -0.0250 [-0.0250, -0.0250] on 20 fresh seeds
+        better: loss -0.2938 -> -0.3063, change -0.0125 [-0.0125, -0.0125] on 40 fresh seeds
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)
@@ -259,7 +262,7 @@ def _search_words(
     negative_prompt: str,
     model: "str | TextToImage",
     loss: "str | Loss | None",
-    space: str | Space | None,
+    space: str | Space,
     lexicon: str | Lexicon | None,
     solver: str | Callable[..., Solver],
     first: Words | None,
@@ -300,7 +303,7 @@ def _search_words(
     check_space_names(space, lexicon)
     model = chosen_model(model, prompt, negative_prompt)
     if first is None:
-        by_default = space is None and task == "improve"
+        by_default = space == DEFAULT_SPACE and task == "improve"
         first = default_first(model, prompt, solver) if by_default else ()
     space = chosen_space(
         space, prompt, negative_prompt, model, lexicon=lexicon, locked=locked, task=task

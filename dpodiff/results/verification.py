@@ -31,7 +31,7 @@ FEWEST = 6  # fresh seeds, of which an interval can be computed
 def verify(
     result: Result,
     *,
-    seeds: int = 20,
+    seeds: int = 40,
     finalists: int = 1,
     losses: "Mapping[str, Loss] | None" = None,
     level: float = LEVEL,
