@@ -1,19 +1,20 @@
 """How many evaluations, and how many seconds, until a search has gained a given amount for sure?
 
 `dpodiff.improve` is called as its user calls it, with verification in the budget, on the hardest
-prompts of a world and with larger and larger budgets. A prompt gains what the returned prompt
-lowers the mean `measure` by, on seeds that neither the search nor its verification has seen. Where
-nothing was proven better, the user's own prompt is returned, which gains 0. The gain of a budget is
-the mean over prompts and search seeds, and the first budget at which it reaches `gain` is the row
-of a solver. `evaluations` is what was spent at that budget for each prompt, verification included;
-a solver that never gets there stands with the largest budget, and its ratios are lower bounds.
+prompts of a world and with larger and larger budgets. The ways differ in solver, space and loss. A
+prompt gains what the returned prompt lowers the mean `measure` by, on seeds that neither the search
+nor its verification has seen. Where nothing was proven better, the user's own prompt is returned,
+which gains 0. The gain of a budget is the mean over prompts and search seeds, and the first budget
+at which it reaches `gain` is the row of a way. `evaluations` is what was spent at that budget for
+each prompt, verification included; a way that never gets there stands with the largest budget, and
+its ratios are lower bounds.
 
 The last way needs no search: `best of N` keeps the best images of the user's own prompt (see
 `dpodiff.search_noise`). Its gain is that of these images. `measure` is therefore not the loss that
 is searched: else the images would be measured by what they were chosen by. Loading, and the images
 that the gain is measured with, are off the clock. Ways take turns on each prompt.
 
-`evaluations, relative` and `seconds, relative` are over those of the first solver.
+`evaluations, relative` and `seconds, relative` are over those of the first way.
 """
 
 import itertools
@@ -28,21 +29,39 @@ from world import World, on_world
 
 import dpodiff
 from dpodiff import Budget, Objective, Result, Space
-from dpodiff.api.parts import chosen_loss
-from dpodiff.losses.base import Loss
+from dpodiff.api.parts import DEFAULT_SPACE, chosen_loss
+from dpodiff.toy.captions import parse
 from dpodiff.toy.judge import Judge
 
-BEST_OF_N = "best of N"
-PAPER = "dpodiff-epo"
-SOLVERS = ("raced-forward", PAPER, "tpe", BEST_OF_N)
+
+@dataclass(frozen=True)
+class Way:
+    """How a prompt is improved.
+
+    Args:
+        solver: of `dpodiff.improve`; None keeps the best images of the prompt itself.
+        space: that is searched.
+        loss: by name; None is the model's own.
+    """
+
+    solver: str | None
+    space: str = DEFAULT_SPACE
+    loss: str | None = None
+
+
+PAPER = "the paper's EPO"
+WAYS = {
+    "the default": Way("epo"),
+    PAPER: Way("dpodiff-epo", "antonym+nplib", "toy"),
+    "TPE": Way("tpe"),
+    "best of N": Way(None),
+}
 JUDGE = "judge"
 TEST_SEEDS = range(10_000, 10_016)  # no search comes near
 
 SIZES = {
     "small": {
         "world": "toy",
-        "solvers": SOLVERS,
-        "loss": None,
         "measure": None,
         "prompts": 2,
         "gain": 0.0,
@@ -53,15 +72,13 @@ SIZES = {
     },
     "toy": {
         "world": "toy",
-        "solvers": SOLVERS,
-        "loss": "contrastive:toy",
         "measure": JUDGE,
-        "prompts": 12,
-        "gain": 0.04,
+        "prompts": 10,
+        "gain": 0.1,
         "budgets": (20, 40, 80, 160),
         "seeds": 4,
-        "steps": 10,
-        "verify": 8,
+        "steps": 6,
+        "verify": 40,
     },
 }
 
@@ -97,8 +114,6 @@ class Climb:
 def measure(
     world: World,
     *,
-    solvers: Sequence[str],
-    loss: str | None,
     measure: str | None,
     prompts: int,
     gain: float,
@@ -111,11 +126,9 @@ def measure(
     """Climbs the budgets with every way until it gains enough; `repeats` are search seeds.
 
     Args:
-        world: gives the model, the hard prompts, and the loss where none is named.
-        solvers: by name, those of `dpodiff.improve` and `BEST_OF_N`.
-        loss: that is searched, by name; None is the world's own.
-        measure: of the gain: `JUDGE`, which counts images that are not all as asked, the name of
-            another loss, or None for the searched one.
+        world: gives the model and the hard prompts.
+        measure: of the gain: `JUDGE`, which counts images that are not all as asked and clean, the
+            name of a loss, or None for the model's default loss.
         prompts: how many of the hardest.
         gain: to be reached.
         budgets: in rising order.
@@ -125,34 +138,39 @@ def measure(
     """
     model = world.model()
     model.steps = steps
-    searched = world.loss() if loss is None else chosen_loss(loss, model, "toy")
-    measured = named_measure(measure, searched, model)
-    search = partial(run, model=model, loss=searched, seeds=seeds, verify=verify, measure=measured)
-    climbs = {solver: Climb() for solver in solvers}
-    spaces = [world.space] if world.hard is None else world.hard(prompts)
+    search = partial(
+        run, model=model, seeds=seeds, verify=verify, measure=named_measure(measure, model)
+    )
+    climbs = {name: Climb() for name in WAYS}
+    hard = [world.space] if world.hard is None else world.hard(prompts)
     for budget in budgets:
         open_ = [name for name, c in climbs.items() if not c.runs or c.mean("gain") < gain]
-        for space, seed, name in itertools.product(spaces, range(repeats), open_):
-            found = search(name, space, budget=budget, seed=seed)
+        for space, seed, name in itertools.product(hard, range(repeats), open_):
+            found = search(WAYS[name], space.prompt, budget=budget, seed=seed)
             climbs[name].runs.setdefault(budget, []).append(found)
     return report(climbs, gain)
 
 
-def named_measure(name: str | None, searched: Loss, model: dpodiff.Model) -> Measure:
+def named_measure(name: str | None, model: dpodiff.Model) -> Measure:
     """What a gain is measured by."""
     if name == JUDGE:
         judge = Judge.load(device=str(model.device))
-        return lambda images, prompt: 1 - judge.measures(images, prompt)["judge, all as asked"]
-    loss = searched if name is None else chosen_loss(name, model, "toy")
+        return lambda images, prompt: bad_images(judge, images, prompt)
+    loss = chosen_loss(name, model, "toy")
     return lambda images, prompt: loss(images, [prompt] * len(images)).mean().item()
 
 
+def bad_images(judge: Judge, images: torch.Tensor, prompt: str) -> float:
+    """Share of images that are not all as asked, or not clean."""
+    verdicts = judge.check(images, [parse(prompt)] * len(images))
+    return sum(not (one["all"] and one["clean"]) for one in verdicts) / len(images)
+
+
 def run(
-    solver: str,
-    space: Space,
+    way: Way,
+    prompt: str,
     *,
     model: dpodiff.Model,
-    loss: Loss,
     budget: int,
     seeds: int,
     seed: int,
@@ -161,16 +179,15 @@ def run(
 ) -> Run:
     """One search by one way, timed, and its gain, off the clock."""
     start = time.perf_counter()
-    if solver == BEST_OF_N:
-        own = Objective(model, loss, space, range(seed * 1000, seed * 1000 + seeds))
-        result = dpodiff.search_noise(own, Budget(budget), progress=False)
+    if way.solver is None:
+        result = best_images(way, prompt, model, budget, range(seed * 1000, seed * 1000 + seeds))
     else:
         result = dpodiff.improve(
-            space.prompt,
+            prompt,
             model=model,
-            loss=loss,
-            space=space,
-            solver=solver,
+            loss=way.loss,
+            space=way.space,
+            solver=way.solver,
             budget=budget,
             seeds=seeds,
             seed=seed,
@@ -180,16 +197,22 @@ def run(
     seconds = time.perf_counter() - start
     if result.error is not None:  # half a search has no time to compare
         raise result.error
-    accepted = solver == BEST_OF_N or bool(result.verification and result.verification.accepted)
-    gain = gained(result, solver, measure) if accepted else 0.0
+    accepted = way.solver is None or bool(result.verification and result.verification.accepted)
+    gain = gained(result, measure) if accepted else 0.0
     return Run(float(result.cost.spent), seconds, accepted, gain)
 
 
-def gained(result: Result, solver: str, measure: Measure) -> float:
+def best_images(way: Way, prompt: str, model: dpodiff.Model, budget: int, seeds: range) -> Result:
+    """The best of as many images of the prompt as the budget pays for."""
+    own = Objective(model, chosen_loss(way.loss, model), Space(prompt, ()), seeds)
+    return dpodiff.search_noise(own, Budget(budget), progress=False)
+
+
+def gained(result: Result, measure: Measure) -> float:
     """How much lower the measure is than for the user's own prompt."""
     objective = result.objective
     prompt, own = objective.space.prompt, objective.space.identity
-    if solver == BEST_OF_N:
+    if result.noise is not None:  # the gain of these images
         before, after = objective.images(own, objective.seeds), result.images
     else:
         before = objective.images(own, TEST_SEEDS)

@@ -26,6 +26,7 @@ BOTH = tuple(
 )
 SPARSE = (2, 3)  # slots that a sparse candidate changes
 # What the headroom is asked of -> spaces of the candidates.
+FOR_ALL = ("guidance", "defect", "blame", "fixed", "modifier", "both")  # the same for all prompts
 NEGATIVE = ("defect", "blame", "fixed", "opposite", "sparse", "dense")
 GROUPS = {
     "guidance": ("guidance",),
@@ -39,6 +40,7 @@ GROUPS = {
     "sparse negatives": ("sparse",),
     "dense negatives": ("dense",),
     "all negatives": NEGATIVE,
+    "the default space": ("modifier", "both", *NEGATIVE),
     "all": ("guidance", "synonym", "modifier", "both", "emphasis", *NEGATIVE),
 }
 

@@ -7,24 +7,26 @@
 First, candidates of each prompt are drawn from every space and rendered with the same seeds. Their
 images are kept as uint8 in a folder outside of git, with a table and a stamp. Then losses and judge
 score the kept images, so that a new loss takes minutes and no image. When judge, matcher or a CLIP
-has new weights, remove the record but not the images, and score again. At the end the headroom is
-printed: what a pick on the first half of the seeds gains on the other half, by space, number of
-candidates and loss.
+has new weights, remove the folder "scores" but not the images, and score again. The record has two
+tables: `table.csv` says what a pick on the first half of the seeds gains on the other half, by
+space, number of candidates and loss; `fixed.csv` what each candidate gains that is the same for all
+prompts.
 """
 
 import os
-import shutil
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from drawing import GROUPS, Drawn, drawn
+from drawing import FOR_ALL, GROUPS, Drawn, drawn
 from recording import BOTH, Tables, Verdicts, arguments, mixed_prompts, models, record
 from scorers import ALL, fitted
+from storing import write
 
-from dpodiff.results.headroom import headroom
+from dpodiff.results.headroom import headroom, summary
+from dpodiff.results.selection import OWN
 from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 from dpodiff.toy.train.defects import validation_prompts
@@ -33,6 +35,7 @@ BATCH, SCORED = 16, 128  # images at a time
 SEEDS = range(93_000, 93_008)
 FITTED = range(94_000, 94_016)  # of the prompt as it is, to calibrate ensembles on
 JUDGE = "judge"
+SCORES = "scores"  # folder in that of the images
 SIZES = (16, 40, 10_000)  # the last is all that there are
 SOURCES = {"validation": validation_prompts, "reported": mixed_prompts}
 
@@ -104,27 +107,46 @@ def prompts_of(images: Path) -> dict[int, str]:
     return dict(zip(table["number"], table["prompt"]))
 
 
-def images_table(folder: Path) -> pd.DataFrame:
-    """A row an image: "prompt", "candidate", "space", "seed", and every measure by its name.
+def images_table(images: Path) -> pd.DataFrame:
+    """A row an image: what its candidate is, "seed", and every measure by its name.
 
     Args:
-        folder: of the scored record, with its candidates.
+        images: folder of images and scores.
     """
-    table = pd.read_csv(folder / "table.csv")
+    table = pd.read_csv(images / SCORES / "table.csv")
     keys = ["number", "candidate", "measure"]
     long = table.drop(columns="scorer").melt(keys, var_name="seed")
     wide = long.pivot(index=["number", "candidate", "seed"], columns="measure", values="value")
-    found = pd.read_csv(folder / "candidates" / "table.csv", keep_default_na=False)
-    named = found[["number", "candidate", "prompt", "space"]]
-    return wide.reset_index().assign(seed=lambda t: t["seed"].astype(int)).merge(named)
+    found = pd.read_csv(images / "table.csv", keep_default_na=False)
+    return wide.reset_index().assign(seed=lambda t: t["seed"].astype(int)).merge(found)
 
 
-def report(folder: Path) -> pd.DataFrame:
+def report(images: Path) -> pd.DataFrame:
     """The headroom by space, number of candidates and loss, of the first half of the seeds."""
-    table = images_table(folder)
+    table = images_table(images)
     losses = [name for name in ALL if name in table]
+    table = table[["prompt", "candidate", "space", "seed", BOTH, *losses]].dropna()
     seen = range(table["seed"].nunique() // 2)
-    return headroom(table.dropna(), GROUPS, SIZES, list(seen), losses, BOTH)
+    return headroom(table, GROUPS, SIZES, list(seen), losses, BOTH)
+
+
+def fixed(images: Path) -> pd.DataFrame:
+    """What candidates gain that are the same for all prompts, on all seeds, the best first."""
+    table = images_table(images)
+    keys = ["modifiers", "negative", "guidance"]
+    each = ["prompt", "positive", *keys[1:], "candidate", "space"]
+    means = table.groupby(each, dropna=False)[BOTH].mean().rename("after").reset_index()
+    own = means[means["candidate"] == OWN].set_index("prompt")["after"]
+    means["change"] = means["after"] - means["prompt"].map(own)
+    means["modifiers"] = [
+        positive.removeprefix(prompt).removeprefix(", ")
+        for prompt, positive in zip(means["prompt"], means["positive"])
+    ]
+    rows = [
+        dict(zip(keys, wording)) | summary(group["change"].to_numpy())
+        for wording, group in means[means["space"].isin(FOR_ALL)].groupby(keys, dropna=False)
+    ]
+    return pd.DataFrame(rows).sort_values("mean", ascending=False)
 
 
 def _file(images: Path, number: int) -> Path:
@@ -149,20 +171,24 @@ def main() -> None:
     making = partial(render, options.images, options.each)
     keys = ["number", "prompt"]
     record(options.images, prompts, keys, making, settings, options.workers)
-    kept = options.folder / "candidates"
-    kept.mkdir(parents=True, exist_ok=True)
-    for name in ("table.csv", "stamp.json"):
-        shutil.copy(options.images / name, kept / name)
     parts = [(scorer, number) for number, _ in prompts for scorer in (JUDGE, *options.losses)]
     scoring, settings = partial(score, options.images), settings | {"scorers": scorers_digest()}
     together = 1 + len(options.losses)
-    record(
-        options.folder, parts, ["scorer", "number"], scoring, settings, options.workers, together
-    )
+    scores = options.images / SCORES
+    record(scores, parts, ["scorer", "number"], scoring, settings, options.workers, together)
     if len(prompts) > 1:
-        found = report(options.folder)
-        means = found.pivot_table(index=["space", "n"], columns="loss", values="mean", sort=False)
-        print(means.T.round(3).to_string())
+        keep(options.images, options.folder)
+
+
+def keep(images: Path, folder: Path) -> None:
+    """Write the two tables and the stamp of the record, and print the headroom."""
+    found = report(images)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in {"table.csv": found, "fixed.csv": fixed(images)}.items():
+        write(folder / name, table.round(4).to_csv(index=False))
+    write(folder / "stamp.json", (images / SCORES / "stamp.json").read_text())
+    means = found.pivot_table(index=["space", "n"], columns="loss", values="mean", sort=False)
+    print(means.T.round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def test_a_solver_climbs_until_its_gain_is_reached(modules):
         }
         return module.Climb(runs)
 
-    climbs = {"forward": climb((0.0, 0.2)), "dpodiff-epo": climb((0.0, 0.0), (0.0, 0.1))}
+    climbs = {"quick": climb((0.0, 0.2)), module.PAPER: climb((0.0, 0.0), (0.0, 0.1))}
     report = module.report(climbs, gain=0.1)
     assert [row["reached"] for row in report.rows] == ["yes", "no"]
     assert [row["budget"] for row in report.rows] == [10, 20]
@@ -119,18 +119,19 @@ def test_a_solver_climbs_until_its_gain_is_reached(modules):
     assert [row["evaluations, relative"] for row in report.rows] == [1, 2]
     (goal,), (note,) = report.goals, report.notes
     assert (goal.value, goal.holds) == (0.5, False)
-    assert "never gets there" in str(goal) and note.endswith("dpodiff-epo")
+    assert "never gets there" in str(goal) and note.endswith(module.PAPER)
 
 
 def test_more_budget_goes_to_those_alone_that_gain_too_little(modules, monkeypatch):
     module, asked = modules["verified_gain"], []
 
-    def run(name, space, *, budget, **settings):
-        asked.append((name, space.prompt, budget))
-        return module.Run(budget, 1.0, True, 0.5 if name == "quick" else budget / 100)
+    def run(way, prompt, *, budget, **settings):
+        asked.append((way, prompt, budget))
+        return module.Run(budget, 1.0, True, 0.5 if way == "quick" else budget / 100)
 
     monkeypatch.setattr(module, "run", run)
-    settings = {**module.SIZES["small"], "solvers": ("quick", "slow"), "budgets": (10, 40, 80)}
+    monkeypatch.setattr(module, "WAYS", {name: name for name in ("quick", "slow")})
+    settings = {**module.SIZES["small"], "budgets": (10, 40, 80)}
     settings.update(gain=0.4, prompts=2)
     del settings["world"]
     world = modules["world"].toy_world()

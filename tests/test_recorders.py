@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -110,15 +111,16 @@ def test_kept_images_are_scored_again_and_picks_are_tested_on_other_seeds(
     def few(prompt, model, each, rng):
         all_of_them = drawing.drawn(prompt, model, each, rng)
         kept = [one for one in all_of_them if one.space in ("own", "sparse", "dense")]
-        return kept[:5]
+        return [*kept[:5], drawing.Drawn("both", f"{prompt}, sharp", "bad")]
 
     monkeypatch.setattr(landscape, "drawn", few)
     images, folder, record = tmp_path / "images", tmp_path / "headroom", book("storing").opened
+    scores = images / "scores"
     prompts = [(0, PROMPT), (1, "a blue cup in the snow")]
     for where, keys, parts, make in (
         (images, ["number", "prompt"], prompts, partial(landscape.render, images, 2)),
         (
-            folder,
+            scores,
             ["scorer", "number"],
             [(scorer, n) for n in (0, 1) for scorer in ("judge", "contrastive", "ensemble")],
             partial(landscape.score, images),
@@ -127,22 +129,25 @@ def test_kept_images_are_scored_again_and_picks_are_tested_on_other_seeds(
         with record(where, keys, parts, {}) as store:
             store.add({part: make(*part) for part in parts}, 1.0)
     kept = np.load(images / "0.npz")
-    assert kept["images"].shape == (5, 2, 3, 64, 64)
+    assert kept["images"].shape == (6, 2, 3, 64, 64)
     assert kept["images"].dtype == np.uint8
-    (folder / "candidates").mkdir()
-    (folder / "candidates" / "table.csv").write_text((images / "table.csv").read_text())
-    table = landscape.images_table(folder)
-    assert len(table) == 2 * 5 * 2
+    table = landscape.images_table(images)
+    assert len(table) == 2 * 6 * 2
     own = table[(table["prompt"] == PROMPT) & (table["candidate"] == 0)]
     shown = torch.from_numpy(kept["images"][0]).float() / 255
     expected = book("scorers").loss("contrastive")(shown, [PROMPT] * 2)
     assert own.sort_values("seed")["contrastive"].tolist() == pytest.approx(
         expected.tolist(), abs=1e-4
     )
-    found = landscape.report(folder)
+    landscape.keep(images, folder)
+    found = dpodiff.Recorded.load("headroom", tmp_path).table
     assert set(found["loss"]) == {"oracle", "contrastive", "ensemble"}
     assert set(found["space"]) == {"sparse", "all"}
     assert (found["prompts"] == 2).all()
+    ((_, same),) = pd.read_csv(folder / "fixed.csv").iterrows()
+    assert (same["modifiers"], same["negative"], same["prompts"]) == ("sharp", "bad", 2)
+    with_words, own = (table[table["candidate"] == k][MAIN.removeprefix("judge, ")] for k in (5, 0))
+    assert same["mean"] == pytest.approx(with_words.mean() - own.mean(), abs=1e-4)
 
 
 def test_images_that_are_gone_are_not_scored(landscape, tmp_path):

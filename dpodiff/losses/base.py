@@ -87,6 +87,33 @@ def values(
     return found.to(images.device)
 
 
+def by_prompt(
+    features: torch.Tensor,
+    prompts: Sequence[str],
+    losses_of: Callable[[torch.Tensor, str], torch.Tensor],
+) -> torch.Tensor:
+    """Losses (batch,) in float32 of images whose texts differ, each prompt taken once.
+
+    Args:
+        features: of the images, (batch, dim).
+        prompts: one an image.
+        losses_of: from the features of one prompt's images, and the prompt, to their losses.
+    """
+    losses = torch.empty(len(prompts), device=features.device, dtype=features.dtype)
+    for prompt in dict.fromkeys(prompts):
+        rows = torch.tensor([other == prompt for other in prompts], device=features.device)
+        losses[rows] = losses_of(features[rows], prompt)
+    return losses.float()
+
+
+def no_contrast(prompt: str) -> ValueError:
+    """The error for a prompt that a contrastive loss cannot judge."""
+    return ValueError(
+        f"{prompt!r} has no contrast prompt: the lexicon knows an opposite of none of its words. "
+        "Give another lexicon, or another loss"
+    )
+
+
 class Reward(ABC):
     """A score of images, the higher the better, as a loss: its negative.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from dpodiff.losses.base import check_pairs
+from dpodiff.losses.base import by_prompt, check_pairs, no_contrast
 from dpodiff.losses.clip import SphericalCLIP
 
 if TYPE_CHECKING:
@@ -84,12 +84,7 @@ class Contrastive:
                 has no contrast prompt.
         """
         check_pairs(images, prompts)
-        features = self.clip.features(images)  # (batch, dim)
-        losses = torch.empty(len(prompts), device=features.device, dtype=features.dtype)
-        for prompt in dict.fromkeys(prompts):
-            rows = torch.tensor([other == prompt for other in prompts], device=features.device)
-            losses[rows] = self._losses(self._cosines(features[rows], prompt))
-        return losses.float()
+        return by_prompt(self.clip.features(images), prompts, self._losses)
 
     def check(self, prompt: str) -> None:
         """Refuse a prompt that has no contrast prompt, before any image is made.
@@ -130,7 +125,8 @@ class Contrastive:
         """Cosines (batch, 1 + contrasts) with the prompt and its contrasts; texts encoded once."""
         return features @ self.clip.text_features([prompt, *self._contrasts_of(prompt)]).T
 
-    def _losses(self, cosines: torch.Tensor) -> torch.Tensor:
+    def _losses(self, features: torch.Tensor, prompt: str) -> torch.Tensor:
+        cosines = self._cosines(features, prompt)
         if self.form == "margin":
             return cosines[:, 1:].amax(dim=1) - cosines[:, 0]
         scale = self.clip.clip.logit_scale.exp()
@@ -140,9 +136,6 @@ class Contrastive:
         if prompt not in self._contrasts:
             found = tuple(dict.fromkeys(self.contrasts(prompt)))
             if not found:
-                raise ValueError(
-                    f"{prompt!r} has no contrast prompt: the lexicon knows an opposite of none of "
-                    "its words. Give another lexicon, or another loss"
-                )
+                raise no_contrast(prompt)
             self._contrasts[prompt] = found
         return self._contrasts[prompt]

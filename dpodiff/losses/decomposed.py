@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dpodiff.losses.base import check_pairs
+from dpodiff.losses.base import by_prompt, check_pairs, no_contrast
 from dpodiff.losses.clip import SphericalCLIP
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ class Decomposed:
                 has no statement.
         """
         check_pairs(images, prompts)
-        features = self.clip.features(images)  # (batch, dim)
-        losses = torch.empty(len(prompts), device=features.device, dtype=features.dtype)
-        for prompt in dict.fromkeys(prompts):
-            rows = torch.tensor([other == prompt for other in prompts], device=features.device)
-            losses[rows] = -self._log_probabilities(features[rows], prompt).mean(dim=1)
-        return losses.float()
+        return by_prompt(self.clip.features(images), prompts, self._losses)
 
     def check(self, prompt: str) -> None:
         """Refuse a prompt that has no statement, before any image is made.
@@ -153,6 +148,9 @@ class Decomposed:
             }
         )
 
+    def _losses(self, features: torch.Tensor, prompt: str) -> torch.Tensor:
+        return -self._log_probabilities(features, prompt).mean(dim=1)
+
     def _log_probabilities(self, features: torch.Tensor, prompt: str) -> torch.Tensor:
         """Log-probabilities (batch, statements)."""
         own, groups = self._cosines(features, prompt)
@@ -177,9 +175,6 @@ class Decomposed:
             found = {text: tuple(others) for text, others in self.statements(prompt).items()}
             found = {text: others for text, others in found.items() if others}
             if not found:
-                raise ValueError(
-                    f"{prompt!r} has no contrast prompt: the lexicon knows an opposite of none of "
-                    "its words. Give another lexicon, or another loss"
-                )
+                raise no_contrast(prompt)
             self._known[prompt] = found
         return self._known[prompt]

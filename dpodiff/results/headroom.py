@@ -102,7 +102,7 @@ def headroom(
         for n in dict.fromkeys(min(size, counts.min()) for size in sizes):
             for loss in ("oracle", *losses):
                 gains = _gains(part, n, seen, loss, measure)
-                rows.append({"space": space, "n": int(n), "loss": loss, **_summary(gains)})
+                rows.append({"space": space, "n": int(n), "loss": loss, **summary(gains)})
     return pd.DataFrame(rows)
 
 
@@ -115,7 +115,8 @@ def _gains(
     return best_of(table, [n], seen, by="value")[measure].to_numpy()
 
 
-def _summary(gains: np.ndarray) -> dict[str, float]:
+def summary(gains: np.ndarray) -> dict[str, float]:
+    """Mean change over (prompts,) with its interval, and the shares of large changes."""
     mean, low, high = paired_bootstrap(gains)
     better, worse = float((gains > LARGE).mean()), float((gains < -LARGE).mean())
     ends = {"mean": mean, "low": low, "high": high}
