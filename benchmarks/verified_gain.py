@@ -29,7 +29,8 @@ from world import World, on_world
 
 import dpodiff
 from dpodiff import Budget, Objective, Result, Space
-from dpodiff.api.parts import DEFAULT_SPACE, chosen_loss
+from dpodiff.api.defaults import DEFAULT_SPACE
+from dpodiff.api.parts import chosen_loss
 from dpodiff.toy.captions import parse
 from dpodiff.toy.judge import Judge
 

@@ -35,7 +35,7 @@ from recording import (
 from scorers import ENSEMBLES, MATCHER_AND_CLIP, Loss, fitted, loss
 
 import dpodiff
-from dpodiff.api.parts import DEFAULT_SPACE, default_second_losses
+from dpodiff.api.defaults import DEFAULT_SPACE, default_second_losses
 from dpodiff.spaces.lexicons.builders import not_in_prompt
 from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy

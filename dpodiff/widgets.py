@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
 from PIL import Image
 
 from dpodiff.api import default_loss, improve
-from dpodiff.api.parts import DEFAULT_SPACE, default_second_losses
+from dpodiff.api.defaults import DEFAULT_SPACE, default_second_losses
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.result import Result, price_text

@@ -8,7 +8,7 @@ from helpers import FakeModel, negative_space, shade
 
 import dpodiff
 from dpodiff import EPO, GPO, Dictionary, RandomSearch, attack, improve
-from dpodiff.api.parts import DEFAULT_SPACE
+from dpodiff.api.defaults import DEFAULT_SPACE
 from dpodiff.losses import Contrastive
 from dpodiff.solvers.recipes import RECIPES
 

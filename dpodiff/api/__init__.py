@@ -3,6 +3,7 @@
 `prompts`    `improve` and `attack`: search the words
 `alignment`  `align`: search the noise, or noise and words in turns
 `parts`      names -> models, spaces, losses; checks of arguments
+`defaults`   what is taken where nothing is given
 `checking`   `faithfulness`: which statements of a prompt its images show
 `solvers`, `second_losses`  the same for solvers and constraints, and for second losses
 `advice`     what to say to names that a function does not know

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dpodiff import names
-from dpodiff.api.parts import chosen_lexicon, default_clip, is_toy
+from dpodiff.api.defaults import default_clip, is_toy
+from dpodiff.api.parts import chosen_lexicon
 from dpodiff.names import name_of
 from dpodiff.solvers import Solver
 from dpodiff.solvers.base import FirstCandidates

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from dpodiff import names
 from dpodiff.api.advice import check_known
+from dpodiff.api.defaults import default_lexicon, default_loss, is_toy
 from dpodiff.checks import check_callable, check_path, check_text, check_whole
 from dpodiff.spaces.lexicons import (
     Lexicon,
@@ -19,13 +20,11 @@ from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
-    from dpodiff.losses.clip import SphericalCLIP
     from dpodiff.models.base import Model, TextToImage
     from dpodiff.objective.objective import Task
     from dpodiff.solvers.run import Callback, Viewer
 
 LEXICONS = ("toy", "wordnet")
-DEFAULT_SPACE = "modifiers+antonym+nplib"
 SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym")
 # What is often written after prompts for Stable Diffusion.
 MODIFIERS = ("sharp", "detailed", "highly detailed", "high quality", "sharp focus", "professional")
@@ -119,7 +118,7 @@ def chosen_loss(
 
     if loss in CALIBRATED and is_toy(model):
         loss = f"{loss}:{names.TOY}"
-    chosen = _default_lexicon(model) if lexicon is None else lexicon
+    chosen = default_lexicon(model) if lexicon is None else lexicon
     return losses.load(loss, model.device, statements=lambda prompt: _statements(prompt, chosen))
 
 
@@ -131,65 +130,8 @@ def _statements(prompt: str, lexicon: str | Lexicon) -> dict[str, list[str]]:
 
 def chosen_lexicon(model: "TextToImage", lexicon: str | Lexicon | None) -> Lexicon:
     """The lexicon that was given, by itself or by its name, or the model's default."""
-    lexicon = _default_lexicon(model) if lexicon is None else lexicon
+    lexicon = default_lexicon(model) if lexicon is None else lexicon
     return _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
-
-
-def default_loss(model: "TextToImage") -> "Loss":
-    """The loss that goes with a model.
-
-    The toy model has the probability that an image fails, by the toy matcher, plus ten times the
-    spherical loss of the toy CLIP, so that both differ by about as much between candidates. Any
-    other model has the loss of `default_clip`.
-
-    Examples:
-        >>> from dpodiff.api import default_loss
-        >>> default_loss(dpodiff.load("toy"))
-        Weighted(1 * Matcher(form='failure'), 10 * SphericalCLIP('toy'))
-    """
-    if not is_toy(model):
-        return default_clip(model)
-    from dpodiff.losses import Weighted
-
-    matcher = names.toy("matcher")(model.device, "failure")
-    return Weighted({matcher: 1.0, default_clip(model): 10.0})
-
-
-def default_clip(model: "TextToImage") -> "SphericalCLIP":
-    """The spherical CLIP loss that goes with a model, as in the paper.
-
-    The toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
-    downloaded on first use.
-
-    Examples:
-        >>> from dpodiff.api import default_clip
-        >>> default_clip(dpodiff.load("toy"))
-        SphericalCLIP('toy')
-    """
-    from dpodiff.losses import SphericalCLIP
-
-    if is_toy(model):
-        return SphericalCLIP("toy", device=model.device)
-    return SphericalCLIP("ViT-B-32-quickgelu", "openai", device=model.device)
-
-
-def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
-    """Losses by name that go with `default_loss`: a verified result has to be better by them too.
-
-    The toy model has its matcher: the share of failed images has to be lower. Any other model has
-    none.
-    """
-    if not is_toy(model):
-        return {}
-    return {"failed images": names.toy("matcher")(model.device, "failure")}
-
-
-def is_toy(model: "str | TextToImage") -> bool:
-    return (model if isinstance(model, str) else model.name) == names.TOY
-
-
-def _default_lexicon(model: "str | TextToImage") -> str:
-    return names.TOY if is_toy(model) else "wordnet"
 
 
 def check_space_names(space: str | Space, lexicon: str | Lexicon | None) -> None:
@@ -295,7 +237,7 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
     if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
         raise ValueError(
             f"as it is set, {model.name} does not look at negative prompts, which this space "
-            "changes: use space='synonym', or set the model's guidance above 1"
+            "changes: use space='modifiers+synonym', or set the model's guidance above 1"
         )
     if getattr(model, "guidance", 0.0) <= 1 and any(s.side == "guidance" for s in space.slots):
         raise ValueError(

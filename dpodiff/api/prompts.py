@@ -14,9 +14,9 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from dpodiff.api.advice import check_solver, known_keywords_only
+from dpodiff.api.defaults import DEFAULT_SPACE
 from dpodiff.api.first import Words, check_first, chosen_first, default_first
 from dpodiff.api.parts import (
-    DEFAULT_SPACE,
     check_arguments,
     check_space,
     check_space_names,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dpodiff.api.parts import chosen_loss, default_second_losses
+from dpodiff.api.defaults import default_second_losses
+from dpodiff.api.parts import chosen_loss
 from dpodiff.checks import check_callable
 from dpodiff.names import name_of
 from dpodiff.results.comparison import SEARCHED

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dpodiff.api.parts import has_gradient, is_toy
+from dpodiff.api.defaults import is_toy
+from dpodiff.api.parts import has_gradient
 from dpodiff.names import name_of
 from dpodiff.solvers import Solver
 from dpodiff.solvers.base import FirstCandidates
