@@ -440,3 +440,12 @@ def test_a_model_that_ignores_negative_prompts_is_not_searched_by_them():
     with pytest.raises(ValueError, match="space='synonym'"):
         attempt(model=model)
     assert attempt(model=model, space="synonym", budget=2).cost.evaluations == 2
+
+
+def test_a_search_ends_after_its_seconds_and_is_verified_then():
+    result = attempt(budget=40, seconds=1e-6, seeds=2, verify=6)
+    assert result.status == "seconds"
+    assert result.cost.evaluations <= 9  # the first batch of candidates
+    assert result.verification is not None
+    with pytest.raises(ValueError, match="more than 0 seconds, not 0"):
+        attempt(seconds=0)

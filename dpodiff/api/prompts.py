@@ -53,6 +53,7 @@ def improve(
     solver: str | Callable[..., Solver] = "epo",
     first: Words | None = None,
     budget: int = 40,
+    seconds: float | None = None,
     seeds: int = 4,
     seed: int = 0,
     verify: int | None = 40,
@@ -91,6 +92,8 @@ def improve(
             given, the toy model has, in the default space, a few modifiers and words of the
             negative prompt that help most of its prompts; any other model or space has none.
         budget: evaluations, those of the verification included; one is a candidate on all seeds.
+        seconds: after which the search ends, whatever is left of the budget; None is never. The
+            verification comes after that.
         seeds: images a candidate, from the seeds 0, 1, ...
         seed: of the solver.
         verify: number of fresh seeds, at least 6, on which the best candidate is tested against the
@@ -160,6 +163,7 @@ def improve(
         solver=solver,
         first=first,
         budget=budget,
+        seconds=seconds,
         seeds=seeds,
         seed=seed,
         verify=verify,
@@ -188,6 +192,7 @@ def attack(
     solver: str | Callable[..., Solver] = "epo",
     first: Words = (),
     budget: int = 40,
+    seconds: float | None = None,
     seeds: int = 4,
     seed: int = 0,
     verify: int | None = 40,
@@ -202,8 +207,8 @@ def attack(
 
     Args:
         prompt: what the images should show.
-        negative_prompt, model, loss, space, lexicon, solver, first, budget, seeds, seed, locked: as
-            in `improve`.
+        negative_prompt, model, loss, space, lexicon, solver, first, budget, seconds, seeds, seed,
+            locked: as in `improve`.
         verify, second_loss: as in `improve`; the losses have to be proven higher.
         similarity: the lowest cosine of a candidate's positive prompt with the user's own.
         encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
@@ -242,6 +247,7 @@ def attack(
         solver=solver,
         first=first,
         budget=budget,
+        seconds=seconds,
         seeds=seeds,
         seed=seed,
         verify=verify,
@@ -267,6 +273,7 @@ def _search_words(
     solver: str | Callable[..., Solver],
     first: Words | None,
     budget: int,
+    seconds: float | None,
     seeds: int,
     seed: int,
     verify: int | None,
@@ -295,7 +302,7 @@ def _search_words(
         trace=trace,
         callback=callback,
     )
-    limit = Budget(budget)
+    limit = Budget(budget, seconds)
     plan = planned(verify, limit, seeds)
     check_second_loss(second_loss)
     check_solver(solver, task)

@@ -31,6 +31,9 @@ Lexicon = Annotated[
 ]
 Solver = Annotated[str, typer.Option(help="epo, random, gpo, hpo, tpe, forward and others.")]
 Budget = Annotated[int, typer.Option(help="Evaluations, verification included.")]
+Seconds = Annotated[
+    float | None, typer.Option(help="After which the search ends.", show_default="never")
+]
 Seeds = Annotated[int, typer.Option(help="Images a candidate.")]
 Seed = Annotated[int, typer.Option(help="Of the search.")]
 Verify = Annotated[int, typer.Option(help="Fresh seeds that test the result; 0 for no test.")]
@@ -66,6 +69,7 @@ def improve(
     lexicon: Lexicon = None,
     solver: Solver = "epo",
     budget: Budget = 40,
+    seconds: Seconds = None,
     seeds: Seeds = 4,
     seed: Seed = 0,
     verify: Verify = 40,
@@ -86,6 +90,7 @@ def improve(
         "lexicon": lexicon,
         "solver": solver,
         "budget": budget,
+        "seconds": seconds,
         "seeds": seeds,
         "seed": seed,
         "verify": verify,
@@ -107,6 +112,7 @@ def attack(
     lexicon: Lexicon = None,
     solver: Solver = "epo",
     budget: Budget = 40,
+    seconds: Seconds = None,
     seeds: Seeds = 4,
     seed: Seed = 0,
     verify: Verify = 40,
@@ -128,6 +134,7 @@ def attack(
         "lexicon": lexicon,
         "solver": solver,
         "budget": budget,
+        "seconds": seconds,
         "seeds": seeds,
         "seed": seed,
         "verify": verify,
