@@ -29,8 +29,9 @@ from world import World, on_world
 
 import dpodiff
 from dpodiff import Budget, Objective, Result, Space
-from dpodiff.api.defaults import DEFAULT_SPACE
+from dpodiff.api.defaults import DEFAULT_SPACE, is_toy
 from dpodiff.api.parts import chosen_loss
+from dpodiff.losses.base import Loss
 from dpodiff.toy.captions import parse
 from dpodiff.toy.judge import Judge
 
@@ -42,7 +43,7 @@ class Way:
     Args:
         solver: of `dpodiff.improve`; None keeps the best images of the prompt itself.
         space: that is searched.
-        loss: by name; None is the model's own.
+        loss: by name; None is the default of the model, or the world's own.
     """
 
     solver: str | None
@@ -139,8 +140,14 @@ def measure(
     """
     model = world.model()
     model.steps = steps
+    own = None if is_toy(model) else world.loss()
     search = partial(
-        run, model=model, seeds=seeds, verify=verify, measure=named_measure(measure, model)
+        run,
+        model=model,
+        own=own,
+        seeds=seeds,
+        verify=verify,
+        measure=named_measure(measure, own, model),
     )
     climbs = {name: Climb() for name in WAYS}
     hard = [world.space] if world.hard is None else world.hard(prompts)
@@ -152,12 +159,12 @@ def measure(
     return report(climbs, gain)
 
 
-def named_measure(name: str | None, model: dpodiff.Model) -> Measure:
+def named_measure(name: str | None, own: Loss | None, model: dpodiff.Model) -> Measure:
     """What a gain is measured by."""
     if name == JUDGE:
         judge = Judge.load(device=str(model.device))
         return lambda images, prompt: bad_images(judge, images, prompt)
-    loss = chosen_loss(name, model, "toy")
+    loss = chosen_loss(name or own, model, "toy")
     return lambda images, prompt: loss(images, [prompt] * len(images)).mean().item()
 
 
@@ -172,6 +179,7 @@ def run(
     prompt: str,
     *,
     model: dpodiff.Model,
+    own: Loss | None,
     budget: int,
     seeds: int,
     seed: int,
@@ -180,14 +188,17 @@ def run(
 ) -> Run:
     """One search by one way, timed, and its gain, off the clock."""
     start = time.perf_counter()
+    loss = way.loss or own
     if way.solver is None:
-        result = best_images(way, prompt, model, budget, range(seed * 1000, seed * 1000 + seeds))
+        first = seed * 1000
+        result = best_images(loss, prompt, model, budget, range(first, first + seeds))
     else:
         result = dpodiff.improve(
             prompt,
             model=model,
-            loss=way.loss,
+            loss=loss,
             space=way.space,
+            lexicon="toy",
             solver=way.solver,
             budget=budget,
             seeds=seeds,
@@ -203,10 +214,12 @@ def run(
     return Run(float(result.cost.spent), seconds, accepted, gain)
 
 
-def best_images(way: Way, prompt: str, model: dpodiff.Model, budget: int, seeds: range) -> Result:
+def best_images(
+    loss: str | Loss | None, prompt: str, model: dpodiff.Model, budget: int, seeds: range
+) -> Result:
     """The best of as many images of the prompt as the budget pays for."""
-    own = Objective(model, chosen_loss(way.loss, model), Space(prompt, ()), seeds)
-    return dpodiff.search_noise(own, Budget(budget), progress=False)
+    objective = Objective(model, chosen_loss(loss, model), Space(prompt, ()), seeds)
+    return dpodiff.search_noise(objective, Budget(budget), progress=False)
 
 
 def gained(result: Result, measure: Measure) -> float:

@@ -437,7 +437,7 @@ def test_a_loss_without_gradient_is_a_black_box_to_evolution():
 def test_a_model_that_ignores_negative_prompts_is_not_searched_by_them():
     model = FakeModel()
     model.guidance, model.takes_negative = 1.0, False
-    with pytest.raises(ValueError, match="space='synonym'"):
+    with pytest.raises(ValueError, match="space='modifiers.synonym'"):
         attempt(model=model)
     assert attempt(model=model, space="synonym", budget=2).cost.evaluations == 2
 

@@ -46,10 +46,10 @@ class Result:
 
     Examples:
         >>> result = dpodiff.improve(
-        ...     "a red ball on the sea", budget=2, seeds=1, seed=4, verify=0, progress=False
+        ...     "a red ball on the sea", budget=2, seeds=1, verify=0, progress=False
         ... )
         >>> print(result.prompts.negative)
-        blue, moon, sky, grainy, blocky, bad, poor
+        bad, ugly
         >>> tuple(result.before.shape), tuple(result.images.shape)
         ((1, 3, 64, 64), (1, 3, 64, 64))
         >>> len(result.trace.records)
