@@ -152,9 +152,8 @@ class Helped(FakeModel):
         images = super().generate(prompts, [""] * len(prompts), seeds)
         return torch.stack([i * 0.9 ** len(n.split()) for i, n in zip(images, negatives)])
 """)
-    kernel.do(
-        "panel = make(model=Helped(), space='antonym+nplib', verify=8); panel.run_button.click(); panel.wait()"
-    )
+    kernel.do("panel = make(model=Helped(), space='antonym+nplib', verify=8)")
+    kernel.do("panel.run_button.click(); panel.wait()")
     assert kernel.ask("status(panel)").startswith("better: loss ")
     markup = kernel.ask("panel.after.value")
     assert text(markup).strip().startswith("after")
