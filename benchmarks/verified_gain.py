@@ -75,7 +75,7 @@ SIZES = {
     "toy": {
         "world": "toy",
         "measure": JUDGE,
-        "prompts": 10,
+        "prompts": 8,
         "gain": 0.1,
         "budgets": (20, 40, 80, 160),
         "seeds": 4,
