@@ -165,7 +165,7 @@ these.
 as fp16. The weights in place were not trained in one run of it. The denoiser was trained in several
 stretches, while the recipe was being found: about 10000 steps without typical defects, then about
 8000 with them, of which the last follow the recipe (`--stage diffusion --warm`). The judge had two
-stretches, the second on images as a denoiser makes them, the matcher three. Both CLIPs saw families
+stretches, the second on images as a denoiser makes them, the matcher four. Both CLIPs saw families
 of twins and captions of the object alone in the last part of their training only.
 
 **Measured** on the 300 held-out prompts x {seeds} seeds, {steps} steps, guidance {guidance}, by the
