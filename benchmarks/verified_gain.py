@@ -75,9 +75,9 @@ SIZES = {
     "toy": {
         "world": "toy",
         "measure": JUDGE,
-        "prompts": 8,
+        "prompts": 6,
         "gain": 0.1,
-        "budgets": (20, 40, 80, 160),
+        "budgets": (20, 40, 80),
         "seeds": 4,
         "steps": 6,
         "verify": 40,

@@ -13,6 +13,7 @@ space, number of candidates and loss; `fixed.csv` what each candidate gains that
 prompts.
 """
 
+import json
 import os
 from functools import cache, partial
 from pathlib import Path
@@ -186,7 +187,11 @@ def keep(images: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in {"table.csv": found, "fixed.csv": fixed(images)}.items():
         write(folder / name, table.round(4).to_csv(index=False))
-    write(folder / "stamp.json", (images / SCORES / "stamp.json").read_text())
+    made, scored = (
+        json.loads((place / "stamp.json").read_text()) for place in (images, images / SCORES)
+    )
+    both = {**scored, "seconds": made["seconds"] + scored["seconds"]}
+    write(folder / "stamp.json", json.dumps(both, indent=1) + "\n")
     means = found.pivot_table(index=["space", "n"], columns="loss", values="mean", sort=False)
     print(means.T.round(3).to_string())
 
