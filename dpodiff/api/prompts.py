@@ -207,8 +207,8 @@ def attack(
 
     Args:
         prompt: what the images should show.
-        negative_prompt, model, loss, space, lexicon, solver, first, budget, seconds, seeds, seed,
-            locked: as in `improve`.
+        negative_prompt, model, loss, space, lexicon, solver, first: as in `improve`.
+        budget, seconds, seeds, seed, locked: as in `improve`.
         verify, second_loss: as in `improve`; the losses have to be proven higher.
         similarity: the lowest cosine of a candidate's positive prompt with the user's own.
         encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
