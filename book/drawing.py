@@ -25,8 +25,8 @@ BOTH = tuple(
     for negative in ("bad, ugly", "dark, duplicate, watermark")
 )
 SPARSE = (2, 3)  # slots that a sparse candidate changes
-# What the headroom is asked of -> spaces of the candidates.
 FOR_ALL = ("guidance", "defect", "blame", "fixed", "modifier", "both")  # the same for all prompts
+# What the headroom is asked of -> spaces of the candidates.
 NEGATIVE = ("defect", "blame", "fixed", "opposite", "sparse", "dense")
 GROUPS = {
     "guidance": ("guidance",),

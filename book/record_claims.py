@@ -56,7 +56,7 @@ MEASURE = f"judge, {BOTH}"
 
 @dataclass(frozen=True)
 class Arm:
-    """A search: what loss is searched, by what, where, and from where; None is by default."""
+    """A search: what loss is searched, by what, where, and from where; None is the default."""
 
     loss: str
     solver: str  # of `dpodiff.solvers.recipes.RECIPES`

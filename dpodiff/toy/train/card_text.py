@@ -110,8 +110,8 @@ def judge_text(table: dict) -> str:
     passed = ", ".join(f"{name} {interval(table[name]['passed_wrong'])}" for name in names)
     defect = interval(table["defect"]["agree"])
     return (
-        f"Judge on {table['images']} generated images that a person labeled: it agrees on {agree}; "
-        f"on the same defect or none {defect}. Of what the person calls wrong it passes: {passed}."
+        f"Judge on {table['images']} generated images labeled by eye: it agrees on {agree}; "
+        f"on the same defect or none {defect}. Of what the labels call wrong it passes: {passed}."
     )
 
 

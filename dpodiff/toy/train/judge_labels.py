@@ -1,4 +1,4 @@
-"""The judge where it is used: on generated images that a person has labeled.
+"""The judge where it is used: on generated images that were labeled by eye.
 
 python -m dpodiff.toy.train.judge_labels --weights FOLDER [FOLDER ...]
 
@@ -36,7 +36,7 @@ ASKED = ("objects", "colors", "relation", "background", "clean", "all")
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """One labeled image: what it was made from, and the scene that a person sees."""
+    """One labeled image: what it was made from, and the scene that is to be seen."""
 
     prompt: str
     seed: int
@@ -82,7 +82,7 @@ def images_of(model: Toy, labels: list[Label]) -> torch.Tensor:
 
 
 def verdict_of(seen: Scene, asked: Scene) -> dict[str, bool]:
-    """What a person's label says of each attribute that the prompt states, as `Judge.check` does.
+    """What a label says of each attribute that the prompt states, as `Judge.check` does.
 
     Sizes are not labeled, so that "all" leaves them out.
     """
@@ -120,11 +120,11 @@ def wilson(hits: int, count: int, z: float = 1.96) -> list[float]:
 
 
 def agreement(judge: Judge, images: torch.Tensor, labels: list[Label]) -> dict:
-    """How often the judge says what the person says.
+    """How often the judge says what the labels say.
 
     Returns:
         For each attribute "agree", over all images, "passed_wrong", the share of the images that
-        the person calls wrong and the judge passes, and "refused_right", the other way around,
+        the label calls wrong and the judge passes, and "refused_right", the other way around,
         each with its interval and number of images; "defect" is the share of images with the same
         defect, or none.
     """
