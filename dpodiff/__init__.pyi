@@ -53,6 +53,10 @@ from .results.records import (
 from .results.result import (
     Result as Result,
 )
+from .results.saved import (
+    SavedResult as SavedResult,
+    load_result as load_result,
+)
 from .results.stamp import (
     Stamp as Stamp,
 )
