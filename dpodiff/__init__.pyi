@@ -63,11 +63,15 @@ from .results.stamp import (
 from .results.statistics import (
     paired_bootstrap as paired_bootstrap,
     subset_interval as subset_interval,
-    verdict as verdict,
 )
 from .results.trace import (
     Record as Record,
     Trace as Trace,
+)
+from .results.verdicts import (
+    Verdict as Verdict,
+    verdict as verdict,
+    verdict_table as verdict_table,
 )
 from .results.verification import verify as verify
 from .solvers import (
