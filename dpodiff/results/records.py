@@ -55,7 +55,7 @@ class Recorded:
     """
 
     name: str
-    stamp: Stamp
+    stamp: Stamp = field(repr=False)
     table: "pd.DataFrame" = field(repr=False)
     curves: "pd.DataFrame | None" = field(default=None, repr=False)
 
