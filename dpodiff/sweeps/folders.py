@@ -23,16 +23,12 @@ def locked(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise RuntimeError(
-            f"another process is writing {folder}; wait for it, or end it"
-        ) from None
+        raise RuntimeError(f"another process is writing {folder}; wait for it, or end it") from None
     finally:
         os.close(descriptor)
 
 
-def check_same(
-    where: Path, begun: Mapping[str, Any], now: Mapping[str, Any], advice: str
-) -> None:
+def check_same(where: Path, begun: Mapping[str, Any], now: Mapping[str, Any], advice: str) -> None:
     """Refuse to go on with other settings than those that a run was begun with.
 
     Raises:

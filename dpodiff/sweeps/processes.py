@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from dpodiff.sweeps.running import Answer, Run, Task, WorkerDied, answer, portable
@@ -13,6 +14,7 @@ from dpodiff.sweeps.running import Answer, Run, Task, WorkerDied, answer, portab
 # system and asked for again, page by page, it costs 8% of a search on a CPU. (As in the Makefile.)
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 READY = "ready"
+PATIENCE = 10.0  # seconds until a process that has nothing more to do is killed
 
 
 class Worker:
@@ -57,11 +59,12 @@ class Worker:
             )
         return Answer(error=WorkerDied(f"the process of the job ended {how}"))
 
-    def end(self) -> None:
-        """Kill the process, if it lives."""
+    def end(self, patience: float = 0) -> None:
+        """End the process: without its pipe it ends by itself, else after some seconds it is killed."""
+        self.pipe.close()
+        self.process.join(patience)
         self.process.kill()
         self.process.join()
-        self.pipe.close()
 
 
 class Processes:
@@ -80,15 +83,14 @@ class Processes:
         self._run = _pickled(run)
         self._idle: list[Worker] = []
         self._busy: dict[Connection, Worker] = {}
+        self._dismissed: list[Worker] = []
 
     def submit(self, task: Task) -> None:
         worker = self._idle.pop() if self._idle else self._started()
         worker.task = task
         self._busy[worker.pipe] = worker
-        try:
+        with suppress(OSError):  # it has died while it was idle; `finished` will say so
             worker.pipe.send(task.job)
-        except OSError:  # it has died while it was idle; `finished` will say so
-            pass
 
     def _started(self) -> Worker:
         for name, value in KEEP_MEMORY.items():
@@ -112,13 +114,17 @@ class Processes:
         return found
 
     def dismiss(self) -> None:
-        while self._idle:
-            self._idle.pop().end()
+        for worker in self._idle:
+            worker.pipe.close()
+        self._dismissed += self._idle
+        self._idle.clear()
 
     def close(self) -> None:
         self.dismiss()
         while self._busy:
             self._busy.popitem()[1].end()
+        while self._dismissed:
+            self._dismissed.pop().end(PATIENCE)
 
 
 def _pickled(run: Run) -> bytes:

@@ -240,9 +240,7 @@ class Here:
     def close(self) -> None: ...
 
 
-def _pool(
-    run: Run, on: Where, workers: int | None, address: str | None, gpus: float
-) -> Pool:
+def _pool(run: Run, on: Where, workers: int | None, address: str | None, gpus: float) -> Pool:
     if on == "here":
         return Here(run)
     if on == "processes":
