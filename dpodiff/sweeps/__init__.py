@@ -6,6 +6,7 @@
 `log`           jobs whose results are kept as they come: `run_jobs`
 `folders`       what the folders of long runs share: one writer, one set of settings
 `prompts`       numbered prompts, from a list or a file
+`settings`      of its searches: checks and stamp
 `searches`      the job of a sweep: one search, on parts that stay loaded
 `over_prompts`  `sweep`
 `tables`        its table

@@ -215,8 +215,8 @@ def entries(folder: Path, stamp: Stamp | None = None) -> Iterator[Entry]:
                     expected = begun if expected is None else expected
                     check_same(path, begun, expected, ADVICE)
                     continue
-                fields = {name: data[name] for name in Entry.__dataclass_fields__}
-                yield Entry(**fields | {"job": tuple(data["job"])})
+                job, value, error = tuple(data["job"]), data["value"], data["error"]
+                yield Entry(job, value, error, data["attempts"], data["seconds"])
             except (KeyError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not of a job: {error!r}") from None
 

@@ -3,26 +3,25 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import signature
-from itertools import product, zip_longest
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpodiff import names
-from dpodiff.api.advice import check_known, check_solver, keyword_advice
+from dpodiff.api.advice import check_known
 from dpodiff.api.defaults import is_toy
-from dpodiff.api.first import check_first
-from dpodiff.api.parts import check_arguments, check_space_names
-from dpodiff.api.second_losses import check_second_loss
-from dpodiff.checks import check_path, check_whole
-from dpodiff.names import name_of
-from dpodiff.spaces.constraints import check_cosine
-from dpodiff.spaces.space import Space
+from dpodiff.checks import check_path
 from dpodiff.sweeps.folders import locked
 from dpodiff.sweeps.log import ADVICE, remove, results, run_jobs
-from dpodiff.sweeps.prompts import Id, Item, Prompts, items
+from dpodiff.sweeps.prompts import Id, Prompts, items
 from dpodiff.sweeps.running import Job, Outcome, Where, check_places
-from dpodiff.sweeps.searches import FUNCTIONS, Searches, Task, defaults_of
+from dpodiff.sweeps.searches import FUNCTIONS, Searches, Task
+from dpodiff.sweeps.settings import (
+    check_settings,
+    described,
+    full_settings,
+    seeds_of,
+    solvers_by_name,
+)
 from dpodiff.sweeps.tables import TABLE, table, write_parquet
 
 if TYPE_CHECKING:
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
 
 TRACES = "traces"
 EVERY = 60.0  # seconds after which the Parquet table is written again
-OWN = {
-    "callback": "a sweep has none; dpodiff.improve(callback=...) has one for each search",
-    "trace": "a sweep keeps the traces in its folder",
-    "search_seeds": "did you mean 'seed'? it takes several",
-    "solvers": "did you mean 'solver'? it takes several",
-}
 
 
 def sweep(
@@ -124,7 +117,7 @@ def sweep(
     check_path("out", out)
     check_known("task", task, FUNCTIONS)
     full = full_settings(task, settings)
-    chosen, solvers, seeds = items(prompts, task, ids), solvers_by_name(solver), _seeds(seed)
+    chosen, solvers, seeds = items(prompts, task, ids), solvers_by_name(solver), seeds_of(seed)
     check_settings(task, chosen, solvers, seeds, full)
     folder, spaces = Path(out), {item.id: item.space for item in chosen if item.space}
     searches = Searches(task, solvers, spaces, full, folder.absolute() / TRACES)
@@ -142,7 +135,7 @@ def sweep(
         searches,
         jobs,
         folder,
-        settings=_described(task, full),
+        settings=described(task, full),
         on=on,
         workers=workers,
         retries=retries,
@@ -155,119 +148,10 @@ def sweep(
     return table(found)
 
 
-def full_settings(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a search, with those that are not given as they are by default.
-
-    Raises:
-        TypeError: if there is none of that name, saying which one is meant.
-    """
-    defaults = defaults_of(task)
-    for name in settings:
-        if name not in defaults:
-            advice = OWN.get(name) or keyword_advice(
-                task, name, [*defaults, *signature(sweep).parameters]
-            )
-            raise TypeError(f"sweep takes no {name!r}; {advice or f'searches have {defaults}'}")
-    return {**defaults, **settings}
-
-
-def solvers_by_name(solver: Any) -> dict[str, Any]:
-    """Solvers by the name that jobs have.
-
-    Raises:
-        ValueError: if there is none, or two have one name.
-    """
-    if isinstance(solver, Mapping):
-        found = {str(name): one for name, one in solver.items()}
-    else:
-        several = [solver] if isinstance(solver, str) or callable(solver) else list(solver)
-        names_ = [one if isinstance(one, str) else name_of(one) for one in several]
-        found = dict(zip(names_, several))
-        if len(found) < len(several):
-            raise ValueError(
-                f"two solvers have one name, of {', '.join(names_)}: give {{name: solver}}"
-            )
-    if not found:
-        raise ValueError("solver is empty; give at least one, such as 'epo'")
-    return found
-
-
-def check_settings(
-    task: Task,
-    chosen: Sequence[Item],
-    solvers: Mapping[str, Any],
-    seeds: Sequence[int],
-    settings: Mapping[str, Any],
-) -> None:
-    """Refuse what a search would refuse, before a model is loaded and for all jobs at once.
-
-    Raises:
-        ValueError: saying what would be right.
-    """
-    from dpodiff.objective import Budget
-    from dpodiff.results.acceptance import planned
-
-    for item, seed in zip_longest(chosen, seeds):
-        check_arguments(
-            prompt=(item or chosen[0]).prompt,
-            negative_prompt=settings["negative_prompt"],
-            model=settings["model"],
-            loss=settings["loss"],
-            seeds=settings["seeds"],
-            seed=seeds[0] if seed is None else seed,
-            task=task,
-            batch_size=settings["batch_size"],
-            trace=None,
-            callback=None,
-        )
-    limit = Budget(settings["budget"], settings["seconds"])
-    planned(settings["verify"], limit, settings["seeds"])
-    check_second_loss(settings["second_loss"])
-    for solver in solvers.values():
-        check_solver(solver, task)
-        check_first(settings["first"], solver)
-    if isinstance(settings["space"], Space):
-        raise ValueError("space must be a name; a Space of each prompt is given as the prompts")
-    check_space_names(settings["space"], settings["lexicon"])
-    if task == "attack":
-        check_cosine(settings["similarity"])
-
-
-def _seeds(seed: int | Iterable[int]) -> list[int]:
-    several = list(seed) if isinstance(seed, Iterable) else [seed]
-    if not several:
-        raise ValueError("seed is empty; give at least one, such as 0")
-    for one in several:
-        check_whole("seed", one, 0)
-    return list(dict.fromkeys(map(int, several)))
-
-
 def _threads(workers: int | None) -> int:
     """Of torch in each process, so that all of them together have a thread a core."""
     cores = os.cpu_count() or 1
     return max(1, cores // (workers or cores))
-
-
-def _described(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as a stamp has them; parts by their names, the toy world with its weights."""
-    digests = {"weights": "weights digest", "scorers": "scorers digest"}
-    toy = {key: names.toy(part)() for key, part in digests.items()}
-    told = {name: _told(value) for name, value in settings.items()}
-    return {"task": task, **told, **(toy if is_toy(settings["model"]) else {})}
-
-
-def _told(value: Any) -> Any:
-    """A value as JSON can hold it; an object without a name of its own is told by its class."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _told(one) for name, one in value.items()}
-    if isinstance(value, Sequence):
-        return [_told(one) for one in value]
-    if isinstance(name := getattr(value, "name", None), str):
-        return name
-    told = name_of(value)
-    return type(value).__qualname__ if " at 0x" in told else told
 
 
 def _prepare(folder: Path, jobs: Sequence[Job], overwrite: bool) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
 from dpodiff.sweeps.running import Answer, Run, Task, WorkerDied, answer, portable
 
@@ -60,7 +61,7 @@ class Worker:
         return Answer(error=WorkerDied(f"the process of the job ended {how}"))
 
     def end(self, patience: float = 0) -> None:
-        """End the process: without its pipe it ends by itself, else after some seconds it is killed."""
+        """End the process, by itself if it does so in `patience` seconds: its pipe is closed."""
         self.pipe.close()
         self.process.join(patience)
         self.process.kill()
@@ -82,7 +83,7 @@ class Processes:
         self.size = workers or os.cpu_count() or 1
         self._run = _pickled(run)
         self._idle: list[Worker] = []
-        self._busy: dict[Connection, Worker] = {}
+        self._busy: dict[Any, Worker] = {}
         self._dismissed: list[Worker] = []
 
     def submit(self, task: Task) -> None:
@@ -101,7 +102,7 @@ class Processes:
         found: list[tuple[Task, Answer]] = []
         while not found:
             for pipe in wait(list(self._busy)):
-                worker = self._busy[pipe]  # type: ignore[index]
+                worker = self._busy[pipe]
                 if (said := worker.received()) is None:
                     continue
                 assert worker.task is not None

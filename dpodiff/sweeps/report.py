@@ -76,18 +76,18 @@ def summary(table: "pd.DataFrame") -> list[Summary]:
 
 
 def _of_one(solver: str, rows: "pd.DataFrame") -> Summary:
-    done = rows[rows["change"].notna()]
+    done = rows.dropna(subset=["change"])
     changes = done.groupby(["prompt_id", "prompt"])["change"].mean()
-    verified = done["accepted"].notna()
+    verified = done["accepted"].count()
     return Summary(
         solver=solver,
         jobs=len(rows),
         failed=int((rows["status"] == "failed").sum()),
-        verified=int(verified.sum()),
+        verified=int(verified),
         accepted=int(done["accepted"].sum()),
         prompts=len(changes),
         change=_interval(changes.tolist()),
-        fresh=bool(verified.all()),
+        fresh=bool(verified == len(done)),
     )
 
 

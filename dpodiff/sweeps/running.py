@@ -212,6 +212,8 @@ def answer(run: Run, job: Job) -> Answer:
 
 def portable(said: Answer) -> Answer:
     """The answer, with an error that can be sent: not every exception can be made again."""
+    if said.error is None:
+        return said
     try:
         pickle.loads(pickle.dumps(said.error))
     except Exception:
