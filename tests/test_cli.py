@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import dpodiff
 from dpodiff.cli.app import app
+from dpodiff.models import load
 
 PROMPT = "a red ball on the sea"
 SMALL = ["--loss", "white", "--lexicon", "toy", "--budget", "3", "--seeds", "1", "--verify", "0"]
@@ -95,7 +96,38 @@ def test_an_attack_is_a_command_too():
     assert done.exit_code == 2 and "cosine" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["improve", "attack"])
+def test_noise_is_searched_by_a_command_with_settings_of_the_method(elsewhere, monkeypatch):
+    monkeypatch.setattr("dpodiff.models.load", load)
+    small = ["--loss", "white", "--budget", "3", "--seeds", "1", "--json", "--out", "noise"]
+    done = run("align", "a red ball", *small, "--method", "zero-order", "--setting", "radius=0.5")
+    assert done.exit_code == 0, done.stderr
+    stamp = json.loads((elsewhere / "noise" / "trace.jsonl").read_text().splitlines()[0])["stamp"]
+    assert stamp["parameters"]["solver"]["radius"] == 0.5
+    assert json.loads(done.stdout)["prompt"] == "a red ball"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"), [("gamma", "NAME=NUMBER"), ("gama=1", "did you mean 'gamma'?")]
+)
+def test_a_wrong_setting_of_the_method_is_named(setting, message):
+    done = run("align", "a red ball", "--setting", setting)
+    assert done.exit_code == 2 and message in done.stderr
+
+
+def test_info_names_versions_extras_and_what_options_take():
+    found = json.loads(run("info", "--json").stdout)
+    assert found["versions"]["dpodiff"] == dpodiff.__version__
+    assert found["extras"]["plots"] == []
+    assert "epo" in found["solvers"] and "toy" in found["models"] and "dno" in found["methods"]
+    assert "extra:     plots, installed" in run("info").stdout
+
+
+def test_a_missing_extra_is_named_with_its_command(monkeypatch):
+    monkeypatch.setattr("dpodiff.cli.info._installed", lambda package: package != "optuna")
+    assert "optuna, missing optuna: pip install 'dpodiff[optuna]'" in run("info").stdout
+
+
+@pytest.mark.parametrize("name", ["improve", "attack", "align"])
 def test_defaults_are_those_of_the_function(name):
     command = next(c.callback for c in app.registered_commands if c.callback.__name__ == name)
     own = inspect.signature(command).parameters

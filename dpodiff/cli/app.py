@@ -6,6 +6,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dpodiff.cli.options import (
+    Budget,
+    Json,
+    Lexicon,
+    Loss,
+    Model,
+    Negative,
+    Out,
+    Overwrite,
+    Prompt,
+    Quiet,
+    Seconds,
+    Seed,
+    Seeds,
+    Solver,
+    Verify,
+    numbers,
+)
+
 if TYPE_CHECKING:
     from dpodiff.cli.folders import Folder
     from dpodiff.results.result import Result
@@ -20,31 +39,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Prompt = Annotated[str, typer.Argument(help="What the images should show.", show_default=False)]
-Negative = Annotated[str, typer.Option(help="What the images should not show.")]
-Model = Annotated[str, typer.Option(help="A name such as sd-v1-5, a folder, or a hub id.")]
-Loss = Annotated[
-    str | None, typer.Option(help="A name such as contrastive.", show_default="that of the model")
-]
-Lexicon = Annotated[
-    str | None, typer.Option(help="toy or wordnet.", show_default="that of the model")
-]
-Solver = Annotated[str, typer.Option(help="epo, random, gpo, hpo, tpe, forward and others.")]
-Budget = Annotated[int, typer.Option(help="Evaluations, verification included.")]
-Seconds = Annotated[
-    float | None, typer.Option(help="After which the search ends.", show_default="never")
-]
-Seeds = Annotated[int, typer.Option(help="Images a candidate.")]
-Seed = Annotated[int, typer.Option(help="Of the search.")]
-Verify = Annotated[int, typer.Option(help="Fresh seeds that test the result; 0 for no test.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="Folder for the files.", show_default="runs/ and the words of the prompt"),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the files of that folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-
 
 @app.callback(invoke_without_command=True)
 def version(
@@ -55,6 +49,15 @@ def version(
         from dpodiff import __version__
 
         typer.echo(__version__)
+
+
+@app.command()
+def info(as_json: Json = False) -> None:
+    """Print versions, the device, optional packages, and the names that options take."""
+    from dpodiff.cli.info import as_text, collect
+
+    found = collect()
+    typer.echo(json.dumps(found) if as_json else as_text(found))
 
 
 @app.command()
@@ -141,6 +144,52 @@ def attack(
         "progress": not quiet,
     }
     _run("attack", prompt, settings, out=out, overwrite=overwrite, as_json=as_json)
+
+
+@app.command()
+def align(
+    prompt: Prompt,
+    negative_prompt: Negative = "",
+    model: Model = "toy",
+    loss: Loss = None,
+    method: Annotated[
+        str, typer.Option(help="dno, reno, zero-order, best-of-n, or joint.")
+    ] = "dno",
+    estimator: Annotated[
+        str | None,
+        typer.Option(help="checkpointed, full or hybrid.", show_default="that of the method"),
+    ] = None,
+    eta: Annotated[float, typer.Option(help="Above 0, the noise of every step changes too.")] = 0.0,
+    setting: Annotated[
+        list[str],
+        typer.Option(help="Of the method, as NAME=NUMBER; may be repeated.", show_default=False),
+    ] = [],  # noqa: B006  (typer reads it, nothing writes it)
+    budget: Annotated[int, typer.Option(help="Evaluations; one is an image of each seed.")] = 100,
+    seeds: Annotated[int, typer.Option(help="Images.")] = 4,
+    seed: Seed = 0,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search the noise of each seed for the image that fits the prompt best.
+
+    Example: dpodiff align "a small red plane in the sky" --setting gamma=0.1 --seeds 2
+    """
+    settings = {
+        "negative_prompt": negative_prompt,
+        "model": model,
+        "loss": loss,
+        "method": method,
+        "estimator": estimator,
+        "eta": eta,
+        "budget": budget,
+        "seeds": seeds,
+        "seed": seed,
+        "progress": not quiet,
+        **numbers(setting),
+    }
+    _run("align", prompt, settings, out=out, overwrite=overwrite, as_json=as_json)
 
 
 def _run(

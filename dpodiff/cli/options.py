@@ -1,0 +1,48 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Prompt = Annotated[str, typer.Argument(help="What the images should show.", show_default=False)]
+Negative = Annotated[str, typer.Option(help="What the images should not show.")]
+Model = Annotated[str, typer.Option(help="A name such as sd-v1-5, a folder, or a hub id.")]
+Loss = Annotated[
+    str | None, typer.Option(help="A name such as contrastive.", show_default="that of the model")
+]
+Lexicon = Annotated[
+    str | None, typer.Option(help="toy or wordnet.", show_default="that of the model")
+]
+Solver = Annotated[str, typer.Option(help="epo, random, gpo, hpo, tpe, forward and others.")]
+Budget = Annotated[int, typer.Option(help="Evaluations, verification included.")]
+Seconds = Annotated[
+    float | None, typer.Option(help="After which the search ends.", show_default="never")
+]
+Seeds = Annotated[int, typer.Option(help="Images a candidate.")]
+Seed = Annotated[int, typer.Option(help="Of the search.")]
+Verify = Annotated[int, typer.Option(help="Fresh seeds that test the result; 0 for no test.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the files.", show_default="runs/ and the words of the prompt"),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the files of that folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+def numbers(pairs: list[str]) -> dict[str, float]:
+    """NAME=NUMBER, as settings of a method are written, by name.
+
+    Raises:
+        BadParameter: naming the pair that is none.
+    """
+    found = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        try:
+            found[name.strip()] = int(number) if number.strip().isdigit() else float(number)
+        except ValueError:
+            text = f"--setting {pair!r} is not NAME=NUMBER, such as gamma=0.1"
+            raise typer.BadParameter(text) from None
+    return found
