@@ -1,6 +1,7 @@
 """What the table of a sweep says over prompts, in a few lines."""
 
 from dataclasses import dataclass
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from dpodiff.results.statistics import FEWEST, Interval, paired_bootstrap
@@ -47,12 +48,12 @@ class Summary:
         first = f"{self.solver}: {self.jobs} jobs{failed}; {accepted}"
         if self.change is None:
             return first
-        mean, low, high = self.change
+        change, low, high = self.change
         ends = f" [{low:+.4f}, {high:+.4f}]" if self.prompts > 1 else ""
         seeds = "fresh seeds" if self.fresh else "the seeds of the search, so too good"
         many = "1 prompt" if self.prompts == 1 else f"{self.prompts} prompts"
         many += " (too few for a claim)" if self.prompts < FEWEST else ""
-        return f"{first}; mean change {mean:+.4f}{ends} over {many}, on {seeds}"
+        return f"{first}; mean change {change:+.4f}{ends} over {many}, on {seeds}"
 
     def to_json(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
@@ -77,17 +78,19 @@ def summary(table: "pd.DataFrame") -> list[Summary]:
 
 def _of_one(solver: str, rows: "pd.DataFrame") -> Summary:
     done = rows.dropna(subset=["change"])
-    changes = done.groupby(["prompt_id", "prompt"])["change"].mean()
-    verified = done["accepted"].count()
+    changes: dict[Any, list[float]] = {}
+    for id, prompt, change in zip(done["prompt_id"], done["prompt"], done["change"]):
+        changes.setdefault((id, prompt), []).append(change)
+    verified = int(done["accepted"].count())
     return Summary(
         solver=solver,
         jobs=len(rows),
         failed=int((rows["status"] == "failed").sum()),
-        verified=int(verified),
+        verified=verified,
         accepted=int(done["accepted"].sum()),
         prompts=len(changes),
-        change=_interval(changes.tolist()),
-        fresh=bool(verified == len(done)),
+        change=_interval([mean(several) for several in changes.values()]),
+        fresh=verified == len(done),
     )
 
 
