@@ -33,9 +33,6 @@ SIZES = {
     "toy": {"jobs": 10_000, "workers": [1, 64], "seconds": 10.0},
 }
 VALUE = {"verdict": "better: loss 3.0465 -> 2.9184", "prompt": "a red ball, " * 20}
-    "verdict": "better: loss 3.0465 -> 3.1184 on 40 fresh seeds",
-    "prompt": "a red ball, " * 20,
-}
 SETTLED = 100  # jobs after which memory is looked at
 
 
