@@ -25,8 +25,9 @@ from pathlib import Path
 from common import Goal, Report, Row, main
 
 from dpodiff import Stamp
+from dpodiff.sweeps.jobs import Answer, Task
 from dpodiff.sweeps.log import Log
-from dpodiff.sweeps.running import Answer, Task, scheduled
+from dpodiff.sweeps.running import scheduled
 
 SIZES = {
     "small": {"jobs": 200, "workers": [8], "seconds": 10.0},

@@ -1,5 +1,6 @@
 """Many searches at once: prompts x solvers x seeds as independent jobs, none of them lost.
 
+`jobs`          jobs, what workers say of them, and pools of workers
 `running`       independent jobs on workers, with retries: `outcomes`
 `processes`     workers that are processes of this machine
 `cluster`       workers that are actors of Ray

@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any
 
-from dpodiff.sweeps.running import Answer, Job, Run, Task, WorkerDied, answer, portable
+from dpodiff.sweeps.jobs import Answer, Job, Run, Task, WorkerDied, answer, portable
 
 
 class Worker:

@@ -27,7 +27,8 @@ from dpodiff.results.result import describe
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.trace import _append, _finite
 from dpodiff.sweeps.folders import check_same, locked
-from dpodiff.sweeps.running import Job, Outcome, Run, Where, check_places, outcomes
+from dpodiff.sweeps.jobs import Job, Run
+from dpodiff.sweeps.running import Outcome, Where, check_places, outcomes
 
 FILES = "jobs-*.jsonl"
 ADVICE = "take another folder, or replace what it has with overwrite=True"
@@ -47,8 +48,9 @@ class Entry:
     Examples:
         >>> def run(number):
         ...     return {"square": number**2}
-        >>> dpodiff.sweeps.run_jobs(run, [(3,)], "runs/squares", progress=False)
-        [Entry(job=(3,), value={'square': 9}, error=None, attempts=1, seconds=...)]
+        >>> (entry,) = dpodiff.sweeps.run_jobs(run, [(3,)], "runs/squares", progress=False)
+        >>> entry.job, entry.value, entry.error, entry.attempts
+        ((3,), {'square': 9}, None, 1)
     """
 
     job: Job

@@ -11,9 +11,10 @@ from dpodiff.api.advice import check_known
 from dpodiff.api.defaults import is_toy
 from dpodiff.checks import check_path
 from dpodiff.sweeps.folders import locked
+from dpodiff.sweeps.jobs import Job
 from dpodiff.sweeps.log import ADVICE, remove, results, run_jobs
 from dpodiff.sweeps.prompts import Id, Prompts, items
-from dpodiff.sweeps.running import Job, Outcome, Where, check_places
+from dpodiff.sweeps.running import Outcome, Where, check_places
 from dpodiff.sweeps.searches import FUNCTIONS, Searches, Task
 from dpodiff.sweeps.settings import (
     check_settings,

@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from dpodiff.sweeps.running import Answer, Run, Task, WorkerDied, answer, portable
+from dpodiff.sweeps.jobs import Answer, Run, Task, WorkerDied, answer, portable
 
 # For glibc's malloc: what a step of the sampler frees is kept for the next one. Given back to the
 # system and asked for again, page by page, it costs 8% of a search on a CPU. (As in the Makefile.)

@@ -9,36 +9,17 @@ others go on. A worker has one job at a time, so no more jobs are on their way t
 workers, and `jobs` may be an endless iterator.
 """
 
-import pickle
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from traceback import format_exception
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from dpodiff.checks import check_finite, check_whole
-from dpodiff.results.result import describe
+from dpodiff.sweeps.jobs import Answer, Job, Pool, Run, Task, answer
 
-Job = tuple[Any, ...]
-Run = Callable[..., Any]
 Where = Literal["here", "processes", "ray"]
 PLACES = ("here", "processes", "ray")
-
-
-class WorkerDied(RuntimeError):
-    """The worker of a job has ended before the job did: it was killed, or out of memory."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker says of a job: a value or an error, and the seconds it took."""
-
-    value: Any = None
-    error: Exception | None = None
-    traceback: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,37 +46,6 @@ class Outcome:
     traceback: str
     attempts: int
     seconds: float
-
-
-@dataclass
-class Task:
-    """A job on its way, and how often it was tried."""
-
-    job: Job
-    attempts: int = 0
-
-
-class Pool(Protocol):
-    """Workers, each with one job at a time.
-
-    Attributes:
-        size: how many jobs may be on their way.
-    """
-
-    size: int
-
-    def submit(self, task: Task) -> None:
-        """Give a task to a worker that has none; there is one, or it is made."""
-
-    def finished(self) -> list[tuple[Task, Answer]]:
-        """Wait until a task is finished, and take away all that are."""
-        ...
-
-    def dismiss(self) -> None:
-        """End the workers that have no task: there are no more."""
-
-    def close(self) -> None:
-        """End all workers, whatever they do."""
 
 
 def outcomes(
@@ -182,43 +132,20 @@ def scheduled(pool: Pool, jobs: Iterable[Job], retries: int) -> Iterator[Outcome
     fill()
     while running:
         ended = []
-        for task, answer in pool.finished():
+        for task, said in pool.finished():
             running -= 1
             task.attempts += 1
-            if answer.error is not None and task.attempts <= retries:
+            if said.error is not None and task.attempts <= retries:
                 again.append(task)
             else:
-                ended.append(_outcome(task, answer))
+                ended.append(_outcome(task, said))
         fill()  # first, so that no worker waits for what is made of the outcomes
         yield from ended
 
 
-def _outcome(task: Task, answer: Answer) -> Outcome:
-    error, text = answer.error, answer.traceback
-    return Outcome(task.job, answer.value, error, text, task.attempts, answer.seconds)
-
-
-def answer(run: Run, job: Job) -> Answer:
-    """Run a job; an exception becomes an answer."""
-    start = time.monotonic()
-    try:
-        value = run(*job)
-    except Exception as error:
-        text = "".join(format_exception(type(error), error, error.__traceback__))
-        error.__traceback__ = None  # its frames hold what the job has loaded
-        return Answer(error=error, traceback=text, seconds=time.monotonic() - start)
-    return Answer(value, seconds=time.monotonic() - start)
-
-
-def portable(said: Answer) -> Answer:
-    """The answer, with an error that can be sent: not every exception can be made again."""
-    if said.error is None:
-        return said
-    try:
-        pickle.loads(pickle.dumps(said.error))
-    except Exception:
-        return replace(said, error=RuntimeError(describe(said.error)))
-    return said
+def _outcome(task: Task, said: Answer) -> Outcome:
+    error, text = said.error, said.traceback
+    return Outcome(task.job, said.value, error, text, task.attempts, said.seconds)
 
 
 class Here:
