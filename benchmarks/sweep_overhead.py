@@ -4,8 +4,9 @@ The workers are simulated: each has its job for a time that is drawn, between a 
 half of `seconds`, on a clock that is not waited for. All else is real: the scheduling of
 `dpodiff.sweeps`, and the file that every result is written to. The real time that the driver takes
 for that is added to the clock, and a worker whose job ends meanwhile waits, as it would. Not in it
-is the time that a job and its result take on their way to another process, and the start of the
-workers.
+is the start of the workers, and the way of a job and its result from one process to another. That
+is measured apart, on two real processes with jobs that do nothing, and must leave the driver time
+for all workers.
 
 `overhead` is the time of the last job's end over the time that the same jobs need on workers that
 never wait, less one. `driver, ms a job` is the driver's own time. `on their way` is the most jobs
@@ -27,7 +28,7 @@ from common import Goal, Report, Row, main
 from dpodiff import Stamp
 from dpodiff.sweeps.jobs import Answer, Task
 from dpodiff.sweeps.log import Log
-from dpodiff.sweeps.running import scheduled
+from dpodiff.sweeps.running import outcomes, scheduled
 
 SIZES = {
     "small": {"jobs": 200, "workers": [8], "seconds": 10.0},
@@ -78,13 +79,18 @@ def measure(*, jobs: int, workers: Sequence[int], seconds: float, repeats: int) 
     """Runs the jobs on each number of workers; the last is held to the goals."""
     rows = [run(jobs, size, seconds, seed) for size in workers for seed in range(repeats)]
     rows = rows[repeats - 1 :: repeats]  # the last of each, when all is warm
-    last = rows[-1]
+    last, way = rows[-1], real_way(min(jobs, 2000))
     goals = [
         Goal("overhead", last["overhead"], 0.05),
+        Goal("share of the time in which the driver is busy", workers[-1] * way / seconds, 0.05),
         Goal("memory over what was written", last["memory, MB"] / last["written, MB"], 1.0),
         Goal("jobs on their way, a worker", last["on their way"] / last["workers"], 1),
     ]
-    return Report(rows, goals, [f"simulated: workers with jobs of {seconds:g} s on average"])
+    notes = [
+        f"simulated: workers with jobs of {seconds:g} s on average",
+        f"real: {way * 1e3:.2g} ms a job to a process and back, on two processes",
+    ]
+    return Report(rows, goals, notes)
 
 
 def run(jobs: int, workers: int, seconds: float, seed: int) -> Row:
@@ -110,6 +116,15 @@ def run(jobs: int, workers: int, seconds: float, seed: int) -> Row:
         "memory, MB": grown / 2**20,
         "written, MB": written / 2**20,
     }
+
+
+def real_way(jobs: int) -> float:
+    """Seconds a job that does nothing, once two real processes have started."""
+    found = outcomes(str, ((k,) for k in range(jobs)), on="processes", workers=2)
+    for number, _ in enumerate(found):
+        if number == jobs // 10:
+            start = time.perf_counter()
+    return (time.perf_counter() - start) / (jobs - 1 - jobs // 10)
 
 
 def ideal(durations: Sequence[float], workers: int) -> float:

@@ -77,6 +77,8 @@ def test_a_ray_that_is_there_is_used_and_stays(cluster):
     }  # of three workers one has no room at first
     assert [by_job[job].value for job in [(7, 2), (9, 4)]] == [(3, 1), (2, 1)]
     assert isinstance(by_job[7, 0].error, ZeroDivisionError)
+    with pytest.raises(ValueError, match="no machine of this Ray has gpus=1000 for a worker"):
+        next(outcomes(divmod, [(7, 2)], on="ray", gpus=1000))
     assert ray.is_initialized()
 
 

@@ -31,18 +31,23 @@ class Cluster:
     Raises:
         ImportError: if Ray is missing.
         ConnectionError: if there is no cluster at the address.
+        ValueError: if the cluster has no such GPU.
     """
 
     def __init__(self, run: Run, workers: int | None, address: str | None, gpus: float) -> None:
         self._ray = _imported()
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, Task]] = {}
         self._own = not self._ray.is_initialized()
         if self._own:
             _connect(self._ray, address, workers)
-        self.size = workers or _places(self._ray.cluster_resources(), gpus)
+        room = _room(self._ray.cluster_resources(), gpus)
+        if room < 1 and (self._own or workers is None):
+            self.close()
+            raise ValueError(f"no machine of this Ray has gpus={gpus:g} for a worker")
+        self.size = workers or room
         self._run = self._ray.put(run)
         self._actor = self._ray.remote(num_cpus=1, num_gpus=gpus)(Worker)
-        self._idle: list[Any] = []
-        self._busy: dict[Any, tuple[Any, Task]] = {}
 
     def submit(self, task: Task) -> None:
         actor = self._idle.pop() if self._idle else self._actor.remote(self._run)
@@ -88,7 +93,6 @@ def _connect(ray: Any, address: str | None, workers: int | None) -> None:
     ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **own)
 
 
-def _places(resources: dict[str, float], gpus: float) -> int:
+def _room(resources: dict[str, float], gpus: float) -> int:
     """For how many workers a cluster has room."""
-    room = resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1)
-    return max(1, int(room))
+    return int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 0))

@@ -126,7 +126,7 @@ def sweep(
         searches.device, searches.threads = "cpu", _threads(workers)
     if on == "here" or not isinstance(full["model"], str) or is_toy(full["model"]):
         for item in chosen:
-            searches.loaded["model"].check(item.prompt, full["negative_prompt"])
+            searches.model.check(item.prompt, full["negative_prompt"])
     jobs = [
         (item.id, name, one, item.prompt, item.digest)
         for item, name, one in product(chosen, solvers, seeds)

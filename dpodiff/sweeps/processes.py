@@ -53,7 +53,7 @@ class Worker:
         self.process.join()
         code = self.process.exitcode or 0
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        if not self.ready:
+        if code >= 0 and not self.ready:
             raise RuntimeError(
                 f"a worker process ended {how} as it started; its own message is above. A script "
                 "that starts processes needs `if __name__ == '__main__':` around the call"

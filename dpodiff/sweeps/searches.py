@@ -18,6 +18,7 @@ from dpodiff.spaces.space import Space
 from dpodiff.sweeps.prompts import Id
 
 if TYPE_CHECKING:
+    from dpodiff.models.base import TextToImage
     from dpodiff.results.result import Result
     from dpodiff.solvers import Solver
 
@@ -63,21 +64,28 @@ class Searches:
 
     def __getstate__(self) -> dict[str, Any]:
         """Sent to a worker without what was loaded here."""
-        return {name: value for name, value in self.__dict__.items() if name != "loaded"}
+        loaded = ("model", "loaded")
+        return {name: value for name, value in self.__dict__.items() if name not in loaded}
+
+    @cached_property
+    def model(self) -> "TextToImage":
+        """The model, loaded if it is given by its name."""
+        from dpodiff.models import load
+
+        given = self.settings["model"]
+        if not isinstance(given, str):
+            return given
+        return load(given) if self.device is None else load(given, self.device)
 
     @cached_property
     def loaded(self) -> dict[str, Any]:
         """The settings, with every part that a name stands for."""
-        from dpodiff.models import load
-
         if self.threads is not None:
             import torch
 
             torch.set_num_threads(self.threads)
-        given = dict(self.settings)
-        model, lexicon, loss = given["model"], given["lexicon"], given["loss"]
-        model = load(model, self.device) if isinstance(model, str) else model
-        lexicon = chosen_lexicon(model, lexicon)
+        given, model = dict(self.settings), self.model
+        lexicon, loss = chosen_lexicon(model, given["lexicon"]), given["loss"]
         second = chosen_second_losses(given["second_loss"], model, lexicon, by_default=loss is None)
         loss = chosen_loss(loss, model, lexicon)
         given |= {"model": model, "lexicon": lexicon, "loss": loss, "second_loss": second}
