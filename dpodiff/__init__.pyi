@@ -54,17 +54,25 @@ from .results.records import (
 from .results.result import (
     Result as Result,
 )
+from .results.saved import (
+    SavedResult as SavedResult,
+    load_result as load_result,
+)
 from .results.stamp import (
     Stamp as Stamp,
 )
 from .results.statistics import (
     paired_bootstrap as paired_bootstrap,
     subset_interval as subset_interval,
-    verdict as verdict,
 )
 from .results.trace import (
     Record as Record,
     Trace as Trace,
+)
+from .results.verdicts import (
+    Verdict as Verdict,
+    verdict as verdict,
+    verdict_table as verdict_table,
 )
 from .results.verification import verify as verify
 from .solvers import (

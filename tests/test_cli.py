@@ -43,7 +43,7 @@ def test_a_search_prints_its_verdict_and_writes_a_folder(elsewhere):
     assert files == {"before-0.png", "found-0.png", "result.json", "strip.png", "trace.jsonl"}
     result = json.loads((folder / "result.json").read_text())
     assert result["prompt"].startswith(PROMPT)
-    assert result["images"] == 3
+    assert result["cost"]["images"] == 3
 
 
 def test_json_is_all_that_stands_on_stdout(elsewhere):

@@ -113,6 +113,18 @@ def test_words_too_long_for_the_model_are_squeezed_while_they_are_open(model):
     assert all((gradient != 0).any() for gradient in gradients)
 
 
+def test_of_more_words_than_the_model_takes_the_least_likely_have_no_place(model):
+    slots = [Slot("", ("", word), "negative") for word in ("sea", "sky", "box", "ball") * 4]
+    space = Space("a ball", slots)
+    silent = torch.linspace(0.05, 0.95, len(slots)).tolist()
+    weights = [torch.tensor([p, 1 - p], requires_grad=True) for p in silent]
+    _, negative = encoded(model, space, weights)
+    found = torch.autograd.grad(negative.square().sum(), weights, allow_unused=True)
+    kept = [gradient is not None for gradient in found]
+    assert 2 < sum(kept) < len(slots)
+    assert kept == sorted(kept, reverse=True)
+
+
 @pytest.mark.parametrize("sizes", [(4, 4, 3), (4, 4, 3, 5)])
 def test_weights_that_do_not_fit_the_slots_are_refused(sizes):
     with pytest.raises(ValueError, match="slot"):

@@ -34,21 +34,21 @@ def test_differences_are_paired_over_prompts(folder):
     assert row["prompts"] == 12
 
 
-def test_a_claim_whose_interval_touches_zero_is_printed_as_failed(folder):
-    lines = Recorded.load("some", folder).verdicts()
-    assert [line.split()[0] for line in lines] == ["holds", "holds", "FAILS", "FAILS"]
+def test_a_claim_whose_interval_contains_zero_is_not_shown(folder):
+    found = Recorded.load("some", folder).verdicts()
+    assert [one.verdict for one in found] == ["holds", "holds", "not shown", "not shown"]
 
 
-def test_a_claim_whose_opposite_holds_is_told_from_one_that_nothing_is_known_of(folder):
-    lines = Recorded.load("some", folder).verdicts(worse=True)
-    assert [line.endswith("opposite") for line in lines] == [True, True, False, False]
+def test_a_claim_whose_opposite_holds_is_told_from_one_that_is_not_shown(folder):
+    found = Recorded.load("some", folder).verdicts(worse=True)
+    assert [one.verdict for one in found] == ["opposite", "opposite", "not shown", "not shown"]
 
 
 def test_no_claim_is_made_on_a_handful_of_prompts(folder):
     record = Recorded.load("some", folder)
     few = record.table[record.table["prompt"].isin(["p0", "p1", "p2"])]
-    lines = replace(record, table=few).verdicts()
-    assert all(line.startswith("OPEN (only 3 prompts)") for line in lines)
+    found = replace(record, table=few).verdicts()
+    assert {(one.prompts, one.verdict) for one in found} == {(3, "too few prompts")}
 
 
 def test_contrast_pairs_two_solvers(folder):
@@ -87,10 +87,12 @@ def test_solvers_without_a_search_in_common_make_no_claim(folder):
 
 def test_a_claim_on_two_solvers_holds_in_one_direction_only(folder):
     record = Recorded.load("some", folder)
-    better = record.claim("evolution helps", "epo", "random", "loss, new seeds", "lower")
-    worse = record.claim("chance helps", "random", "epo", "loss, new seeds", "lower")
-    assert better.startswith("holds  evolution helps")
-    assert worse.startswith("FAILS  chance helps")
+    claims = [("evolution helps", "epo", "random"), ("chance helps", "random", "epo")]
+    found = record.tested(claims, "loss, new seeds")
+    assert [(one.claim, one.verdict) for one in found] == [
+        ("evolution helps", "holds"),
+        ("chance helps", "opposite"),
+    ]
 
 
 def test_a_part_of_a_record_is_about_the_solvers_asked_for(folder):
@@ -159,22 +161,23 @@ def test_claims_are_contrasted_where_both_solvers_were_recorded(folder):
     assert table.loc["EPO wins", "mean"] == pytest.approx(
         recorded.contrast("epo", "random").loc[measure, "mean"]
     )
-    assert recorded.tested(claims, measure) == [
-        recorded.claim(*claims[0], measure, "lower"),
-    ]
+    (one,) = recorded.tested(claims, measure)
+    assert (one.claim, one.measure) == ("EPO wins", measure)
+    assert one.effect == table.loc["EPO wins", "mean"]
 
 
 def test_of_an_attack_the_claim_is_that_it_gets_worse(folder):
-    lines = Recorded.load("some", folder).verdicts(worse=True)
-    assert [line.split()[0] for line in lines] == ["FAILS"] * 4
+    found = Recorded.load("some", folder).verdicts(worse=True)
+    assert "holds" not in {one.verdict for one in found}
+    assert found[0].verdict == "opposite"
 
 
 def test_images_that_moved_away_count_as_worse(folder):
     recorded = Recorded.load("some", folder)
     table = recorded.table[recorded.table["measure"] == "judge, clean"]
     moved = replace(recorded.of("epo"), table=table.assign(measure="visual distance"))
-    assert moved.of("epo").verdicts(worse=True)[0].startswith("holds")
-    assert moved.of("epo").verdicts()[0].startswith("FAILS")
+    assert moved.of("epo").verdicts(worse=True)[0].verdict == "holds"
+    assert moved.of("epo").verdicts()[0].verdict == "opposite"
 
 
 def test_what_is_left_after_verification_takes_the_place_of_what_was_found(folder):
@@ -202,3 +205,11 @@ def test_large_rises_and_falls_are_counted_over_prompts(folder):
 def test_an_unknown_measure_is_answered_with_those_there_are(folder):
     with pytest.raises(ValueError, match="no measure 'beauty'; it has .*loss, new seeds"):
         Recorded.load("some", folder).changes("beauty")
+
+
+def test_a_record_shows_its_stamp_folded_and_escaped(folder):
+    record = Recorded.load("some", folder)
+    stamp = replace(record.stamp, parameters={"prompt": "<script>"})
+    shown = replace(record, stamp=stamp)._repr_html_()
+    assert shown.startswith("<details><summary>Recorded ")
+    assert "&lt;script&gt;" in shown and "<script>" not in shown

@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from dpodiff import paired_bootstrap, verdict
-from dpodiff.results.statistics import FEWEST, Interval, subset_interval
+from dpodiff import paired_bootstrap, verdict, verdict_table
+from dpodiff.results.statistics import Interval, subset_interval
+from dpodiff.results.verdicts import FEWEST
 
 
 def test_interval_lies_about_the_mean():
@@ -46,24 +47,28 @@ def test_bad_input_is_refused(values, level, message):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "better", "start", "opposite"),
+    ("low", "high", "better", "expected"),
     [
-        (-2.0, -1.0, "lower", "holds", False),
-        (-2.0, -1.0, "higher", "FAILS", True),
-        (1.0, 2.0, "higher", "holds", False),
-        (-1.0, 0.0, "lower", "FAILS", False),
-        (-1.0, 0.0, "higher", "FAILS", False),
+        (-2.0, -1.0, "lower", "holds"),
+        (-2.0, -1.0, "higher", "opposite"),
+        (1.0, 2.0, "higher", "holds"),
+        (1.0, 2.0, "lower", "opposite"),
+        (-1.0, 0.0, "lower", "not shown"),
+        (-1.0, 0.0, "higher", "not shown"),
     ],
 )
-def test_a_claim_holds_on_one_side_of_zero_only(low, high, better, start, opposite):
-    line = verdict("it helps", Interval((low + high) / 2, low, high), FEWEST, better)
-    assert line.startswith(f"{start}  it helps")
-    assert line.endswith(" opposite") == opposite
+def test_a_claim_holds_on_one_side_of_zero_only(low, high, better, expected):
+    gap = Interval((low + high) / 2, low, high)
+    assert verdict("it helps", gap, FEWEST, better).verdict == expected
+    assert verdict("it helps", gap, FEWEST - 1, better).verdict == "too few prompts"
 
 
-def test_a_claim_on_a_handful_of_prompts_is_open_and_says_on_how_many():
-    line = verdict("it helps", Interval(-2.0, -3.0, -1.0), FEWEST - 1)
-    assert line.startswith(f"OPEN (only {FEWEST - 1} prompts)  it helps")
+def test_verdicts_are_a_table_with_signs_and_without_an_empty_column():
+    gap = Interval(-2.0, -3.0, -1.0)
+    table = verdict_table([verdict("it helps", gap, 12), verdict("it does not", gap, 9)])
+    assert list(table.columns) == ["effect", "95% interval", "prompts", "verdict"]
+    assert table.loc["it helps"].tolist() == ["-2.000", "[-3.000, -1.000]", 12, "holds"]
+    assert "measure" in verdict_table([verdict("it helps", gap, 12, measure="loss")])
 
 
 def test_the_interval_of_a_few_is_that_of_all_subset_means():

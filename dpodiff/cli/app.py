@@ -249,7 +249,7 @@ def _run(
     as_json: bool,
 ) -> None:
     """Search, write the folder, print the result, and end with an exit code."""
-    from dpodiff.cli.folders import Folder, summary
+    from dpodiff.cli.folders import Folder
 
     try:
         folder = Folder(out or Path("runs") / _slug(prompt), overwrite)
@@ -258,7 +258,7 @@ def _run(
         typer.echo(f"dpodiff: {error}", err=True)
         raise typer.Exit(WRONG_ARGUMENTS) from None
     folder.save(result)
-    typer.echo(json.dumps(summary(result)) if as_json else f"{result}\nfiles:            {folder}")
+    typer.echo(json.dumps(result.to_json()) if as_json else f"{result}\nfiles:            {folder}")
     if result.status in ("failed", "stopped"):
         raise typer.Exit(FAILED if result.status == "failed" else INTERRUPTED)
 

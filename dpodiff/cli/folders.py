@@ -5,18 +5,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from dpodiff.spaces.json_file import write_json
+from dpodiff.results.folder import RESULT, TRACE
 
 if TYPE_CHECKING:
-    import torch
-
     from dpodiff.results.result import Result
-
-RESULT, TRACE = "result.json", "trace.jsonl"
 
 
 class Folder:
@@ -58,44 +52,11 @@ class Folder:
             raise
 
     def save(self, result: "Result") -> None:
-        """Write the images, a figure of them if matplotlib is there, and last the result."""
-        shown = result.found
-        for name, images in {"before": shown.before, "found": shown.images}.items():
-            for seed, image in zip(result.objective.seeds, images, strict=True):
-                _write_image(self.path / f"{name}-{seed}.png", image)
+        """Write the result, and a figure of its images if matplotlib is there."""
+        result.save(self.path, overwrite=True)
         if importlib.util.find_spec("matplotlib"):
             from dpodiff import plots
 
             part = self.path / ".strip.png"
-            plots.strip(shown).savefig(part, format="png")
+            plots.strip(result.found).savefig(part, format="png")
             os.replace(part, self.path / "strip.png")
-        write_json(self.path / RESULT, summary(result))
-
-
-def summary(result: "Result") -> dict[str, Any]:
-    """What a result says, ready for JSON; losses are one a seed."""
-    cost = result.cost
-    return {
-        "verdict": result.verdict,
-        "prompt": result.prompts.positive,
-        "negative_prompt": result.prompts.negative,
-        "guidance": result.prompts.guidance,
-        "found": {
-            "prompt": result.found.prompts.positive,
-            "negative_prompt": result.found.prompts.negative,
-            "guidance": result.found.prompts.guidance,
-            "losses": list(result.found.losses),
-        },
-        "losses_before": list(result.baseline_losses),
-        "status": result.status,
-        "evaluations": cost.spent,
-        "images": cost.images,
-        "seconds": round(cost.seconds, 3),
-    }
-
-
-def _write_image(path: Path, image: "torch.Tensor") -> None:
-    pixels = (255 * image.permute(1, 2, 0)).round().byte().numpy()
-    part = path.with_name(f".{path.name}")
-    Image.fromarray(pixels).save(part, format="png")
-    os.replace(part, path)

@@ -83,7 +83,8 @@ def lay_out(
         pieces: of one prompt.
         tokens: maps texts to their token ids, nothing added.
         most: places there are. Where mixed words need more, as they may because nearly all of them
-            say something, the longest are squeezed; what is certain never is.
+            say something, the longest are squeezed, then some of those that may be left out are;
+            what is certain never is.
     """
     rows, before = [], ""
     for piece in pieces:
@@ -115,13 +116,26 @@ def _tokens_after(
 
 
 def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None:
-    """Take places from the longest words that are mixed, down to one each, until `most` do."""
-    open_ = [k for k, p in enumerate(pieces) if p.weights is not None and p.weights.max() < 1]
+    """Take places from the longest words that are mixed, until all together have `most`.
+
+    Each word keeps one place at first. If that is still too much, words that may be left out get
+    none, those first that say nothing with the largest weight. They have no gradient then.
+    """
+    mixed = {k: p.weights for k, p in enumerate(pieces) if p.weights is not None}
+    open_ = [k for k, weights in mixed.items() if weights.max() < 1]
     while sum(map(len, shown)) > most:
         longest = max(open_, key=lambda k: len(shown[k]), default=None)
         if longest is None or len(shown[longest]) < 2:
-            return  # too long all the same; the model says so
+            break
         shown[longest] = shown[longest][:-1]
+    empty = {}
+    for k in open_:
+        if "" in pieces[k].choices:
+            empty[k] = float(mixed[k].detach()[pieces[k].choices.index("")])
+    for k in sorted(empty, key=empty.__getitem__, reverse=True):
+        if sum(map(len, shown)) <= most:
+            return
+        shown[k] = []  # if it is too long all the same, the model says so
 
 
 def mix_embeddings(

@@ -7,16 +7,18 @@ A record is a folder with `stamp.json` (parameters, commit, device, versions, se
 Claims are about prompts, so searches of one prompt with several seeds are averaged first.
 """
 
+import html
 import json
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpodiff import names
 from dpodiff.results.stamp import Stamp
-from dpodiff.results.statistics import Interval, paired_bootstrap, verdict
+from dpodiff.results.statistics import Interval, paired_bootstrap
+from dpodiff.results.verdicts import Verdict, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +55,9 @@ class Recorded:
     """
 
     name: str
-    stamp: Stamp
-    table: "pd.DataFrame"
-    curves: "pd.DataFrame | None" = None
+    stamp: Stamp = field(repr=False)
+    table: "pd.DataFrame" = field(repr=False)
+    curves: "pd.DataFrame | None" = field(default=None, repr=False)
 
     @classmethod
     def load(cls, name: str, folder: Path = RESULTS) -> "Recorded":
@@ -250,37 +252,39 @@ class Recorded:
         columns = pd.Index(["mean", "low", "high", "prompts"])
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
-    def tested(self, claims: "Sequence[Claim]", measure: str, better: str = "lower") -> list[str]:
-        """`claim` of each in `contrasts`."""
+    def tested(
+        self, claims: "Sequence[Claim]", measure: str, better: str = "lower"
+    ) -> list[Verdict]:
+        """The verdict on each claim of `contrasts`.
+
+        Args:
+            claims, measure: as there.
+            better: the side of zero on which the claims hold, "lower" or "higher".
+        """
         return [
-            _said(str(text), row, better)
+            _verdict(str(text), row, better, measure)
             for text, row in self.contrasts(claims, measure).iterrows()
         ]
 
-    def verdicts(self, *, worse: bool = False) -> list[str]:
-        """Each claim "it gets better" with its interval, as `claim` says it.
+    def verdicts(self, *, worse: bool = False) -> list[Verdict]:
+        """The verdict on "it gets better" for each solver and measure.
 
         Args:
             worse: whether the claim is "it gets worse", as of an attack.
         """
-        lines = []
-        for name, row in self.differences().iterrows():
-            lower = _lower_is_better(str(row["measure"])) != worse
-            lines.append(_said(str(name), row, "lower" if lower else "higher"))
-        return lines
+        found = []
+        for _, row in self.differences().iterrows():
+            measure = str(row["measure"])
+            better = "lower" if _lower_is_better(measure) != worse else "higher"
+            found.append(_verdict(str(row["solver"]), row, better, measure))
+        return found
 
-    def claim(self, text: str, first: str, second: str, measure: str, better: str) -> str:
-        """One claim on two solvers at equal cost, with its interval, as `verdict` says it.
-
-        Args:
-            text: the claim in words.
-            first: the solver said to be better.
-            second: than this one.
-            measure: by what they reached of this.
-            better: "lower" or "higher".
-        """
-        row = self.contrast(first, second).loc[measure]
-        return _said(text, row, better)
+    def _repr_html_(self) -> str:
+        """The stamp, folded."""
+        stamp = self.stamp
+        title = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}"
+        text = html.escape(self.stamp_text())
+        return f"<details><summary>{html.escape(title)}</summary><pre>{text}</pre></details>"
 
 
 def _other_weights(stamp: Stamp) -> list[str]:
@@ -306,6 +310,7 @@ def _lower_is_better(measure: str) -> bool:
     return measure.startswith("loss") or measure == "visual distance"
 
 
-def _said(text: str, row: Any, better: str) -> str:
+def _verdict(claim: str, row: Any, better: str, measure: str) -> Verdict:
     """`verdict` on a row of a frame, which has "mean", "low", "high" and "prompts"."""
-    return verdict(text, Interval(row["mean"], row["low"], row["high"]), row["prompts"], better)
+    gap = Interval(row["mean"], row["low"], row["high"])
+    return verdict(claim, gap, row["prompts"], better, measure)

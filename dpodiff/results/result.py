@@ -4,14 +4,20 @@ A verified result (`dpodiff.improve`, `dpodiff.attack`) holds what was proven be
 and if nothing was, the user's own prompt. The best candidate of the search is in `Result.found`.
 """
 
+import os
 import textwrap
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.objective.evaluation import mean
+from dpodiff.results.folder import FORMAT, TRACE, check_folder, prompts_to_json, write_folder
+from dpodiff.results.html import page, summary
+from dpodiff.results.metadata import Rollout
 from dpodiff.results.trace import Status, Trace
+from dpodiff.spaces.json_file import write_text
 from dpodiff.spaces.space import Candidate, Prompts
 
 if TYPE_CHECKING:
@@ -104,9 +110,82 @@ class Result:
         return self.objective.images(self.objective.space.identity)
 
     @property
+    def user_prompts(self) -> Prompts:
+        """The user's own prompt and negative prompt."""
+        return Prompts(self.objective.space.prompt, self.objective.space.negative_prompt)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of the search."""
+        return tuple(self.objective.seeds)
+
+    @property
     def ended_by(self) -> str:
         """The status, and if the search failed the type and the text of its error."""
         return self.status if self.error is None else f"{self.status}, {describe(self.error)}"
+
+    def save(self, folder: str | os.PathLike, overwrite: bool = False) -> Path:
+        """Write the result into a folder; `dpodiff.load_result` reads it without the model.
+
+        The folder holds `result.json`, `trace.jsonl` and the images, whose metadata the tools of
+        practitioners read (`dpodiff.results.metadata`).
+
+        Args:
+            folder: is made if there is none.
+            overwrite: whether the files of another result in it may be replaced.
+
+        Returns:
+            the folder.
+
+        Raises:
+            ValueError: if it has such files and they may not be replaced.
+        """
+        folder = Path(folder)
+        check_folder(folder, overwrite)
+        found = self.found
+        self.trace.save(folder / TRACE)
+        images = {
+            "before": (self.user_prompts, self.before),
+            "found": (found.prompts, found.images),
+        }
+        rollout = Rollout.of(self.objective.model)
+        write_folder(folder, self.to_json(), images, self.seeds, rollout, found.noise)
+        return folder
+
+    def compare(self, path: str | os.PathLike) -> Path:
+        """Write a page with the images before and after, one on the other; it needs no network.
+
+        Args:
+            path: of the HTML file; an older one is replaced.
+
+        Returns:
+            the path.
+        """
+        found = self.found
+        return write_text(path, page(self, self.before, found.images, found.prompts))
+
+    def to_json(self) -> dict[str, Any]:
+        """What the result says, ready for JSON; losses are one a seed."""
+        verification, stamp = self.verification, self.trace.stamp
+        return {
+            "format": FORMAT,
+            "verdict": self.verdict,
+            "accepted": None if verification is None else verification.accepted,
+            "user": prompts_to_json(self.user_prompts),
+            **prompts_to_json(self.prompts),
+            "losses": list(self.losses),
+            "found": {**prompts_to_json(self.found.prompts), "losses": list(self.found.losses)},
+            "baseline_losses": list(self.baseline_losses),
+            "seeds": list(self.seeds),
+            "status": self.status,
+            "ended_by": self.ended_by,
+            "cost": asdict(self.cost),
+            "verification": None if verification is None else verification.to_json(),
+            "stamp": None if stamp is None else asdict(stamp),
+        }
+
+    def _repr_html_(self) -> str:
+        return summary(self)
 
     def __str__(self) -> str:
         cost, shown = self.cost, self.found if self._refused else self

@@ -8,7 +8,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-FEWEST = 10  # prompts that a claim is made on
 SUBSETS = 2**14  # with the empty one, of which the interval of a few differences is made
 
 
@@ -60,31 +59,6 @@ def paired_bootstrap(
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(values[draws].mean(axis=1), tails)
     return Interval(float(values.mean()), float(low), float(high))
-
-
-def verdict(claim: str, difference: Interval, prompts: float, better: str = "lower") -> str:
-    """A claim on a difference with its interval, in a line: holds, FAILS, or is OPEN.
-
-    A claim fails if the interval touches zero, or lies on the other side of it, which is called
-    opposite. On a handful of prompts it is open, since the bootstrap is far too narrow there.
-
-    Args:
-        claim: in words.
-        difference: its mean and interval, as `paired_bootstrap` gives them.
-        prompts: how many it is the mean of.
-        better: the side of zero on which the claim holds, "lower" or "higher".
-
-    Examples:
-        >>> gain = dpodiff.paired_bootstrap([-0.03, -0.01] * 6)
-        >>> print(dpodiff.verdict("the search lowers the loss", gain, prompts=12))
-        holds  the search lowers the loss           -0.0200 [-0.0250, -0.0150]
-    """
-    mean, low, high = difference
-    holds, opposite = (high < 0, low > 0) if better == "lower" else (low > 0, high < 0)
-    said, end = "holds" if holds else "FAILS", " opposite" if opposite else ""
-    if prompts < FEWEST:
-        said, end = f"OPEN (only {prompts:.0f} prompts)", ""
-    return f"{said}  {claim:36} {mean:+.4f} [{low:+.4f}, {high:+.4f}]{end}"
 
 
 def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interval:

@@ -20,6 +20,7 @@ JSON has no NaN and no infinity: both are written as null, and a null loss is re
 import json
 import math
 import os
+import shutil
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.stamp import Stamp
+from dpodiff.spaces.json_file import write_text
 from dpodiff.spaces.space import Candidate
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ class Trace:
         self.error: str | None = None
         self.cost: dict[str, float] = {}
         self.verification: dict[str, Any] = {}
+        self._kept: list[Mapping[str, Any]] = []  # what a trace without a file would write
 
     def __repr__(self) -> str:
         return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
@@ -198,6 +201,15 @@ class Trace:
         end = {"status": status, "seconds": seconds, "cost": self.cost}
         self._write({"end": end if error is None else end | {"error": error}})
 
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the trace to another file; nothing happens if it is its own."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path is None:
+            write_text(path, "".join(map(_line, self._kept)))
+        elif not path.exists() or not path.samefile(self.path):
+            shutil.copyfile(self.path, path)
+
     def frame(self) -> "pd.DataFrame":
         """One row a record, with the mean loss over the seeds as `loss`."""
         import pandas as pd
@@ -242,9 +254,15 @@ class Trace:
             self.records.append(Record.from_json(data))
 
     def _write(self, data: Mapping[str, Any]) -> None:
-        if self.path is not None:
-            line = json.dumps(_finite(data), allow_nan=False)  # ASCII: no odd line break inside
-            _append(self.path, f"{line}\n".encode("ascii"))
+        if self.path is None:
+            self._kept.append(data)
+        else:
+            _append(self.path, _line(data).encode("ascii"))
+
+
+def _line(data: Mapping[str, Any]) -> str:
+    """A line of a trace file; ASCII, so that no odd line break is inside."""
+    return json.dumps(_finite(data), allow_nan=False) + "\n"
 
 
 def _append(path: Path, line: bytes) -> None:

@@ -34,9 +34,15 @@ def read_json(path: str | os.PathLike) -> tuple[dict[str, Any], list[str]]:
 
 
 def write_json(path: str | os.PathLike, data: Any) -> None:
-    """Write a JSON file so that a run which dies leaves the old file or the new one, not half."""
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(data, indent=2))
+
+
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Write a file so that a run which dies leaves the old file or the new one, not half."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(data, indent=2), encoding="ascii")
+    part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+    return path

@@ -8,6 +8,7 @@ candidate picks one choice a slot, and index 0 always leaves the slot as the use
 move candidates by index alone; only `Space.decode` turns them into text.
 """
 
+import html
 import itertools
 import math
 import re
@@ -84,6 +85,14 @@ class Space:
 
     def __iter__(self) -> Iterator[Candidate]:
         return itertools.product(*map(range, self._sizes.tolist()))
+
+    def _repr_html_(self) -> str:
+        """A table of the slots, escaped."""
+        import pandas as pd
+
+        rows = [(slot.side, slot.text, " | ".join(map(str, slot.choices))) for slot in self.slots]
+        table = pd.DataFrame(rows, columns=["side", "text", "choices"]).to_html(index=False)
+        return f"<p>{html.escape(self.prompt)}: {self.size} candidates</p>{table}"
 
     @cached_property
     def size(self) -> int:

@@ -1,0 +1,91 @@
+"""The folder of one result: `result.json`, the trace, and the images of the search.
+
+The images `before-SEED.png` and `found-SEED.png` carry what practitioners' tools read
+(`dpodiff.results.metadata`). Where noise was searched, `noise.safetensors` holds it. Each file is
+written to a temporary name and renamed, `result.json` last.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL.PngImagePlugin import PngInfo
+
+from dpodiff.results.html import pixels
+from dpodiff.results.metadata import Rollout, chunks, web_text
+from dpodiff.spaces.json_file import write_json
+from dpodiff.spaces.prompts import Prompts
+from dpodiff.weighted_text import WeightedText
+
+if TYPE_CHECKING:
+    import torch
+
+RESULT, TRACE, NOISE = "result.json", "trace.jsonl", "noise.safetensors"
+FORMAT = 1  # of result.json
+
+
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds a result, unless its files may be replaced.
+
+    Raises:
+        ValueError: naming the folder.
+    """
+    if (folder / RESULT).exists() and not overwrite:
+        raise ValueError(
+            f"{folder} has {RESULT} of another search: give another folder, or overwrite=True"
+        )
+
+
+def write_folder(
+    folder: Path,
+    data: Mapping[str, Any],
+    images: "Mapping[str, tuple[Prompts, torch.Tensor]]",
+    seeds: Sequence[int],
+    rollout: Rollout,
+    noise: "torch.Tensor | None",
+) -> None:
+    """Write all files of a result but its trace.
+
+    Args:
+        folder: is made if there is none.
+        data: of `result.json`.
+        images: name -> the prompts that were read, and images (seeds, 3, height, width) in [0, 1].
+        seeds: of the images.
+        rollout: of the model.
+        noise: that was found, if it was searched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (prompts, batch) in images.items():
+        for seed, image in zip(seeds, batch, strict=True):
+            _write_image(folder / f"{name}-{seed}.png", image, prompts, seed, rollout)
+    if noise is not None:
+        _write_noise(folder / NOISE, noise)
+    write_json(folder / RESULT, data)
+
+
+def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
+    """Texts as compel reads them, and where words have weights, as the web UI does."""
+    texts = {"prompt": str(prompts.positive), "negative_prompt": str(prompts.negative)}
+    if isinstance(prompts.positive, WeightedText):
+        texts["web_prompt"] = web_text(prompts.positive)
+    return texts | {"guidance": prompts.guidance}
+
+
+def _write_image(
+    path: Path, image: "torch.Tensor", prompts: Prompts, seed: int, rollout: Rollout
+) -> None:
+    picture, texts = pixels(image), PngInfo()
+    for key, text in chunks(prompts, seed, picture.size, rollout).items():
+        texts.add_text(key, text)
+    part = path.with_name(f".{path.name}")
+    picture.save(part, format="png", pnginfo=texts)
+    os.replace(part, path)
+
+
+def _write_noise(path: Path, noise: "torch.Tensor") -> None:
+    from safetensors.torch import save_file
+
+    part = path.with_name(f".{path.name}")
+    save_file({"noise": noise.contiguous().cpu()}, part)
+    os.replace(part, path)

@@ -1,0 +1,93 @@
+"""Claims on differences between means over prompts: which of them hold."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from dpodiff.results.statistics import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+FEWEST = 10  # prompts that a claim is made on
+
+
+class Verdict(NamedTuple):
+    """A claim on a difference, its interval, and whether the claim holds.
+
+    Attributes:
+        claim: in words.
+        measure: what it is about.
+        effect, low, high: mean difference, and the ends of its interval.
+        prompts: number of prompts.
+        verdict: "holds"; "opposite", if the interval lies on the other side of zero; "not shown",
+            if it contains zero; or "too few prompts", below 10, where a bootstrap is too narrow.
+
+    Examples:
+        >>> gain = dpodiff.paired_bootstrap([-0.03, -0.01] * 6)
+        >>> dpodiff.verdict("the search lowers the loss", gain, prompts=12).verdict
+        'holds'
+    """
+
+    claim: str
+    measure: str
+    effect: float
+    low: float
+    high: float
+    prompts: int
+    verdict: str
+
+
+def verdict(
+    claim: str, difference: Interval, prompts: float, better: str = "lower", measure: str = ""
+) -> Verdict:
+    """Whether a claim on a difference holds.
+
+    Args:
+        claim: in words.
+        difference: its mean and interval, as `paired_bootstrap` gives them.
+        prompts: how many it is the mean of.
+        better: the side of zero on which the claim holds, "lower" or "higher".
+        measure: what it is about.
+
+    Examples:
+        >>> gain = dpodiff.paired_bootstrap([-0.03, 0.01] * 6)
+        >>> dpodiff.verdict("the search lowers the loss", gain, prompts=12).verdict
+        'not shown'
+    """
+    mean, low, high = difference
+    lower, higher = high < 0, low > 0
+    if prompts < FEWEST:
+        said = "too few prompts"
+    elif lower or higher:
+        said = "holds" if lower == (better == "lower") else "opposite"
+    else:
+        said = "not shown"
+    return Verdict(claim, measure, mean, low, high, round(prompts), said)
+
+
+def verdict_table(verdicts: "Sequence[Verdict]") -> "pd.DataFrame":
+    """Verdicts as a table: a row a claim, its effect and interval written with their signs.
+
+    Args:
+        verdicts: in the order of the rows. The measure is left out if none has one.
+
+    Examples:
+        >>> gain = dpodiff.paired_bootstrap([-0.03, -0.01] * 6)
+        >>> verdicts = [dpodiff.verdict("the search lowers the loss", gain, prompts=12)]
+        >>> print(dpodiff.verdict_table(verdicts).T)
+                     the search lowers the loss
+        effect                           -0.020
+        95% interval           [-0.025, -0.015]
+        prompts                              12
+        verdict                           holds
+    """
+    import pandas as pd
+
+    rows = [
+        (v.measure, f"{v.effect:+.3f}", f"[{v.low:+.3f}, {v.high:+.3f}]", v.prompts, v.verdict)
+        for v in verdicts
+    ]
+    columns = pd.Index(["measure", "effect", "95% interval", "prompts", "verdict"])
+    table = pd.DataFrame(rows, index=[v.claim for v in verdicts], columns=columns)
+    return table if any(v.measure for v in verdicts) else table.drop(columns="measure")
