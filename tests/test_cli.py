@@ -202,10 +202,14 @@ def test_wrong_arguments_for_many_prompts_leave_no_folder(prompts, elsewhere, ar
     assert not (elsewhere / "runs").exists()
 
 
-def test_a_report_of_one_search_is_its_result():
-    improve("--out", "here")
-    assert "status:           budget" in run("report", "here").stdout
-    assert json.loads(run("report", "here", "--json").stdout)["images"] == 3
+def test_a_report_of_one_search_is_its_result(elsewhere):
+    printed = improve("--out", "here").stdout
+    assert run("report", "here").stdout.splitlines()[0] == printed.splitlines()[0]
+    written = json.loads((elsewhere / "here" / "result.json").read_text())
+    assert json.loads(run("report", "here", "--json").stdout) == written
+    (elsewhere / "here" / "result.json").unlink()
+    unfinished = run("report", "here")
+    assert unfinished.exit_code == 2 and "Trace(3 records" in unfinished.stderr
 
 
 def test_a_sweep_with_a_failed_job_says_so_by_its_exit_code(prompts, monkeypatch):

@@ -131,11 +131,11 @@ def report(
     Example: dpodiff report runs/x --json
     """
     try:
-        found = reported(folder)
+        text = reported(folder, as_json)
     except (ValueError, OSError) as error:
         typer.echo(f"dpodiff: {error}", err=True)
         raise typer.Exit(WRONG_ARGUMENTS) from None
-    typer.echo(json_of(found) if as_json else text_of(found))
+    typer.echo(text)
 
 
 def run(prompts: Path, *, out: Path | None, as_json: bool, **settings: Any) -> None:
@@ -171,51 +171,47 @@ def only_one(prompt: str | None, prompts: Path | None, ids: str | None) -> str:
     return prompt
 
 
-def reported(folder: Path) -> "pd.DataFrame | dict[str, Any]":
-    """The table of a sweep, or what the result of one search says.
+def reported(folder: Path, as_json: bool) -> str:
+    """What a folder says, of a sweep or of one search.
 
     Raises:
         ValueError: if the folder has neither.
     """
-    from dpodiff.cli.folders import RESULT, TRACE
+    from dpodiff.results.folder import RESULT, TRACE
+    from dpodiff.results.saved import load_result
     from dpodiff.results.trace import Trace
     from dpodiff.sweeps import read_table
     from dpodiff.sweeps.log import FILES
 
     if any(folder.glob(FILES)):
-        return read_table(folder)
+        table = read_table(folder)
+        return json_of(table) if as_json else text_of(table)
     if (folder / RESULT).exists():
-        return json.loads((folder / RESULT).read_text())
+        result = load_result(folder)
+        return json.dumps(json.loads((folder / RESULT).read_text())) if as_json else str(result)
     if (folder / TRACE).exists():
-        trace = Trace.load(folder / TRACE)
-        best = min(trace.records, key=lambda record: record.value, default=None)
-        prompts = {} if best is None else {"prompt": best.positive, "negative": best.negative}
-        return {"verdict": trace.verdict, "status": trace.status or "not ended", **prompts}
-    raise ValueError(f"{folder} has neither a sweep ({FILES}) nor a search ({RESULT}, {TRACE})")
+        raise ValueError(f"the search of {folder} has no {RESULT}: {Trace.load(folder / TRACE)}")
+    raise ValueError(f"{folder} has neither a sweep ({FILES}) nor a search ({RESULT})")
 
 
-def json_of(found: "pd.DataFrame | dict[str, Any]") -> str:
-    """The result of a search; or the rows of a sweep and its summary."""
-    if isinstance(found, dict):
-        return json.dumps(found)
+def json_of(table: "pd.DataFrame") -> str:
+    """The rows of a sweep and its summary."""
     from dpodiff.sweeps import summary
 
-    rows = json.loads(str(found.to_json(orient="records")))
-    return json.dumps({"summary": [line.to_json() for line in summary(found)], "jobs": rows})
+    rows = json.loads(str(table.to_json(orient="records")))
+    return json.dumps({"summary": [line.to_json() for line in summary(table)], "jobs": rows})
 
 
-def text_of(found: "pd.DataFrame | dict[str, Any]") -> str:
+def text_of(table: "pd.DataFrame") -> str:
     """The same, to be read."""
-    if isinstance(found, dict):
-        return "\n".join(f"{name + ':':<18}{value}" for name, value in found.items())
     from dpodiff.sweeps import summary
 
-    failed = found[found["status"] == "failed"]
+    failed = table[table["status"] == "failed"]
     errors = [
         f"failed: prompt {row.prompt_id}, {row.solver}, seed {row.seed}: {row.error}"
         for row in failed.itertuples()
     ]
-    return "\n".join([_rows(found), "", *errors, *map(str, summary(found))])
+    return "\n".join([_rows(table), "", *errors, *map(str, summary(table))])
 
 
 def _rows(table: "pd.DataFrame") -> str:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.results.statistics import FEWEST, Interval, paired_bootstrap
+from dpodiff.results.statistics import Interval, paired_bootstrap
+from dpodiff.results.verdicts import FEWEST
 
 if TYPE_CHECKING:
     import pandas as pd
