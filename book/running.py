@@ -1,20 +1,16 @@
-"""Parts of a record, made by several processes that end with the one that started them."""
+"""Parts of a record, made by several processes: jobs of `dpodiff.sweeps`, kept by `storing`."""
 
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from storing import Part, Tables, opened
 from tqdm import tqdm
 
-# For glibc's malloc: what a step of the sampler frees is kept for the next one. Given back to the
-# system and asked for again, page by page, it costs 8% of a search on a CPU. (As in the Makefile.)
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+from dpodiff.sweeps import outcomes
 
 
 def record(
@@ -41,6 +37,7 @@ def record(
             written when all of them are done.
 
     Raises:
+        Exception: that of a part; no other one is begun then, and what is done is kept.
         ValueError: if the record was begun with other settings or weights, or its files are none
             that a recorder writes.
         RuntimeError: if another recorder is writing to the folder.
@@ -48,39 +45,21 @@ def record(
     Warns:
         UserWarning: if the tables are damaged, and which parts are made again.
     """
-    for name, value in KEEP_MEMORY.items():
-        os.environ.setdefault(name, value)  # read by a process as it starts
     started = time.monotonic()
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        opened(folder, keys, parts, settings) as store,
-        ProcessPoolExecutor(workers, spawn, initializer=end_with_parent) as pool,
-    ):
+    with opened(folder, keys, parts, settings) as store:
         before = store.stamp.seconds or 0.0
         missing = [part for part in parts if not store.has(part)]
-        rows = [missing[i : i + together] for i in range(0, len(missing), together)]
-        waiting = {pool.submit(_in_a_row, run, row): row for row in rows}
-        try:
-            with tqdm(desc=folder.name, total=len(missing)) as bar:
-                for future in as_completed(waiting):
-                    made = dict(zip(waiting[future], future.result(), strict=True))
-                    store.add(made, before + time.monotonic() - started)
-                    bar.update(len(made))
-        finally:  # if one broke down, the others are left for later
-            pool.shutdown(cancel_futures=True)
+        rows = [tuple(missing[i : i + together]) for i in range(0, len(missing), together)]
+        make = partial(_in_a_row, run)
+        made = outcomes(make, rows, on="processes", workers=workers, retries=0)
+        with tqdm(desc=folder.name, total=len(missing)) as bar, closing(made):
+            for outcome in made:
+                if outcome.error is not None:
+                    raise outcome.error from RuntimeError(outcome.traceback)
+                tables = dict(zip(outcome.job, outcome.value, strict=True))
+                store.add(tables, before + time.monotonic() - started)
+                bar.update(len(tables))
 
 
-def _in_a_row(run: Callable[..., Tables], parts: Sequence[Part]) -> list[Tables]:
+def _in_a_row(run: Callable[..., Tables], *parts: Part) -> list[Tables]:
     return [run(*part) for part in parts]
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, however that came about."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

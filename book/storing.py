@@ -8,11 +8,10 @@ goes into the stamp, then `pending.json` is removed. Each file is written under 
 renamed, so it is whole at any moment. A process that is killed before the first step is done has
 not made the part; after it, the next recorder repeats the other steps, which is harmless.
 
-The folder is locked by `flock`, which ends with the process that holds it.
+The folder is locked (`dpodiff.sweeps.folders.locked`), which ends with the process that holds it.
 """
 
 import csv
-import fcntl
 import io
 import json
 import os
@@ -26,6 +25,7 @@ from typing import Any
 import pandas as pd
 
 from dpodiff.results.stamp import Stamp
+from dpodiff.sweeps.folders import check_same, locked
 from dpodiff.toy.digests import weights_digest
 
 Part = tuple[Any, ...]
@@ -159,24 +159,10 @@ def opened(
     """The store of a record, locked; see `Store`.
 
     Raises:
-        RuntimeError: if another recorder has it.
+        RuntimeError: if another process has it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor, folder)
+    with locked(folder):
         yield Store(folder, keys, order, settings)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RuntimeError(
-            f"another recorder is writing {folder}; wait for it, or end it"
-        ) from None
 
 
 def key_of(part: Part) -> Key:
@@ -244,8 +230,7 @@ def stamp_of(folder: Path, settings: Mapping[str, Any]) -> Stamp:
         stamp = Stamp(**json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}): restore it, or remove the record") from None
-    if stamp.parameters != settings:
-        raise ValueError(f"{folder} was begun with {stamp.parameters}, not {settings}: remove it")
+    check_same(folder, stamp.parameters, settings, "remove it")
     versions = {name: _joined(stamp.versions.get(name), new) for name, new in now.versions.items()}
     return replace(
         stamp,

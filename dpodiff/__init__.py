@@ -13,6 +13,7 @@ The folders, in the order of the data's way; each imports only from those before
 `solvers`    random search, EPO, GPO, HPO, DNO and the loop that runs them
 `plots`      figures
 `api`        `improve`, `attack`, `align`
+`sweeps`     `sweep`: many searches at once, here or on a cluster
 `cli`        the command `dpodiff`
 
 `toy` is a small world to try all of it on; the others never import it.

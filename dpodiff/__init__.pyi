@@ -7,6 +7,7 @@ from . import (
     results as results,
     solvers as solvers,
     spaces as spaces,
+    sweeps as sweeps,
     toy as toy,
 )
 from .api import (
@@ -138,6 +139,7 @@ from .spaces.statements import (
     contrasts_of as contrasts_of,
     statements as statements,
 )
+from .sweeps import sweep as sweep
 from .widgets import (
     panel as panel,
 )

@@ -146,3 +146,78 @@ def test_help_imports_nothing_heavy():
 
 def test_the_version_is_that_of_the_package():
     assert run("--version").stdout == f"{dpodiff.__version__}\n"
+
+
+@pytest.fixture
+def prompts(elsewhere):
+    """A file of three prompts."""
+    (elsewhere / "three.txt").write_text("a red ball\na blue car\na green cup\n")
+    return "three.txt"
+
+
+def test_a_sweep_prints_its_table_and_goes_on(prompts, elsewhere):
+    many = [prompts, *SMALL, "--quiet", "--solver", "epo", "--solver", "random", "--ids", "0,2"]
+    done = run("sweep", *many)
+    assert done.exit_code == 0
+    assert "random: 2 jobs; 0 of 0 verified results accepted; mean change" in done.stdout
+    assert done.stdout.endswith("files: runs/three\n")
+    written = {path: path.read_bytes() for path in (elsewhere / "runs" / "three").glob("jobs-*")}
+    assert run("sweep", *many).stdout == done.stdout
+    assert written == {
+        path: path.read_bytes() for path in (elsewhere / "runs/three").glob("jobs-*")
+    }
+    rows = json.loads(run("report", "runs/three", "--json").stdout)["jobs"]
+    assert [(row["prompt"], row["solver"]) for row in rows] == [
+        (prompt, solver) for prompt in ("a red ball", "a green cup") for solver in ("epo", "random")
+    ]
+
+
+@pytest.mark.parametrize("command", ["improve", "attack"])
+def test_a_search_takes_a_file_of_prompts(prompts, command, elsewhere, monkeypatch):
+    monkeypatch.setattr("dpodiff.spaces.constraints.SENTENCE_T5", "toy")
+    done = run(command, "--prompts", prompts, "--ids", "1-2", *SMALL, "--quiet", "--json")
+    assert done.exit_code == 0
+    assert [row["prompt_id"] for row in json.loads(done.stdout)["jobs"]] == [1, 2]
+    (log,) = (elsewhere / "runs" / "three").glob("jobs-*.jsonl")
+    stamp = json.loads(log.read_text().splitlines()[0])["stamp"]
+    assert (stamp["parameters"]["task"], stamp["parameters"]["budget"]) == (command, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["improve"], "give a prompt, or a file"),
+        (["improve", PROMPT, "--prompts", "three.txt"], "not both"),
+        (["attack", PROMPT, "--ids", "0"], "--ids chooses from the file"),
+        (["sweep", "three.txt", "--ids", "3"], "there is no prompt 3; they are 0, 1, 2"),
+        (["sweep", "three.txt", "--solver", "eop"], "did you mean 'epo'"),
+        (["sweep", "none.txt"], "there is no file none.txt"),
+        (["report", "nowhere"], "nowhere has neither a sweep"),
+    ],
+)
+def test_wrong_arguments_for_many_prompts_leave_no_folder(prompts, elsewhere, arguments, message):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not (elsewhere / "runs").exists()
+
+
+def test_a_report_of_one_search_is_its_result(elsewhere):
+    printed = improve("--out", "here").stdout
+    assert run("report", "here").stdout.splitlines()[0] == printed.splitlines()[0]
+    written = json.loads((elsewhere / "here" / "result.json").read_text())
+    assert json.loads(run("report", "here", "--json").stdout) == written
+    (elsewhere / "here" / "result.json").unlink()
+    unfinished = run("report", "here")
+    assert unfinished.exit_code == 2 and "Trace(3 records" in unfinished.stderr
+
+
+def test_a_sweep_with_a_failed_job_says_so_by_its_exit_code(prompts, monkeypatch):
+    class Failing(FakeModel):
+        def generate(self, prompts, negative_prompts, seeds):
+            raise RuntimeError("the lamp is broken")
+
+    monkeypatch.setattr("dpodiff.models.load", lambda name: Failing())
+    done = run("sweep", prompts, *SMALL, "--quiet", "--ids", "1")
+    assert done.exit_code == 1
+    assert "failed: prompt 1, epo, seed 0: RuntimeError: the lamp is broken" in done.stdout

@@ -94,6 +94,7 @@ SMALL = {
         "steps_a_turn": 1,
         "unseen": 1,
     },
+    "92_sweep_a_file": {"budget": 2, "seeds": 1, "prompt_ids": "0,3"},
 }
 
 pytestmark = pytest.mark.skipif(

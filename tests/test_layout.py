@@ -23,6 +23,7 @@ ORDER = (
     "solvers",
     "plots",
     "api",
+    "sweeps",
     "widgets",
     "cli",
     "toy",

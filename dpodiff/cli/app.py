@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dpodiff.cli import many
 from dpodiff.cli.options import (
+    FAILED,
+    INTERRUPTED,
+    WRONG_ARGUMENTS,
     Budget,
+    Ids,
     Json,
     Lexicon,
     Loss,
@@ -16,6 +21,8 @@ from dpodiff.cli.options import (
     Out,
     Overwrite,
     Prompt,
+    PromptOrFile,
+    Prompts,
     Quiet,
     Seconds,
     Seed,
@@ -28,8 +35,6 @@ from dpodiff.cli.options import (
 if TYPE_CHECKING:
     from dpodiff.cli.folders import Folder
     from dpodiff.results.result import Result
-
-WRONG_ARGUMENTS, FAILED, INTERRUPTED = 2, 1, 130  # exit codes
 
 app = typer.Typer(
     help="Better prompts for text-to-image diffusion models, without training.",
@@ -62,7 +67,9 @@ def info(as_json: Json = False) -> None:
 
 @app.command()
 def improve(
-    prompt: Prompt,
+    prompt: PromptOrFile = None,
+    prompts: Prompts = None,
+    ids: Ids = None,
     negative_prompt: Negative = "",
     model: Model = "toy",
     loss: Loss = None,
@@ -83,7 +90,11 @@ def improve(
 ) -> None:
     """Search for the words whose images fit the prompt best, and prove it on fresh seeds.
 
-    Example: dpodiff improve "a small red plane in the sky" --budget 60
+    For example:
+
+    dpodiff improve "a small red plane in the sky" --budget 60
+
+    dpodiff improve --prompts prompts.txt --ids 0,3-5 --out runs/mine
     """
     settings = {
         "negative_prompt": negative_prompt,
@@ -99,12 +110,27 @@ def improve(
         "verify": verify,
         "progress": not quiet,
     }
-    _run("improve", prompt, settings, out=out, overwrite=overwrite, as_json=as_json)
+    if prompts is not None and prompt is None:
+        folder = out or Path("runs") / prompts.stem
+        many.run(
+            prompts,
+            out=folder,
+            overwrite=overwrite,
+            as_json=as_json,
+            ids=ids,
+            task="improve",
+            **settings,
+        )
+    else:
+        one = many.only_one(prompt, prompts, ids)
+        _run("improve", one, settings, out=out, overwrite=overwrite, as_json=as_json)
 
 
 @app.command()
 def attack(
-    prompt: Prompt,
+    prompt: PromptOrFile = None,
+    prompts: Prompts = None,
+    ids: Ids = None,
     negative_prompt: Negative = "",
     model: Model = "toy",
     loss: Loss = None,
@@ -126,7 +152,11 @@ def attack(
 ) -> None:
     """Search for the words that mean the same and whose images fit the prompt worst.
 
-    Example: dpodiff attack "a small red plane in the sky" --similarity 0.8
+    For example:
+
+    dpodiff attack "a small red plane in the sky" --similarity 0.8
+
+    dpodiff attack --prompts prompts.txt --ids 0,3-5 --out runs/attacked
     """
     settings = {
         "negative_prompt": negative_prompt,
@@ -143,7 +173,20 @@ def attack(
         "verify": verify,
         "progress": not quiet,
     }
-    _run("attack", prompt, settings, out=out, overwrite=overwrite, as_json=as_json)
+    if prompts is not None and prompt is None:
+        folder = out or Path("runs") / prompts.stem
+        many.run(
+            prompts,
+            out=folder,
+            overwrite=overwrite,
+            as_json=as_json,
+            ids=ids,
+            task="attack",
+            **settings,
+        )
+    else:
+        one = many.only_one(prompt, prompts, ids)
+        _run("attack", one, settings, out=out, overwrite=overwrite, as_json=as_json)
 
 
 @app.command()
@@ -190,6 +233,10 @@ def align(
         **numbers(setting),
     }
     _run("align", prompt, settings, out=out, overwrite=overwrite, as_json=as_json)
+
+
+app.command()(many.sweep)
+app.command()(many.report)
 
 
 def _run(

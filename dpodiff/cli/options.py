@@ -1,10 +1,28 @@
-"""Arguments and options that several commands share."""
+"""Arguments, options and exit codes that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+WRONG_ARGUMENTS, FAILED, INTERRUPTED = 2, 1, 130  # exit codes
+
+PromptOrFile = Annotated[
+    str | None,
+    typer.Argument(help="What the images should show; or give --prompts.", show_default=False),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of prompts, or of spaces, instead of one prompt: each is a job, as with "
+        "`dpodiff sweep`.",
+        show_default=False,
+    ),
+]
+Ids = Annotated[
+    str | None,
+    typer.Option(help="Which prompts of the file, from 0, such as 0,3-5.", show_default="all"),
+]
 Prompt = Annotated[str, typer.Argument(help="What the images should show.", show_default=False)]
 Negative = Annotated[str, typer.Option(help="What the images should not show.")]
 Model = Annotated[str, typer.Option(help="A name such as sd-v1-5, a folder, or a hub id.")]

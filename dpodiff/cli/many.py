@@ -1,0 +1,231 @@
+"""The commands for many prompts: `sweep` searches, `report` reads what it wrote."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dpodiff.cli.options import (
+    FAILED,
+    INTERRUPTED,
+    WRONG_ARGUMENTS,
+    Budget,
+    Ids,
+    Json,
+    Lexicon,
+    Loss,
+    Model,
+    Negative,
+    Overwrite,
+    Quiet,
+    Seconds,
+    Seeds,
+    Verify,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH = 36  # letters of a prompt in a printed table
+
+
+def sweep(
+    prompts: Annotated[
+        Path,
+        typer.Argument(help="A file: a prompt a line, or JSON with prompts or their spaces."),
+    ],
+    ids: Ids = None,
+    task: Annotated[str, typer.Option(help="improve or attack.")] = "improve",
+    solver: Annotated[
+        list[str], typer.Option(help="epo, random, gpo, hpo, tpe and others; may be repeated.")
+    ] = ["epo"],  # noqa: B006  (typer reads it, nothing writes it)
+    seed: Annotated[list[int], typer.Option(help="Of the search; may be repeated.")] = [0],  # noqa: B006
+    on: Annotated[
+        str, typer.Option(help="here, processes (of this machine's CPU) or ray.")
+    ] = "here",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Jobs at the same time.", show_default="one a core"),
+    ] = None,
+    retries: Annotated[int, typer.Option(help="Of a job that failed.")] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster, such as auto.", show_default="a new one")
+    ] = None,
+    gpus: Annotated[float, typer.Option(help="Of each Ray worker.")] = 0,
+    negative_prompt: Negative = "",
+    model: Model = "toy",
+    loss: Loss = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help='What may change: names of spaces, joined by "+".', show_default="that of the task"
+        ),
+    ] = None,
+    similarity: Annotated[
+        float | None, typer.Option(help="Of an attack, to the prompt.", show_default="0.9")
+    ] = None,
+    lexicon: Lexicon = None,
+    budget: Budget = 40,
+    seconds: Seconds = None,
+    seeds: Seeds = 4,
+    verify: Verify = 40,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the files.", show_default="runs/ and the name of the file"),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search for each prompt of a file, with each solver and each seed: a job each.
+
+    Results are written as they come. The same command goes on where it was stopped, and runs again
+    what has failed.
+
+    For example:
+
+    dpodiff sweep prompts.txt --solver epo --solver random --out runs/x
+
+    dpodiff sweep spaces.json --ids 0,3-5 --on ray --workers 2 --out runs/y
+
+    dpodiff report runs/x
+    """
+    given = {"space": space, "similarity": similarity}
+    run(
+        prompts,
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+        ids=ids,
+        task=task,
+        solver=solver,
+        seed=seed,
+        on=on,
+        workers=workers,
+        retries=retries,
+        address=address,
+        gpus=gpus,
+        negative_prompt=negative_prompt,
+        model=model,
+        loss=loss,
+        lexicon=lexicon,
+        budget=budget,
+        seconds=seconds,
+        seeds=seeds,
+        verify=verify,
+        progress=not quiet,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Of a sweep, or of one search.")],
+    as_json: Json = False,
+) -> None:
+    """Print what a folder holds: the table of a sweep with a summary, or the result of a search.
+
+    The summary says how many results were accepted, and the mean change of the loss over prompts
+    with its 95% interval.
+
+    Example: dpodiff report runs/x --json
+    """
+    try:
+        text = reported(folder, as_json)
+    except (ValueError, OSError) as error:
+        typer.echo(f"dpodiff: {error}", err=True)
+        raise typer.Exit(WRONG_ARGUMENTS) from None
+    typer.echo(text)
+
+
+def run(prompts: Path, *, out: Path | None, as_json: bool, **settings: Any) -> None:
+    """Sweep, print the table, and end with an exit code."""
+    import dpodiff
+
+    out = out or Path("runs") / prompts.stem
+    try:
+        table = dpodiff.sweep(prompts, out=out, **settings)
+    except KeyboardInterrupt:
+        typer.echo(f"dpodiff: interrupted; the same command goes on with {out}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+        typer.echo(f"dpodiff: {error}", err=True)
+        raise typer.Exit(WRONG_ARGUMENTS) from None
+    typer.echo(json_of(table) if as_json else f"{text_of(table)}\nfiles: {out}")
+    if (table["status"] == "failed").any():
+        raise typer.Exit(FAILED)
+
+
+def only_one(prompt: str | None, prompts: Path | None, ids: str | None) -> str:
+    """The prompt of a search of one.
+
+    Raises:
+        BadParameter: if there is none, a file beside it, or ids without a file.
+    """
+    if prompt is None:
+        raise typer.BadParameter("give a prompt, or a file of prompts with --prompts")
+    if prompts is not None:
+        raise typer.BadParameter("give a prompt or --prompts, not both")
+    if ids is not None:
+        raise typer.BadParameter("--ids chooses from the file of --prompts, which is not given")
+    return prompt
+
+
+def reported(folder: Path, as_json: bool) -> str:
+    """What a folder says, of a sweep or of one search.
+
+    Raises:
+        ValueError: if the folder has neither.
+    """
+    from dpodiff.results.folder import RESULT, TRACE
+    from dpodiff.results.saved import load_result
+    from dpodiff.results.trace import Trace
+    from dpodiff.sweeps import read_table
+    from dpodiff.sweeps.log import FILES
+
+    if any(folder.glob(FILES)):
+        table = read_table(folder)
+        return json_of(table) if as_json else text_of(table)
+    if (folder / RESULT).exists():
+        result = load_result(folder)
+        return json.dumps(json.loads((folder / RESULT).read_text())) if as_json else str(result)
+    if (folder / TRACE).exists():
+        raise ValueError(f"the search of {folder} has no {RESULT}: {Trace.load(folder / TRACE)}")
+    raise ValueError(f"{folder} has neither a sweep ({FILES}) nor a search ({RESULT})")
+
+
+def json_of(table: "pd.DataFrame") -> str:
+    """The rows of a sweep and its summary."""
+    from dpodiff.sweeps import summary
+
+    rows = json.loads(str(table.to_json(orient="records")))
+    return json.dumps({"summary": [line.to_json() for line in summary(table)], "jobs": rows})
+
+
+def text_of(table: "pd.DataFrame") -> str:
+    """The same, to be read."""
+    from dpodiff.sweeps import summary
+
+    failed = table[table["status"] == "failed"]
+    errors = [
+        f"failed: prompt {row.prompt_id}, {row.solver}, seed {row.seed}: {row.error}"
+        for row in failed.itertuples()
+    ]
+    return "\n".join([_rows(table), "", *errors, *map(str, summary(table))])
+
+
+def _rows(table: "pd.DataFrame") -> str:
+    verdicts = table["accepted"].map({True: "accepted", False: "refused"}).astype(object)
+    verdicts = verdicts.where(table["accepted"].notna(), "not verified")
+    shown = table[["prompt_id", "prompt", "solver", "seed"]].assign(
+        prompt=table["prompt"].map(_cut),
+        verdict=verdicts.where(table["status"] != "failed", "failed"),
+        **{name: table[name].round(4) for name in ("loss_before", "loss_after", "change")},
+        low=table["low"].round(4),
+        high=table["high"].round(4),
+    )
+    return shown.rename(columns={"prompt_id": "id"}).to_string(index=False, na_rep="")
+
+
+def _cut(prompt: str) -> str:
+    return prompt if len(prompt) <= WIDTH else f"{prompt[: WIDTH - 1]}…"

@@ -1,0 +1,191 @@
+"""One call from many prompts to a table: every prompt with every solver and every seed."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dpodiff.api.advice import check_known
+from dpodiff.api.defaults import is_toy
+from dpodiff.checks import check_path
+from dpodiff.sweeps.folders import locked
+from dpodiff.sweeps.jobs import Job
+from dpodiff.sweeps.log import ADVICE, remove, results, run_jobs
+from dpodiff.sweeps.prompts import Id, Prompts, items
+from dpodiff.sweeps.running import Outcome, Where, check_places
+from dpodiff.sweeps.searches import FUNCTIONS, Searches, Task
+from dpodiff.sweeps.settings import (
+    check_settings,
+    described,
+    full_settings,
+    seeds_of,
+    solvers_by_name,
+)
+from dpodiff.sweeps.tables import TABLE, table, write_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dpodiff.solvers import Solver
+
+TRACES = "traces"
+EVERY = 60.0  # seconds after which the Parquet table is written again
+
+
+def sweep(
+    prompts: Prompts,
+    *,
+    out: str | os.PathLike,
+    ids: str | Sequence[Id] | None = None,
+    task: Task = "improve",
+    solver: "str | Callable[..., Solver] | Iterable | Mapping[str, Any]" = "epo",
+    seed: int | Iterable[int] = 0,
+    on: Where = "here",
+    workers: int | None = None,
+    retries: int = 1,
+    address: str | None = None,
+    gpus: float = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+    **settings: Any,
+) -> "pd.DataFrame":
+    """Search the wordings of many prompts, with several solvers and seeds: a job each.
+
+    Results are written as they come. A sweep that was killed goes on where it was when it is called
+    again, jobs that failed are then run again, and those that have ended never are.
+
+    Args:
+        prompts: a list of prompts or of `Space` objects; `{id: prompt}` or `{id: space}`; what
+            `read_prompts` and `read_spaces` return; or the path of such a file, of which an attack
+            takes the synonyms only. Where no id is given, it is the place in the list, from 0.
+        out: folder of the results.
+        ids: which prompts to take, such as "0,3-5", or a list of ids; None is all.
+        task: "improve" or "attack".
+        solver: as in `improve`; several in a list, or by a name of your own in a mapping.
+        seed: of the solver; several in a list or range.
+        on: "here", in this process; "processes", on the CPU of this machine; or "ray", on a cluster
+            or on this machine, which needs the extra `dpodiff[ray]`. A script that starts processes
+            needs the guard `if __name__ == "__main__":`.
+        workers: how many jobs run at the same time, each with a model of its own, which stays
+            loaded; None is a core each, on Ray what the cluster has room for.
+        retries: how often a job that failed, or whose worker died, is run again.
+        address: of the Ray cluster, such as "auto"; None is RAY_ADDRESS of the environment, or else
+            a Ray of this machine's own.
+        gpus: of each Ray worker; 0.5 lets two share one.
+        overwrite: whether results that the folder has are removed first.
+        progress: whether to show a progress bar on stderr.
+        settings: of each search, as in `improve` or `attack`: `budget`, `model`, `loss`, ...
+
+    Returns:
+        a row a job, by prompt, solver and seed in the order given. Columns: "prompt_id", "prompt",
+        "solver", "seed"; "status" of the search, or "failed" with the "error"; "verdict";
+        "accepted", missing if the result was not verified; "loss_before" and "loss_after", means of
+        the user's prompt and of the best candidate found, with the "change" and the ends of its
+        interval, "low" and "high", on the fresh seeds of the verification, and on the seeds of the
+        search if there was none, then without interval; "found_prompt" and
+        "found_negative_prompt" of that candidate, "returned_prompt" and
+        "returned_negative_prompt", the user's own if it was not accepted, both with their guidance;
+        "evaluations", "images" and "seconds".
+
+    Raises:
+        TypeError: if searches have no setting of that name, saying which one is meant.
+        OSError: if a file cannot be read or written; `LoadError`, which is one, if a part cannot be
+            loaded.
+        ValueError: if an argument is not among these, saying what would be right; if the folder
+            was begun with other settings, naming them; `PromptError`, which is one, if the model
+            cannot take a prompt. That is found before the first job if the model is loaded here
+            anyway, or is the toy model, and is else the failure of a job.
+        RuntimeError: if another process is writing the folder.
+        ImportError: if Ray is needed and missing.
+
+    Examples:
+        >>> table = dpodiff.sweep(
+        ...     ["a red ball", "a blue car"], out="runs/two", solver=["epo", "random"], budget=4,
+        ...     seeds=1, verify=0, progress=False,
+        ... )
+        >>> table[["prompt", "solver", "status", "evaluations"]]
+               prompt  solver  status  evaluations
+        0  a red ball     epo  budget          4.0
+        1  a red ball  random  budget          4.0
+        2  a blue car     epo  budget          4.0
+        3  a blue car  random  budget          4.0
+        >>> (table["change"] <= 0).all()
+        np.True_
+    """
+    check_places(on, workers, retries, address, gpus)
+    check_path("out", out)
+    check_known("task", task, FUNCTIONS)
+    full = full_settings(task, settings)
+    chosen, solvers, seeds = items(prompts, task, ids), solvers_by_name(solver), seeds_of(seed)
+    check_settings(task, chosen, solvers, seeds, full)
+    folder, spaces = Path(out), {item.id: item.space for item in chosen if item.space}
+    searches = Searches(task, solvers, spaces, full, folder.absolute() / TRACES)
+    if on == "processes":
+        searches.device, searches.threads = "cpu", _threads(workers)
+    if on == "here" or not isinstance(full["model"], str) or is_toy(full["model"]):
+        for item in chosen:
+            searches.model.check(item.prompt, full["negative_prompt"])
+    jobs = [
+        (item.id, name, one, item.prompt, item.digest)
+        for item, name, one in product(chosen, solvers, seeds)
+    ]
+    _prepare(folder, jobs, overwrite)
+    found = run_jobs(
+        searches,
+        jobs,
+        folder,
+        settings=described(task, full),
+        on=on,
+        workers=workers,
+        retries=retries,
+        address=address,
+        gpus=gpus,
+        progress=progress,
+        each=_keep_table(folder),
+    )
+    write_parquet(folder)
+    return table(found)
+
+
+def _threads(workers: int | None) -> int:
+    """Of torch in each process, so that all of them together have a thread a core."""
+    cores = os.cpu_count() or 1
+    return max(1, cores // (workers or cores))
+
+
+def _prepare(folder: Path, jobs: Sequence[Job], overwrite: bool) -> None:
+    """Empty the folder, or see that its jobs are of the same prompts.
+
+    Raises:
+        ValueError: if a prompt or its space has changed, naming it.
+    """
+    if overwrite:
+        with locked(folder):
+            remove(folder)
+            for path in [folder / TABLE, *(folder / TRACES).glob("*.jsonl")]:
+                path.unlink(missing_ok=True)
+    wanted = {job[:3]: job[3:] for job in jobs}
+    for known in results(folder):
+        prompt, space = wanted.get(known[:3], known[3:])
+        if prompt != known[3]:
+            raise ValueError(
+                f"{folder}: prompt {known[0]} was {known[3]!r}, not {prompt!r}: {ADVICE}"
+            )
+        if space != known[4]:
+            raise ValueError(f"{folder}: prompt {known[0]} had another space: {ADVICE}")
+    (folder / TRACES).mkdir(parents=True, exist_ok=True)
+
+
+def _keep_table(folder: Path) -> Callable[[Outcome], None]:
+    """Writes the Parquet table from time to time."""
+    written = time.monotonic()
+
+    def keep(outcome: Outcome) -> None:
+        nonlocal written
+        if time.monotonic() - written > EVERY:
+            write_parquet(folder)
+            written = time.monotonic()
+
+    return keep

@@ -1,0 +1,170 @@
+"""The job of a sweep: one search, as `improve` or `attack` runs it, on parts that stay loaded."""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dpodiff.api import attack, improve
+from dpodiff.api.defaults import is_toy
+from dpodiff.api.parts import chosen_lexicon, chosen_loss
+from dpodiff.api.second_losses import chosen_second_losses
+from dpodiff.objective.evaluation import mean
+from dpodiff.results.comparison import SEARCHED
+from dpodiff.spaces.space import Space
+from dpodiff.sweeps.prompts import Id
+
+if TYPE_CHECKING:
+    from dpodiff.models.base import TextToImage
+    from dpodiff.results.result import Result
+    from dpodiff.solvers import Solver
+
+Task = Literal["improve", "attack"]
+FUNCTIONS: dict[str, Callable[..., "Result"]] = {"improve": improve, "attack": attack}
+LONGEST = 80  # letters of a file's name
+
+
+def defaults_of(task: Task) -> dict[str, Any]:
+    """The settings of a search and what they are where nothing is given."""
+    parameters = inspect.signature(FUNCTIONS[task]).parameters
+    own = {"prompt", "solver", "seed", "task", "trace", "progress", "callback"}
+    return {name: one.default for name, one in parameters.items() if name not in own}
+
+
+class Searches:
+    """Runs one search a job. Model, losses and lexicon are loaded for the first, and kept.
+
+    Args:
+        task: "improve" or "attack".
+        solvers: by the names that jobs have.
+        spaces: of the prompts that bring one, by id.
+        settings: of every search, all of them.
+        traces: folder of the traces, a file a job; where it is missing, as on another machine, none
+            are written.
+        device: of the model if it is loaded here, as for `dpodiff.load`.
+        threads: of torch; None leaves them alone.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        solvers: "Mapping[str, str | Callable[..., Solver]]",
+        spaces: Mapping[Id, Space],
+        settings: Mapping[str, Any],
+        traces: Path,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.task, self.solvers, self.spaces = task, solvers, spaces
+        self.settings, self.traces = settings, traces
+        self.device, self.threads = device, threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent to a worker without what was loaded here."""
+        loaded = ("model", "loaded")
+        return {name: value for name, value in self.__dict__.items() if name not in loaded}
+
+    @cached_property
+    def model(self) -> "TextToImage":
+        """The model, loaded if it is given by its name."""
+        from dpodiff.models import load
+
+        given = self.settings["model"]
+        if not isinstance(given, str):
+            return given
+        return load(given) if self.device is None else load(given, self.device)
+
+    @cached_property
+    def loaded(self) -> dict[str, Any]:
+        """The settings, with every part that a name stands for."""
+        if self.threads is not None:
+            import torch
+
+            torch.set_num_threads(self.threads)
+        given, model = dict(self.settings), self.model
+        lexicon, loss = chosen_lexicon(model, given["lexicon"]), given["loss"]
+        second = chosen_second_losses(given["second_loss"], model, lexicon, by_default=loss is None)
+        loss = chosen_loss(loss, model, lexicon)
+        given |= {"model": model, "lexicon": lexicon, "loss": loss, "second_loss": second}
+        if self.task == "attack":
+            given["encoder"] = self._encoder(model)
+        return given
+
+    def _encoder(self, model: Any) -> Any:
+        from dpodiff.spaces.constraints import SENTENCE_T5, load_encoder
+
+        encoder = self.settings["encoder"] or ("toy" if is_toy(model) else SENTENCE_T5)
+        return load_encoder(encoder, self.device) if isinstance(encoder, str) else encoder
+
+    def __call__(self, id: Id, solver: str, seed: int, prompt: str, space: str) -> dict[str, Any]:
+        """The row of one search; `space` is the hash of the prompt's own space, or empty.
+
+        Raises:
+            Exception: what the search or its verification failed with, so that it is run again.
+            KeyboardInterrupt: if it was stopped.
+        """
+        settings = dict(self.loaded)
+        if space:
+            settings["space"] = self.spaces[id]
+        trace = self.traces / f"{file_name(f'{id}-{solver}-{seed}')}.jsonl"
+        begin_again(trace)
+        result = FUNCTIONS[self.task](
+            prompt,
+            solver=self.solvers[solver],
+            seed=seed,
+            trace=trace if self.traces.is_dir() else None,
+            progress=False,
+            **settings,
+        )
+        if result.status == "stopped":
+            raise KeyboardInterrupt
+        if result.status == "failed":
+            raise result.error or RuntimeError("the search failed")
+        return row(result)
+
+
+def begin_again(trace: Path) -> None:
+    """Remove the trace of a search that did not end: its job begins again."""
+    trace.unlink(missing_ok=True)
+
+
+def row(result: "Result") -> dict[str, Any]:
+    """What a table says of a search; the losses are those of fresh seeds, if it was verified."""
+    made, found, returned = result.verification, result.found, result.prompts
+    if made is not None and made.comparisons:
+        comparison = made.comparisons[0]
+        before, after = comparison.before, comparison.after
+        change, low, high = comparison.changes[SEARCHED]
+    else:
+        before, after = mean(result.baseline_losses), mean(found.losses)
+        change, low, high = after - before, None, None
+    return {
+        "status": result.status,
+        "verdict": result.verdict,
+        "accepted": None if made is None else made.accepted,
+        "loss_before": before,
+        "loss_after": after,
+        "change": change,
+        "low": low,
+        "high": high,
+        "found_prompt": str(found.prompts.positive),
+        "found_negative_prompt": str(found.prompts.negative),
+        "found_guidance": found.prompts.guidance,
+        "returned_prompt": str(returned.positive),
+        "returned_negative_prompt": str(returned.negative),
+        "returned_guidance": returned.guidance,
+        "evaluations": result.cost.spent,
+        "images": result.cost.images,
+        "seconds": round(result.cost.seconds, 3),
+    }
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file; where it had to be changed, a hash tells it from others."""
+    plain = re.sub(r"[^\w.-]+", "_", text)[:LONGEST]
+    if plain == text:
+        return plain
+    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
