@@ -7,6 +7,7 @@ from . import (
     results as results,
     solvers as solvers,
     spaces as spaces,
+    studies as studies,
     toy as toy,
 )
 from .api import (
@@ -129,6 +130,15 @@ from .spaces.statements import (
     Statement as Statement,
     contrasts_of as contrasts_of,
     statements as statements,
+)
+from .studies import (
+    Study as Study,
+    StudyReport as StudyReport,
+    StudySize as StudySize,
+    read_study as read_study,
+    study as study,
+    study_panel as study_panel,
+    study_size as study_size,
 )
 from .widgets import (
     panel as panel,
