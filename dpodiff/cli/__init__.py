@@ -2,6 +2,7 @@
 
 `app`      commands, their options and exit codes
 `folders`  the folder that a command writes
+`study`    the commands for studies with people
 
 Nothing heavy is imported before the arguments are read, so `dpodiff --help` answers at once.
 """

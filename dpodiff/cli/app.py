@@ -24,6 +24,7 @@ from dpodiff.cli.options import (
     Verify,
     numbers,
 )
+from dpodiff.cli.study import study, study_report
 
 if TYPE_CHECKING:
     from dpodiff.cli.folders import Folder
@@ -38,6 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+app.command()(study)
+app.command()(study_report)
 
 
 @app.callback(invoke_without_command=True)

@@ -42,7 +42,7 @@ def read_key(key: Given) -> dict[str, Any]:
         ValueError: if it is no key of a study.
     """
     data, where = _object(key, "the key")
-    wanted = {"study": str, "baseline": str, "ties": bool, "pairs": dict}
+    wanted = {"study": str, "baseline": str, "ties": bool, "equal": int, "pairs": dict}
     if data.get("format") != KEY or any(not isinstance(data.get(k), t) for k, t in wanted.items()):
         raise ValueError(f"{where} is no key of a study: give the file NAME.key.json")
     _check_version(data, where)
@@ -53,6 +53,8 @@ def read_key(key: Given) -> dict[str, Any]:
             raise ValueError(f"{where}, pair {name!r}: damaged, give the key as it was written")
         if pair["repeats"] and pair["repeats"] not in data["pairs"]:
             raise ValueError(f"{where}, pair {name!r}: repeats a pair that is not there")
+    if not any(data["baseline"] in pair["methods"] for pair in data["pairs"].values()):
+        raise ValueError(f"{where}: no pair shows the baseline {data['baseline'][:40]!r}")
     return data
 
 

@@ -41,7 +41,7 @@ class Study:
         >>> images = {"a wall": np.zeros((2, 3, 8, 8))}, {"a wall": np.ones((2, 3, 8, 8))}
         >>> study = dpodiff.study(dict(zip(["before", "painted"], images)), checks=0, repeats=0)
         >>> study
-        Study(2 pairs of 1 prompt, 2 methods, 0 repeats, 0 checks)
+        Study(2 pairs of 1 prompt, 2 methods, 0 repeated, 0 checks)
         >>> answers = study.answered(lambda left, right, prompt: "left", rater="r1")
         >>> [answer["choice"] for answer in answers["answers"]]
         ['left', 'left']
@@ -61,7 +61,7 @@ class Study:
         repeats = sum(bool(pair.repeats) for pair in self.pairs)
         return (
             f"Study({len(shown)} pairs of {prompts} prompt{'s' * (prompts > 1)}, "
-            f"{len(self.methods)} methods, {repeats} repeats, "
+            f"{len(self.methods)} methods, {repeats} repeated, "
             f"{len(self.pairs) - len(shown) - repeats} checks)"
         )
 

@@ -69,7 +69,7 @@ def study(
         >>> model = dpodiff.BlackBox(paint)
         >>> result = dpodiff.improve("a wall", model=model, verify=0, **settings)
         >>> dpodiff.study({"search": result}, "study.html")
-        Study(2 pairs of 1 prompt, 2 methods, 1 repeats, 2 checks)
+        Study(2 pairs of 1 prompt, 2 methods, 1 repeated, 2 checks)
     """
     check_text("baseline", baseline)
     check_text("question", question)

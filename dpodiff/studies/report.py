@@ -159,7 +159,7 @@ def read_study(
         answers=table,
         rules=rules,
         baseline=baseline,
-        equal=stated.get("equal", 0),
+        equal=stated["equal"],
     )
 
 
@@ -252,35 +252,38 @@ def _scores(table: "pd.DataFrame", baseline: str) -> "pd.DataFrame | None":
     """Bradley-Terry scores of three methods or more."""
     import pandas as pd
 
-    methods = sorted({*table["a"], *table["b"]} - {baseline})
-    if len(methods) < 2:
+    names = [baseline, *sorted({*table["a"], *table["b"]} - {baseline})]
+    if len(names) < 3:
         return None
-    prompts, which = np.unique(table["prompt"], return_inverse=True)
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(prompts), np.full(len(prompts), 1 / len(prompts)), RESAMPLES)
-    names = [baseline, *methods]
-    best = _fitted(table, np.ones(len(table)), names)
-    all_fits = np.array([_fitted(table, counts[which], names) for counts in drawn])
-    low, high = np.quantile(all_fits, [0.025, 0.975], axis=0)
-    columns = {"score": best, "low": low, "high": high}
+    outcomes = table.groupby(["a", "b", "preferred"])
+    which = outcomes.ngroup().to_numpy()  # the outcome of each answer
+    prompts, prompt = np.unique(table["prompt"], return_inverse=True)
+    often = np.zeros((len(prompts), outcomes.ngroups))  # answers by prompt and outcome
+    np.add.at(often, (prompt, which), 1)
+    kinds = list(outcomes.groups)
+    shares = np.full(len(prompts), 1 / len(prompts))
+    drawn = np.random.default_rng(0).multinomial(len(prompts), shares, RESAMPLES)
+    fits = np.array([_fitted(kinds, counts @ often, names) for counts in drawn])
+    low, high = np.quantile(fits, [0.025, 0.975], axis=0)
+    columns = {"score": _fitted(kinds, often.sum(axis=0), names), "low": low, "high": high}
     return pd.DataFrame(columns, index=pd.Index(names, name="method"))
 
 
-def _fitted(table: "pd.DataFrame", weights: np.ndarray, names: list[str]) -> np.ndarray:
+def _fitted(
+    outcomes: list[tuple[str, str, str]], often: np.ndarray, names: list[str]
+) -> np.ndarray:
     """Log-odds of a win over the first name, one a name."""
     try:
         import evalica
     except ModuleNotFoundError as error:
         raise ImportError("a report needs evalica: pip install 'dpodiff[study]'") from error
     winner = {"a": evalica.Winner.X, "b": evalica.Winner.Y, "tie": evalica.Winner.Draw}
-    compared = table[["a", "b"]].drop_duplicates()
-    result = evalica.bradley_terry(
-        [*table["a"], *compared["a"]],
-        [*table["b"], *compared["b"]],
-        [*table["preferred"].map(winner), *[evalica.Winner.Draw] * len(compared)],
-        weights=[*map(float, weights), *[1.0] * len(compared)],
-        limit=1000,
-    )
+    compared = {tuple(sorted(outcome[:2])) for outcome in outcomes}
+    rows = [*outcomes, *((a, b, "tie") for a, b in sorted(compared))]
+    first, second, preferred = zip(*rows)
+    weights = [*map(float, often), *[1.0] * len(compared)]
+    winners = [winner[one] for one in preferred]
+    result = evalica.bradley_terry(first, second, winners, weights=weights, limit=1000)
     logs = np.log(result.scores[names].to_numpy())
     return logs - logs[0]
 
