@@ -134,22 +134,22 @@ def test_scores_are_those_of_the_model_that_made_the_answers():
     assert (scores["low"] <= 0.15 + scores["score"]).all()
 
 
-@pytest.mark.parametrize(("prompts", "rate"), [(10, 0.6), (20, 0.6), (20, 0.85), (40, 0.5)])
+@pytest.mark.parametrize(("prompts", "rate"), [(10, 0.6), (20, 0.6), (20, 0.8), (60, 0.5)])
 def test_the_interval_covers_the_win_rate_when_prompts_differ(prompts, rate):
-    rng, hits, runs = np.random.default_rng(0), 0, 200
+    rng, hits, runs = np.random.default_rng(0), 0, 500
     names = pd.Series(np.repeat(np.arange(prompts), 4))
     for _ in range(runs):
         own = rng.beta(9 * rate, 9 * (1 - rate), prompts)  # correlation 0.1 within a prompt
         won = pd.Series(rng.random(4 * prompts) < np.repeat(own, 4)).astype(float)
         interval = over_prompts(won, names)
         hits += interval.low <= rate <= interval.high
-    assert 0.9 <= hits / runs <= 0.99
+    assert 0.9 <= hits / runs <= 0.98
 
 
-def test_few_prompts_get_no_interval():
-    study = small(prompts=3)
+def test_nothing_is_claimed_of_few_prompts():
+    study = small(prompts=9)
     report = dpodiff.read_study(answered(study), study.key())
-    assert np.isnan(report.win_rates.loc["search", "low"])
+    assert report.win_rates.loc["search", "low"] > 0.5
     assert "too few prompts" in str(report)
 
 

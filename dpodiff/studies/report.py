@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dpodiff.results.statistics import Interval, subset_interval
+from dpodiff.results.statistics import FEWEST, Interval
 from dpodiff.studies.answers import Rater, read_key, read_raters
 from dpodiff.studies.exclusion import Rules, conduct, too_fast
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dpodiff.studies.answers import Given
 
 RESAMPLES = 500  # of prompts, for the intervals of Bradley-Terry scores
-FEWEST = 6  # prompts that an interval is given for
 
 
 @dataclass(frozen=True)
@@ -106,12 +105,13 @@ def read_study(
     """Read the answers of all raters, and say which method they prefer and how sure that is.
 
     The interval of a win rate is over prompts: the answers to one prompt are averaged first, and
-    `subset_interval` is taken of these means, so answers that belong together are not counted as
-    independent. It is NaN for fewer than 6 prompts. Where all means are the same, Wilson's interval
-    for as many independent answers as there are prompts is given instead. Answers to checks and
-    to repeated pairs count for the rules only. Agreement is over the answers a, tie, b of each pair
-    in this order, with the ordinal distance of Krippendorff (2004). Bradley-Terry scores are
-    fitted with a tie as half a win for each, and one more tie for each two methods that were
+    Student's interval is taken of these means. It is robust to clusters: answers that belong to one
+    prompt are not counted as independent. It is NaN for a single prompt, and nothing is claimed of
+    fewer than 10. Where all means are the same, Wilson's interval for as many independent answers
+    as there are prompts is given instead. Answers to checks and to repeated pairs count for the
+    rules only. Agreement is over the answers a, tie, b of each pair in this order, with the ordinal
+    distance of Krippendorff (2004). Bradley-Terry scores are fitted with a tie as half a win for
+    each, and one more tie for each two methods that were
     compared, so they stay finite; their intervals are bootstraps over prompts.
 
     Args:
@@ -123,7 +123,7 @@ def read_study(
         ValueError: naming the file, if one is damaged or belongs to another study; or if no answer
             counts.
         OSError: if a file cannot be read.
-        ImportError: if `krippendorff` or `evalica` is missing: pip install 'dpodiff[study]'.
+        ImportError: if `krippendorff`, `evalica` or `scipy` is missing: pip install 'dpodiff[study]'.
 
     Examples:
         >>> images = {"a wall": np.zeros((2, 3, 8, 8))}, {"a wall": np.ones((2, 3, 8, 8))}
@@ -165,15 +165,19 @@ def read_study(
 
 def over_prompts(values: "pd.Series", prompts: "pd.Series") -> Interval:
     """The mean over prompts of their mean values in [0, 1], with its 95% interval."""
+    try:
+        from scipy.special import stdtrit
+    except ModuleNotFoundError as error:
+        raise ImportError("a report needs scipy: pip install 'dpodiff[study]'") from error
     means = values.groupby(prompts.to_numpy()).mean().to_numpy()
-    if not len(means):
-        return Interval(math.nan, math.nan, math.nan)
-    mean, count = float(means.mean()), len(means)
-    if count < FEWEST:
+    count = len(means)
+    mean = float(means.mean()) if count else math.nan
+    if count < 2:
         return Interval(mean, math.nan, math.nan)
     if means.min() == means.max():
         return _wilson(mean, count)
-    return subset_interval(means)
+    half = float(stdtrit(count - 1, 0.975) * means.std(ddof=1) / math.sqrt(count))
+    return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
 
 
 def _wilson(share: float, count: int) -> Interval:
@@ -228,7 +232,7 @@ def _win_rates(table: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
 
 
 def _verdict(row: "pd.Series") -> str:
-    if math.isnan(row["low"]):
+    if row["prompts"] < FEWEST:
         return "too few prompts"
     if row["low"] > 0.5:
         return "preferred"

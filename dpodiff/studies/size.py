@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from dpodiff.checks import check_finite, check_whole
+from dpodiff.results.statistics import FEWEST
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def study_size(
     proportion, n = (z_level sqrt(v0) + z_power sqrt(v))^2 / (win_rate - 1/2)^2, holds for
     independent answers. It is multiplied by the design effect (Kish, 1965)
     1 + (raters - 1) pair_correlation + raters (pairs_per_prompt - 1) prompt_correlation, and two
-    prompts are added for the estimated variance.
+    prompts are added for the estimated variance. There are 10 prompts at least, since nothing is
+    claimed of fewer.
 
     The correlations are guesses until a pilot study has measured them. More pairs of the same
     prompt, and more raters of the same pair, add less than more prompts.
@@ -103,7 +105,7 @@ def study_size(
     effect = 1 + (raters - 1) * pair_correlation
     effect += raters * (pairs_per_prompt - 1) * prompt_correlation
     answers = _independent(win_rate, ties, power, level) * effect
-    prompts = math.ceil(answers / (pairs_per_prompt * raters)) + 2
+    prompts = max(FEWEST, math.ceil(answers / (pairs_per_prompt * raters)) + 2)
     pairs = prompts * pairs_per_prompt
     return StudySize(prompts, pairs, pairs * raters, effect, win_rate, power)
 
