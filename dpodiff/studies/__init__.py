@@ -9,6 +9,7 @@
 `page`        the study as one HTML file, `page.html`
 `design`      a study: all that is shown, its page and its key
 `making`      from images to a study
+`simulated`   raters that are functions, to test a study with
 `panel`       the study in a notebook
 `answers`     answers that were read from files, and checked
 `exclusion`   which raters and answers are left out, and why

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,16 @@ class Study:
                 "images": [b64encode(self.png(i)).decode() for i in range(len(self.images))],
             }
         )
+
+    def iframe(self, height: int = 640) -> str:
+        """The page inside of another one, as HTML; `IPython.display.HTML` shows it.
+
+        Args:
+            height: of the frame, in pixels.
+        """
+        style = f"width: 100%; height: {height}px; border: 1px solid #999"
+        title = "A study: two images, and which fits better"
+        return f'<iframe title="{title}" style="{style}" srcdoc="{escape(self.html())}"></iframe>'
 
     def key(self) -> dict[str, Any]:
         """What `dpodiff.read_study` needs to know of the pairs, ready for JSON."""
