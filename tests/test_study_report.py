@@ -11,7 +11,7 @@ from studies import lighter, small
 
 import dpodiff
 from dpodiff.studies import Rules
-from dpodiff.studies.report import over_prompts
+from dpodiff.studies.measures import over_prompts
 
 METHODS = ("search", "rewriter")
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import dpodiff
-from dpodiff.studies.report import over_prompts
+from dpodiff.studies.measures import over_prompts
 
 RUNS = 500
 

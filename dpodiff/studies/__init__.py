@@ -13,7 +13,8 @@
 `panel`       the study in a notebook
 `answers`     answers that were read from files, and checked
 `exclusion`   which raters and answers are left out, and why
-`report`      win rates, agreement and Bradley-Terry scores
+`measures`    win rates, agreement and Bradley-Terry scores
+`report`      all of these, read from files
 `size`        how many prompts and pairs a study needs
 
 Imports from `results` and the folders before it.

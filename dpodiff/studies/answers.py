@@ -35,7 +35,7 @@ class Rater:
     answers: dict[str, Answer]
 
 
-def read_key(key: Given) -> dict[str, Any]:
+def read_key(key: Given) -> Mapping[str, Any]:
     """The key of a study, from its file or as `Study.key` gives it.
 
     Raises:

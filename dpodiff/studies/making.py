@@ -156,10 +156,10 @@ class _Album:
             intact = pair.images[self.rng.integers(2)]
             if ties and number % 2:
                 sides, expected = (intact, intact), "tie"
-            else:
+            elif self.rng.random() < 0.5:
                 sides, expected = (intact, self._defective(intact)), "a"
-                if self.rng.random() < 0.5:
-                    sides, expected = sides[::-1], "b"
+            else:
+                sides, expected = (self._defective(intact), intact), "b"
             found.append(Pair(self.name(), pair.prompt, pair.seed, sides, expected=expected))
         return found
 
