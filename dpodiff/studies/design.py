@@ -153,7 +153,8 @@ class Study:
         """
         style = f"width: 100%; height: {height}px; border: 1px solid #999"
         title = "A study: two images, and which fits better"
-        return f'<iframe title="{title}" style="{style}" srcdoc="{escape(self.html())}"></iframe>'
+        frame = f'<iframe title="{title}" style="{style}" srcdoc="{escape(self.html())}"></iframe>'
+        return f"<div>{frame}</div>"
 
     def key(self) -> dict[str, Any]:
         """What `dpodiff.read_study` needs to know of the pairs, ready for JSON."""
