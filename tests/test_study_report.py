@@ -50,7 +50,7 @@ def test_who_always_presses_the_same_key_is_left_out_for_it():
     study = small(checks=0, repeats=0.5)
     good, bad = answered(study), answered(study, lambda *_: "left", "r2")
     report = dpodiff.read_study([good, bad], study.key())
-    assert "left out: rater r2, reversed 8 of 8 repeated pairs" in str(report)
+    assert "left out: rater r2, reversed 8 of 8 repeats" in str(report)
     assert report.win_rates.loc["search", "answers"] == 16
 
 

@@ -78,7 +78,7 @@ def conduct(rater: "Rater", pairs: Mapping[str, Mapping[str, Any]], rules: Rules
     if checks and failed / len(checks) > rules.failed_checks:
         reasons.append(f"failed {failed} of {len(checks)} checks")
     if len(twice) >= rules.fewest_repeats and changed / len(twice) > rules.reversed_repeats:
-        reasons.append(f"reversed {changed} of {len(twice)} repeated pairs")
+        reasons.append(f"reversed {changed} of {len(twice)} repeats")
     if given and fast / len(given) > rules.fast_answers:
         reasons.append(f"{fast} of {len(given)} answers faster than {rules.seconds:g} s")
     times = sorted(one.seconds for one in given.values())
@@ -92,7 +92,7 @@ def conduct(rater: "Rater", pairs: Mapping[str, Mapping[str, Any]], rules: Rules
         reversed=changed,
         fast=fast,
         median_seconds=times[len(times) // 2] if times else 0.0,
-        reason=" and ".join(reasons),
+        reason=", ".join(reasons),
     )
 
 

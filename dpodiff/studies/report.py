@@ -64,13 +64,17 @@ class StudyReport:
         counted = self.raters[self.raters["reason"] == ""]
         functions = int((counted["made_by"] == "function").sum())
         persons = f"{len(counted)} rater{'s' * (len(counted) != 1)}"
-        lines = [f"{len(self.answers)} answers of {persons}, held against {self.baseline!r}"]
+        prompts = self.answers["prompt"].nunique()
+        lines = [
+            f"{len(self.answers)} answers of {persons} to {prompts} "
+            f"prompt{'s' * (prompts != 1)}, held against {self.baseline!r}"
+        ]
         if functions:
             lines.append(f"simulated: {functions} of these raters are functions, no people")
         for name, row in self.win_rates.iterrows():
             lines.append(
-                f"{name:<20}win rate {row['win rate']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
-                f"on {row['prompts']:.0f} prompts, {row['ties']:.0%} ties: {_verdict(row)}"
+                f"{name:<20}win rate {row['win rate']:.3f} [{row['low']:.3f}, {row['high']:.3f}], "
+                f"{_verdict(row)} ({row['ties']:.0%} ties)"
             )
         lines.append(f"{'agreement':<20}Krippendorff's alpha {self.agreement:.2f}")
         share, low, high = self.left
@@ -124,9 +128,9 @@ def read_study(
         >>> study = dpodiff.study(dict(zip(["before", "painted"], images)), checks=0)
         >>> answers = study.answered(lambda left, right, prompt: "tie", rater="r1")
         >>> print(dpodiff.read_study(answers, study.key()))
-        2 answers of 1 rater, held against 'before'
+        2 answers of 1 rater to 1 prompt, held against 'before'
         simulated: 1 of these raters are functions, no people
-        painted             win rate 0.500 [nan, nan] on 1 prompts, 100% ties: too few prompts
+        painted             win rate 0.500 [nan, nan], too few prompts (100% ties)
         agreement           Krippendorff's alpha nan
         left image chosen   nan [nan, nan]
         left out: nothing
