@@ -45,7 +45,7 @@ class StudyReport:
         >>> def lighter(left, right, prompt):
         ...     return "left" if left.mean() > right.mean() else "right"
         >>> report = dpodiff.read_study(study.answered(lighter), study.key())
-        >>> report.win_rates.loc["painted", "win rate"]
+        >>> float(report.win_rates.loc["painted", "win rate"])
         1.0
     """
 
