@@ -175,6 +175,7 @@ DAMAGED = [
     ({"study": "0" * 12}, "belongs to study '000000000000'"),
     ({"rater": ""}, "rater must be a name"),
     ({"rater": 5}, "rater must be a name"),
+    ({"rater": "r\x1b[2J"}, "without control characters"),
     ({"made_by": "robot"}, "made_by must be"),
     ({"answers": {}}, "answers must be a list"),
     ({"answers": [3]}, "answer 1: must be an object with pair, left, choice, ms"),
@@ -229,6 +230,12 @@ def test_what_is_no_file_of_answers_is_a_clear_error(tmp_path, text):
         dpodiff.read_study(path, small().key())
     with pytest.raises(ValueError, match=r"r1\.json"):
         dpodiff.read_study(answered(small()), path)
+
+
+@pytest.mark.parametrize("answers", [3, [3], None, [None]])
+def test_answers_of_another_kind_are_a_clear_error(answers):
+    with pytest.raises(ValueError, match="answers 1 must be a file or its content"):
+        dpodiff.read_study(answers, small().key())
 
 
 def test_no_answers_at_all_are_a_clear_error(tmp_path):

@@ -75,6 +75,10 @@ def test_more_pairs_of_a_prompt_need_fewer_prompts_and_more_pairs():
     assert sizes[0].pairs < sizes[1].pairs < sizes[2].pairs
 
 
+def test_there_are_never_fewer_prompts_than_a_claim_needs():
+    assert dpodiff.study_size(0.99, pairs_per_prompt=8).prompts == 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -41,10 +41,6 @@ app = typer.Typer(
 )
 
 
-app.command()(study)
-app.command()(study_report)
-
-
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -195,6 +191,10 @@ def align(
         **numbers(setting),
     }
     _run("align", prompt, settings, out=out, overwrite=overwrite, as_json=as_json)
+
+
+app.command()(study)
+app.command()(study_report)
 
 
 def _run(

@@ -65,7 +65,7 @@ def read_raters(answers: Given | Iterable[Given], key: Mapping[str, Any]) -> lis
         ValueError: naming the file and the place in it, if it is damaged, of another study, or of
             a rater who has another file already.
     """
-    single = isinstance(answers, str | os.PathLike | Mapping)
+    single = isinstance(answers, str | os.PathLike | Mapping) or not isinstance(answers, Iterable)
     given: list[Given] = [answers] if single else list(answers)  # type: ignore[list-item,arg-type]
     files = [file for one in given for file in _files(one)]
     if not files:
@@ -85,7 +85,7 @@ def read_raters(answers: Given | Iterable[Given], key: Mapping[str, Any]) -> lis
 
 def _files(given: Given) -> list[Given]:
     """A folder stands for the JSON files in it that are no key."""
-    if isinstance(given, Mapping) or not Path(given).is_dir():
+    if not isinstance(given, str | os.PathLike) or not Path(given).is_dir():
         return [given]
     return [path for path in sorted(Path(given).glob("*.json")) if not path.match("*.key.json")]
 
@@ -114,6 +114,8 @@ def _rater(data: Mapping[str, Any], where: str, key: Mapping[str, Any]) -> Rater
     name, made_by, given = (data.get(k) for k in ("rater", "made_by", "answers"))
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST:
         raise ValueError(f"{where}: rater must be a name of at most {LONGEST} letters")
+    if not name.isprintable():  # it is printed, and could steer a terminal
+        raise ValueError(f"{where}: rater must be a name without control characters")
     if made_by not in ("page", "panel", "function"):
         raise ValueError(f"{where}: made_by must be page, panel or function")
     if not isinstance(given, list):

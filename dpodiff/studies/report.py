@@ -188,7 +188,7 @@ def _verdict(row: Frame) -> str:
         return "too few prompts"
     if row["low"] > 0.5:
         return "preferred"
-    return "not preferred" if row["high"] < 0.5 else "no proven preference"
+    return "not preferred" if row["high"] < 0.5 else "not proven"
 
 
 def _frame(conducts: Iterable[Any]) -> Frame:

@@ -21,7 +21,7 @@ class StudySize:
 
     Examples:
         >>> print(dpodiff.study_size(0.6, pairs_per_prompt=4, prompt_correlation=0.1))
-        64 prompts, 256 pairs, 256 answers (design effect 1.30): a win rate of 0.60 is found with
+        66 prompts, 264 pairs, 264 answers (design effect 1.30): a win rate of 0.60 is found with
         80% power
     """
 
