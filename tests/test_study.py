@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,15 +180,24 @@ def test_prompts_are_text_in_the_panel():
     assert "&lt;b&gt;x&lt;/b&gt;" in panel.text.value
 
 
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def searches(tmp_path_factory):
     """Folders of two searches, as the command line writes them."""
+    folder = tmp_path_factory.mktemp("searches") / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dpodiff.models.load", lambda name: FakeModel())
+        for prompt in ("a red ball", "a blue car"):
+            out = ["--out", str(folder / prompt.replace(" ", "-"))]
+            options = ["--loss", "white", "--lexicon", "toy", "--budget", "8", "--seeds", "3"]
+            CliRunner().invoke(app, ["improve", prompt, *out, *options, "--verify", "0"])
+    return folder
+
+
+@pytest.fixture
+def runs(searches, tmp_path, monkeypatch):
+    """A copy of these folders, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dpodiff.models.load", lambda name: FakeModel())
-    for prompt in ("a red ball", "a blue car"):
-        options = ["--loss", "white", "--lexicon", "toy", "--budget", "8", "--seeds", "3"]
-        CliRunner().invoke(app, ["improve", prompt, *options, "--verify", "0", "--quiet"])
-    return tmp_path / "runs"
+    return Path(shutil.copytree(searches, tmp_path / "runs"))
 
 
 def test_folders_make_the_same_pairs_as_results(runs):
