@@ -7,6 +7,7 @@ from . import (
     results as results,
     solvers as solvers,
     spaces as spaces,
+    studies as studies,
     sweeps as sweeps,
     toy as toy,
 )
@@ -138,6 +139,15 @@ from .spaces.statements import (
     Statement as Statement,
     contrasts_of as contrasts_of,
     statements as statements,
+)
+from .studies import (
+    Study as Study,
+    StudyReport as StudyReport,
+    StudySize as StudySize,
+    read_study as read_study,
+    study as study,
+    study_panel as study_panel,
+    study_size as study_size,
 )
 from .sweeps import sweep as sweep
 from .widgets import (

@@ -21,6 +21,7 @@ ORDER = (
     "objective",
     "results",
     "solvers",
+    "studies",
     "plots",
     "api",
     "sweeps",

@@ -26,6 +26,7 @@ NEEDED = [
     "dpodiff/results/recorded/*/stamp.json",
     "dpodiff/results/recorded/*.csv",
     "dpodiff/spaces/lexicons/wordnet*.zip",
+    "dpodiff/studies/page.html",
     "*.dist-info/licenses/LICENSE",
     "*.dist-info/licenses/dpodiff/spaces/lexicons/LICENSE-WordNet.txt",
 ]

@@ -31,6 +31,7 @@ from dpodiff.cli.options import (
     Verify,
     numbers,
 )
+from dpodiff.cli.study import study, study_report
 
 if TYPE_CHECKING:
     from dpodiff.cli.folders import Folder
@@ -237,6 +238,8 @@ def align(
 
 app.command()(many.sweep)
 app.command()(many.report)
+app.command()(study)
+app.command()(study_report)
 
 
 def _run(

@@ -160,5 +160,20 @@ def _prompts(data: dict[str, Any]) -> Prompts:
 def _read_images(folder: Path, name: str, seeds: tuple[int, ...]) -> "torch.Tensor":
     import torch
 
-    images = [np.asarray(Image.open(folder / f"{name}-{seed}.png")) for seed in seeds]
+    images = [_read_image(folder / f"{name}-{seed}.png") for seed in seeds]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """An image (height, width, 3) of bytes.
+
+    Raises:
+        ValueError: naming the file, if it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError:
+        raise
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not an image: {error}") from None
