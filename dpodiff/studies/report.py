@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.results.statistics import FEWEST, Interval
+from dpodiff.results.statistics import Interval
+from dpodiff.results.verdicts import FEWEST
 from dpodiff.studies import measures
 from dpodiff.studies.answers import Rater, read_key, read_raters
 from dpodiff.studies.exclusion import Rules, conduct, too_fast

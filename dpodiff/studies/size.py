@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from dpodiff.checks import check_finite, check_whole
-from dpodiff.results.statistics import FEWEST
+from dpodiff.results.verdicts import FEWEST
 
 
 @dataclass(frozen=True)
