@@ -74,6 +74,7 @@ def align(
     task: "Task" = "improve",
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
+    overwrite: bool = False,
     progress: bool = True,
     callback: "Callback | None" = None,
     viewer: "Viewer | None" = None,
@@ -158,7 +159,7 @@ def align(
     objective = Objective(
         model, loss, words, range(seeds), task=task, batch_size=batch_size, eta=eta
     )
-    record = Trace(trace)
+    record = Trace(trace, overwrite=overwrite)
     if method == "best-of-n":
         return search_noise(objective, limit, trace=record, progress=progress, callback=callback)
     solver = _solver(method, objective, seed, settings)

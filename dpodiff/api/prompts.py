@@ -27,6 +27,7 @@ from dpodiff.api.parts import (
 from dpodiff.api.second_losses import check_second_loss, chosen_second_losses
 from dpodiff.api.solvers import check_gradient, chosen_solver, similar_to
 from dpodiff.checks import check_callable
+from dpodiff.names import name_of
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
@@ -63,6 +64,7 @@ def improve(
     constraint: "Constraint | None" = None,
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
+    overwrite: bool = False,
     progress: bool = True,
     callback: "Callback | None" = None,
 ) -> Result:
@@ -173,6 +175,7 @@ def improve(
         make_constraint=lambda _: constraint,
         batch_size=batch_size,
         trace=trace,
+        overwrite=overwrite,
         progress=progress,
         callback=callback,
     )
@@ -200,6 +203,7 @@ def attack(
     locked: Sequence[str] = (),
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
+    overwrite: bool = False,
     progress: bool = True,
     callback: "Callback | None" = None,
 ) -> Result:
@@ -257,6 +261,7 @@ def attack(
         make_constraint=lambda loaded: similar_to(prompt, loaded, encoder, similarity),
         batch_size=batch_size,
         trace=trace,
+        overwrite=overwrite,
         progress=progress,
         callback=callback,
     )
@@ -283,6 +288,7 @@ def _search_words(
     make_constraint: "Callable[[TextToImage], Constraint | None]",
     batch_size: int | None,
     trace: str | PathLike | None,
+    overwrite: bool,
     progress: bool,
     callback: "Callback | None",
 ) -> Result:
@@ -330,12 +336,21 @@ def _search_words(
     chosen = chosen_first(first, objective, lexicon)
     made = chosen_solver(solver, space, model, seed, chosen)
     check_gradient(made, loss, prompt, model)
-    result = search(
-        made,
-        objective,
-        plan.left(limit),
-        trace=Trace(trace),
-        progress=progress,
-        callback=callback,
+    record = Trace(
+        trace,
+        overwrite=overwrite,
+        settings={
+            "verify": plan.seeds,
+            "second_losses": {k: name_of(v) for k, v in second.items()},
+        },
     )
-    return accept(result, plan, second, progress=progress)
+    with record.locked():
+        result = search(
+            made,
+            objective,
+            plan.left(limit),
+            trace=record,
+            progress=progress,
+            callback=callback,
+        )
+        return accept(result, plan, second, progress=progress)

@@ -101,9 +101,10 @@ def accept(
         return _kept(replace(result, unverified=why_not))
     start, before = time.monotonic(), replace(result.objective.cost)
     try:
-        verification = verify(
-            result, seeds=plan.seeds, finalists=1, losses=losses, progress=progress
-        )
+        with result.objective.answers_in(result.trace):
+            verification = verify(
+                result, seeds=plan.seeds, finalists=1, losses=losses, progress=progress
+            )
         final = _with_verdict(result, verification)
     except KeyboardInterrupt:
         final = replace(result, status="stopped", unverified="it was interrupted", search=result)

@@ -3,36 +3,48 @@
 A trace file is JSON Lines, written as the search runs, so a run that dies keeps what it has:
 
     {"stamp": {"parameters": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
+    {"answer": {"kind": "losses", "question": [...], "losses": [[...]], "seconds": ..., ...}}
     {"index": 0, "candidate": [0, 0], "positive": ..., "losses": [...], "value": ..., ...}
     {"index": 1, ...}
+    {"answer": {"kind": "gradient", "question": [...], "value": ..., "gradients": [...], ...}}
     {"step": {"kind": "gradient", "value": ..., "probabilities": [...], "spent": ...}}
+    {"resumed": {"budget": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
+    {"answer": {"kind": "fresh losses", ...}}
     {"verification": {"verdict": "better: ...", "accepted": true, "comparisons": [...], ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
 
-A verified search has a second end, of search and verification together. The end of a search that
-failed has its "error" too. The file is begun when the baseline is evaluated, so a search that is
-refused, or fails before that, leaves an older file as it is.
+An answer is what the model was asked, in short, and what it said (`dpodiff.objective.journal`); the
+gradient of a noise lies beside the file, `trace.jsonl.tensors/000012.safetensors` for line 12. A
+search that goes on reads the answers back, and leaves the line "resumed" before it writes more.
+
+A verified search has a second end, of search and verification together, and one that went on may
+have more: the last counts. The end of a search that failed has its "error" too. The file is begun
+when the first images are judged, so a search that is refused, or fails before that, leaves an older
+file as it is.
 
 JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
 """
 
-import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dpodiff.objective.evaluation import mean
+from dpodiff.objective.journal import Answer, Journal
+from dpodiff.results.log import Line, Log
+from dpodiff.results.replay import Replay, check_lines, kind_of
 from dpodiff.results.stamp import Stamp
 from dpodiff.spaces.space import Candidate
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
     from dpodiff.objective.cost import Cost
 
@@ -87,11 +99,17 @@ class Record:
         return cls(**fields)
 
 
-class Trace:
+class Trace(Journal):
     """The records of one search, in memory and, given a path, in a file as they come.
 
+    A search that is given the file of an interrupted search with the same settings goes on: what is
+    recorded is read back, no image of it is made again, and the result is that of a search without
+    an interruption. A file of a finished search gives its result again.
+
     Args:
-        path: of the trace file. An existing one is replaced once the baseline is evaluated.
+        path: of the trace file.
+        overwrite: whether an existing file is replaced, once the first images are judged.
+        settings: what the search itself does not know, ready for JSON; a part of its stamp.
 
     Attributes:
         records: one a candidate, in order.
@@ -114,8 +132,15 @@ class Trace:
         [-0.5, -0.5, -0.5]
     """
 
-    def __init__(self, path: str | os.PathLike | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike | None = None,
+        *,
+        overwrite: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = None if path is None else Path(path)
+        self.overwrite, self.settings = overwrite, dict(settings or {})
         self.records: list[Record] = []
         self.steps: list[dict[str, Any]] = []
         self.stamp: Stamp | None = None
@@ -123,6 +148,10 @@ class Trace:
         self.error: str | None = None
         self.cost: dict[str, float] = {}
         self.verification: dict[str, Any] = {}
+        self._log = None if self.path is None else Log(self.path)
+        self._new: Stamp | None = None  # of the search that is about to begin or to go on
+        self._replay: Replay | None = None  # until something is written
+        self._lines = 0
 
     def __repr__(self) -> str:
         return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
@@ -152,33 +181,108 @@ class Trace:
         if not os.access(place, os.W_OK):
             raise PermissionError(f"the trace {self.path} cannot be written")
 
-    def start(self, stamp: Stamp) -> None:
-        """Open the trace with its stamp.
+    def locked(self) -> AbstractContextManager[None]:
+        """While this lasts, no other process may write the file.
 
         Raises:
-            ValueError, OSError: as `check`.
+            BlockingIOError: if another search is writing it.
+        """
+        return nullcontext() if self._log is None else self._log.locked()
+
+    def open(self, stamp: Stamp) -> None:
+        """Begin a search, or go on with the one that the file holds. Changes nothing yet.
+
+        Raises:
+            ValueError, OSError: as `check`; ValueError also if the file holds a search of other
+                settings, naming them, or is no trace.
+
+        Warns:
+            UserWarning: if the last line was cut short; it is dropped.
         """
         self.check()
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text("")
-        self._write({"stamp": asdict(stamp)})
-        self.stamp = stamp
+        self._new = stamp
+        if self._log is None or self.overwrite or self._log.is_empty:
+            return
+        lines, rest = self._log.read()
+        if not lines and rest.startswith(b'{"stamp"'):
+            return  # nothing was written but a part of the stamp
+        self._replay = _replay(self._log.path, lines)
+        self._replay.check(stamp.parameters)
+        if rest:
+            warnings.warn(f"{self.path}: its last line is cut short, left out", stacklevel=4)
+        self._log.mend(rest)
+        self.stamp, self._lines = self._replay.stamp, len(lines)
+
+    @property
+    def reading(self) -> bool:
+        """Whether there are lines to be read back before the search goes on."""
+        return bool(self._replay)
+
+    @property
+    def progress(self) -> str:
+        """How far the search that is read back had come."""
+        return "" if self._replay is None else self._replay.progress
+
+    @property
+    def ended(self) -> Status | None:
+        """The status with which the search ended here, if its verification is read back next."""
+        return self._replay.ended if self._replay else None
+
+    @property
+    def seconds(self) -> float:
+        """Those that the search has taken before it was interrupted."""
+        return self._replay.seconds if self._replay is not None else 0.0
+
+    def recall(self, kind: str, question: Sequence[str]) -> Answer | None:
+        """The answer that is recorded next; see `dpodiff.objective.journal`."""
+        if not self._replay:
+            return None
+        data = self._replay.next("answer", what := f"the question {kind!r}")
+        asked = data["question"]
+        if data["kind"] != kind or asked != list(question[: len(asked)]):
+            raise self._replay.differs(what)
+        answer = Answer(_with_nan(data), self._tensors(data.get("tensors")))
+        self._replay.done()
+        return answer
+
+    def keep(self, kind: str, question: Sequence[str], answer: Answer) -> None:
+        """Write an answer at once."""
+        if self._log is None:
+            return
+        self._begin()
+        line = {"kind": kind, "question": list(question), **answer.data}
+        if answer.tensors:
+            line["tensors"] = self._save(answer.tensors)
+        self._write({"answer": line})
 
     def append(self, record: Record) -> None:
         """Add a record, and write it at once."""
-        self.records.append(record)
-        self._write(asdict(record))
+        if self._replay:
+            what = f"record {record.index}"
+            recorded = Record.from_json(self._replay.next("record", what))
+            if (recorded.candidate, recorded.index) != (record.candidate, record.index):
+                raise self._replay.differs(what)
+            self._replay.done()
+            self.records.append(recorded)
+        else:
+            self.records.append(record)
+            self._write(asdict(record))
 
     def note(self, step: dict[str, Any]) -> None:
         """Add a gradient or a preview, and write it at once."""
-        self.steps.append(step)
-        self._write({"step": step})
+        if self._replay:
+            self.steps.append(self._replay.next("step", f"the step {step['kind']!r}"))
+            self._replay.done()
+        else:
+            self.steps.append(step)
+            self._write({"step": step})
 
     def verify(self, verification: Mapping[str, Any]) -> None:
         """Add what the verification said: its "verdict", and the fields of `Verification`."""
         self.verification = dict(verification)
-        self._write({"verification": self.verification})
+        known = {} if self._replay is None else self._replay.verification
+        if not self.reading and known.get("verdict") != self.verification["verdict"]:
+            self._write({"verification": self.verification}, sync=True)
 
     def finish(
         self, status: Status, seconds: float, cost: "Cost", error: str | None = None
@@ -195,8 +299,11 @@ class Trace:
         if self.stamp is None:
             return  # it could not even be opened
         self.stamp.seconds = seconds
-        end = {"status": status, "seconds": seconds, "cost": self.cost}
-        self._write({"end": end if error is None else end | {"error": error}})
+        if self._replay is not None and self._replay.end.get("status") == status:
+            self.cost, self.stamp.seconds = self._replay.end["cost"], self._replay.seconds
+        elif not self.reading:
+            end = {"status": status, "seconds": seconds, "cost": self.cost}
+            self._write({"end": end if error is None else end | {"error": error}}, sync=True)
 
     def frame(self) -> "pd.DataFrame":
         """One row a record, with the mean loss over the seeds as `loss`."""
@@ -212,58 +319,107 @@ class Trace:
         Raises:
             ValueError: naming the line, if any other one cannot be read.
         """
-        trace = cls(path)
-        lines = Path(path).read_text(encoding="ascii").splitlines()
+        trace, log = cls(path), Log(Path(path))
+        lines, rest = log.read()
+        if rest:
+            warnings.warn(f"{path}: its last line is cut short, left out", stacklevel=2)
+        check_lines(log.path, lines)
         for number, line in enumerate(lines, start=1):
             try:
-                trace._read(json.loads(line))
-            except json.JSONDecodeError as error:
-                if number < len(lines):
-                    raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
-                warnings.warn(f"{path}: its last line is cut short, left out", stacklevel=2)
+                trace._read(line)
             except (AttributeError, KeyError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not of a trace: {error!r}") from None
         return trace
 
-    def _read(self, data: dict[str, Any]) -> None:
-        if "stamp" in data:
-            self.stamp = Stamp(**data["stamp"])
-        elif "step" in data:
-            self.steps.append(data["step"])
-        elif "verification" in data:
-            self.verification = dict(data["verification"])
-        elif "end" in data:
-            end = data["end"]
-            if self.stamp is None:
-                raise KeyError("stamp")  # which comes first
-            self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
-            self.error = end.get("error")
-        else:
-            self.records.append(Record.from_json(data))
+    def _read(self, line: Line) -> None:
+        match kind_of(line):
+            case "stamp":
+                self.stamp = Stamp(**line["stamp"])
+            case "step":
+                self.steps.append(line["step"])
+            case "verification":
+                self.verification = dict(line["verification"])
+            case "end" if self.stamp is not None:
+                end = line["end"]
+                self.status, self.cost = end["status"], end["cost"]
+                self.stamp.seconds, self.error = end["seconds"], end.get("error")
+            case "record":
+                self.records.append(Record.from_json(line))
 
-    def _write(self, data: Mapping[str, Any]) -> None:
-        if self.path is not None:
-            line = json.dumps(_finite(data), allow_nan=False)  # ASCII: no odd line break inside
-            _append(self.path, f"{line}\n".encode("ascii"))
+    def _begin(self) -> None:
+        """Write the stamp of a new search, or that an older one goes on."""
+        new, self._new = self._new, None
+        if new is None:
+            return
+        again, self._replay = self._replay is not None, None
+        if again:
+            line = {k: v for k, v in asdict(new).items() if k not in ("parameters", "seconds")}
+            self._write({"resumed": {"budget": new.parameters["budget"], **line}})
+            return
+        self.stamp = new
+        if self._log is not None:
+            self._log.clear()
+            for path in self._folder.glob("*.safetensors"):
+                path.unlink()
+        self._write({"stamp": asdict(new)}, sync=True)
 
+    def _write(self, line: Mapping[str, Any], *, sync: bool = False) -> None:
+        self._begin()
+        if self._log is not None:
+            self._log.append(line, sync=sync)
+            self._lines += 1
 
-def _append(path: Path, line: bytes) -> None:
-    """Add a line to a file, all of it or, where the disk is full, none of it."""
-    with path.open("ab", buffering=0) as file:
-        before = file.seek(0, os.SEEK_END)
+    @property
+    def _folder(self) -> Path:
+        """Of what is too large for a line."""
+        path = Path() if self.path is None else self.path
+        return path.with_name(f"{path.name}.tensors")
+
+    def _save(self, tensors: "Mapping[str, torch.Tensor]") -> str:
+        """Write tensors beside the file, whole or not at all; returns the name."""
+        from safetensors.torch import save_file
+
+        self._folder.mkdir(exist_ok=True)
+        name = f"{self._lines + 1:06}.safetensors"
+        part = self._folder / f".{name}.part"
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
+        os.replace(part, self._folder / name)
+        return name
+
+    def _tensors(self, name: str | None) -> "dict[str, torch.Tensor]":
+        """What `_save` wrote.
+
+        Raises:
+            ValueError: if the file is gone or damaged.
+        """
+        if name is None:
+            return {}
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
         try:
-            while line:
-                line = line[file.write(line) :]
-        except OSError:
-            with suppress(OSError):  # a device has no length
-                file.truncate(before)
-            raise
+            return load_file(self._folder / name)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(
+                f"{self._folder / name} cannot be read ({error}), and without it {self.path} "
+                "cannot go on; overwrite=True begins anew"
+            ) from None
 
 
-def _finite(data: Any) -> Any:
-    """JSON-ready data with every number that is not finite replaced by None."""
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+def _replay(path: Path, lines: list[Line]) -> Replay:
+    try:
+        return Replay(path, lines)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a trace that can go on: {error!r}") from None
+
+
+def _with_nan(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer whose losses have NaN where its file has null."""
+    if "losses" not in answer:
+        return dict(answer)
+    rows = [_row(one) if isinstance(one, list) else one for one in answer["losses"]]
+    return {**answer, "losses": _row(rows)}
+
+
+def _row(numbers: list[Any]) -> list[Any]:
+    return [math.nan if number is None else number for number in numbers]

@@ -5,6 +5,7 @@ bar; solvers only propose. It begins with the user's own prompt, which is the ba
 evaluation like any other candidate, and is told to the solver.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -92,12 +93,15 @@ def search(
         check_differentiable(objective.loss)
     trace = Trace() if trace is None else trace
     trace.check()
-    run = Run(solver, objective, budget, trace, callback, viewer)
-    with tqdm(
-        total=budget.evaluations, desc=solver.name, disable=not progress, bar_format=BAR
-    ) as run.bar:
-        status = run.until_over()
-    return run.finish(status)
+    with trace.locked(), objective.answers_in(trace):
+        run = Run(solver, objective, budget, trace, callback, viewer)
+        if trace.reading and progress:
+            tqdm.write(f"{trace.path}: {trace.progress} is read back", file=sys.stderr)
+        with tqdm(
+            total=budget.evaluations, desc=solver.name, disable=not progress, bar_format=BAR
+        ) as run.bar:
+            status = run.until_over()
+        return run.finish(status)
 
 
 def _check_arguments(
