@@ -172,7 +172,8 @@ def _searched(call: str, prompt: str, settings: dict[str, Any], folder: "Folder"
     import dpodiff
 
     with folder.made():
-        return getattr(dpodiff, call)(prompt, trace=folder.trace, **settings)
+        search, where = getattr(dpodiff, call), {"trace": folder.trace}
+        return search(prompt, **where, overwrite=folder.overwrite, **settings)
 
 
 def _slug(prompt: str) -> str:

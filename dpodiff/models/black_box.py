@@ -8,8 +8,10 @@ Random search and EPO need no more than that. What follows gradients or looks at
 has to see inside, and is refused.
 """
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from dpodiff.names import name_of
 from dpodiff.weighted_text import refuse_weights
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor
+Job, Made = TypeVar("Job"), TypeVar("Made")
 # (prompt, negative prompt, seed) -> image
 Generate = Callable[[str, str, int], ImageLike]
 
@@ -89,7 +92,7 @@ class BlackBox:
     ) -> torch.Tensor:
         """Asks for one image a (prompt, negative prompt, seed).
 
-        Once a call fails, those that have not begun are dropped.
+        Once a call fails, or is interrupted, those that have not begun are dropped.
 
         Returns:
             images (batch, 3, height, width), float32 in [0, 1], on the CPU.
@@ -102,8 +105,7 @@ class BlackBox:
         if self.workers == 1:
             images = [self._image(job) for job in jobs]
         else:
-            with ThreadPoolExecutor(self.workers) as pool:
-                images = list(pool.map(self._image, jobs))
+            images = _in_threads(self._image, jobs, self.workers)
         for job, image in zip(jobs, images):
             if image.shape != images[0].shape:
                 sizes = " and ".join("x".join(map(str, i.shape[1:])) for i in (images[0], image))
@@ -123,6 +125,45 @@ class BlackBox:
     def _call(self, job: tuple[str, str, int]) -> str:
         prompt, negative, seed = job
         return f"{self.name}: generate({prompt!r}, {negative!r}, {seed})"
+
+
+def _in_threads(work: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> list[Made]:
+    """What the work makes of each job, in their order; of several errors the first job's.
+
+    The threads are daemons, so neither Ctrl-C nor the end of the program waits for calls that hang,
+    as those of `concurrent.futures` do.
+    """
+    waiting: SimpleQueue[tuple[int, Job]] = SimpleQueue()
+    for numbered in enumerate(jobs):
+        waiting.put(numbered)
+    finished: SimpleQueue[tuple[int, Made | None, BaseException | None]] = SimpleQueue()
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.is_set():
+            try:
+                place, job = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                finished.put((place, work(job), None))
+            except BaseException as error:
+                over.set()
+                finished.put((place, None, error))
+
+    for _ in range(min(workers, len(jobs))):
+        threading.Thread(target=run, daemon=True).start()
+    made: dict[int, Any] = {}
+    try:
+        for place in range(len(jobs)):
+            while place not in made:
+                done, result, error = finished.get()
+                made[done] = result if error is None else error
+            if isinstance(made[place], BaseException):
+                raise made[place]
+    finally:
+        over.set()
+    return [made[place] for place in range(len(jobs))]
 
 
 def as_image(source: ImageLike) -> torch.Tensor:

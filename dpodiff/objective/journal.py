@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.objective.cost import Cost
-
 if TYPE_CHECKING:
     import torch
 
     from dpodiff.models.batches import Batches
+    from dpodiff.objective.cost import Cost
     from dpodiff.objective.images import Job
 
 Rows = list[list[float]]  # one row a loss, one number an image
@@ -64,7 +63,7 @@ class Journal:
 def judged(
     journal: Journal,
     batches: "Batches",
-    cost: Cost,
+    cost: "Cost",
     kind: str,
     work: "Callable[[Sequence[Job]], Rows]",
     jobs: "Sequence[Job]",
@@ -84,14 +83,14 @@ def judged(
     names = [short((*prompts, prompts.guidance, seed, stop)) for prompts, seed in jobs]
     done = 0
     while done < len(jobs) and (kept := journal.recall(kind, names[done:])):
-        add_work(cost, kept.data)
+        cost.repeat(kept.data)
         batches.go_on(kept.data["size"])
         done += len(kept.data["losses"][0])
         yield kept.data["losses"]
     before = replace(cost)
     for rows in batches.map(work, jobs[done:]):
         end = done + len(rows[0])
-        data = {"losses": rows, "size": batches.size, **work_of(cost.since(before))}
+        data = {"losses": rows, "size": batches.size, **cost.since(before).work}
         journal.keep(kind, names[done:end], Answer(data))
         done = end
         yield rows
@@ -101,25 +100,3 @@ def judged(
 def short(question: object) -> str:
     """A few letters and digits that tell a question from others."""
     return hashlib.sha256(repr(question).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def work_of(work: Cost) -> dict[str, float]:
-    """What of a cost was measured, ready for JSON."""
-    return {
-        "seconds": work.seconds,
-        "forwards": work.denoiser_forwards,
-        "backwards": work.backward_passes,
-    }
-
-
-def add_work(cost: Cost, data: Mapping[str, Any]) -> Cost:
-    """Add the work of a kept answer to a cost; returns it alone."""
-    work = Cost(
-        seconds=data["seconds"],
-        denoiser_forwards=data["forwards"],
-        backward_passes=data["backwards"],
-    )
-    cost.seconds += work.seconds
-    cost.denoiser_forwards += work.denoiser_forwards
-    cost.backward_passes += work.backward_passes
-    return work

@@ -27,6 +27,7 @@ from dpodiff.losses.base import check_prompt
 from dpodiff.models.base import PromptError, TextToImage, require_model
 from dpodiff.models.batches import Batches
 from dpodiff.models.noise import check_eta, draw
+from dpodiff.names import name_of
 from dpodiff.objective.cost import Cost, measured, price_of_rows
 from dpodiff.objective.evaluation import Evaluation, better, mean_value
 from dpodiff.objective.images import Job, render, score
@@ -36,10 +37,8 @@ from dpodiff.objective.journal import (
     NOISE,
     Answer,
     Journal,
-    add_work,
     judged,
     short,
-    work_of,
 )
 from dpodiff.objective.memory import Memory
 from dpodiff.objective.noise import NoiseObjective, read_back, to_keep
@@ -193,7 +192,7 @@ class Objective:
             batches=self.graph_batches,
         )
         rounded = [[round(w, 6) for w in row.tolist()] for row in weights]
-        question = [short((rounded, estimator, noise is None))]
+        question = [short((rounded, name_of(estimator), noise is None))]
         if kept := self.journal.recall(GRADIENT, question):
             answer, work = ValueAndGradient.from_json(kept.data, weights), self._again(kept)
         else:
@@ -248,7 +247,8 @@ class Objective:
             rejected = Evaluation(query.candidate, prompts, (), math.inf, query.noise)
             return NoiseEvaluation(rejected, (), None, None, True)
         steps = model.steps if query.steps is None else query.steps
-        question = [short((query.candidate, query.estimator, steps, query.seed))]
+        how = None if query.estimator is None else name_of(query.estimator)
+        question = [short((query.candidate, how, steps, query.seed))]
         if kept := self.journal.recall(NOISE, question):
             answer, work = read_back(kept, query, prompts, self._sign), self._again(kept)
         else:
@@ -263,13 +263,13 @@ class Objective:
     def _work(self, work: Cost) -> dict[str, Any]:
         """The work of an answer, and the sizes of batches after it."""
         sizes = {"size": self.batches.size, "graph_size": self.graph_batches.size}
-        return work_of(work) | sizes
+        return work.work | sizes
 
     def _again(self, kept: Answer) -> Cost:
         """Count the work of a kept answer, and bring batches to the sizes after it."""
         self.batches.go_on(kept.data["size"])
         self.graph_batches.go_on(kept.data["graph_size"])
-        return add_work(self.cost, kept.data)
+        return self.cost.repeat(kept.data)
 
     def _count_noise(self, estimator: "Estimator | Hybrid | None", steps: int) -> None:
         samples, remote = 0, 0

@@ -69,9 +69,8 @@ class Replay:
     def progress(self) -> str:
         """How far the search had come, in words."""
         records = [body for _, kind, body in self._left if kind == "record"]
-        budget = self.stamp.parameters["budget"]["evaluations"]
-        spent = records[-1]["spent"] if records else 0
-        return f"a search of {len(records)} candidates, {spent:.1f} of {budget} evaluations,"
+        spent = records[-1]["spent"] if records else 0.0
+        return f"{len(records)} candidates ({spent:.1f} evaluations) are read back"
 
     @property
     def ended(self) -> str | None:

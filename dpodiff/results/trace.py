@@ -29,8 +29,8 @@ JSON has no NaN and no infinity: both are written as null, and a null loss is re
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -181,13 +181,16 @@ class Trace(Journal):
         if not os.access(place, os.W_OK):
             raise PermissionError(f"the trace {self.path} cannot be written")
 
-    def locked(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def locked(self) -> Iterator[None]:
         """While this lasts, no other process may write the file.
 
         Raises:
-            BlockingIOError: if another search is writing it.
+            ValueError, OSError: as `check`; BlockingIOError if another search is writing it.
         """
-        return nullcontext() if self._log is None else self._log.locked()
+        self.check()
+        with nullcontext() if self._log is None else self._log.locked():
+            yield
 
     def open(self, stamp: Stamp) -> None:
         """Begin a search, or go on with the one that the file holds. Changes nothing yet.
@@ -220,8 +223,8 @@ class Trace(Journal):
 
     @property
     def progress(self) -> str:
-        """How far the search that is read back had come."""
-        return "" if self._replay is None else self._replay.progress
+        """What there is to be read back, in words."""
+        return "" if self._replay is None else f"{self._replay.progress} from {self.path}"
 
     @property
     def ended(self) -> Status | None:
@@ -255,18 +258,19 @@ class Trace(Journal):
             line["tensors"] = self._save(answer.tensors)
         self._write({"answer": line})
 
-    def append(self, record: Record) -> None:
-        """Add a record, and write it at once."""
-        if self._replay:
-            what = f"record {record.index}"
-            recorded = Record.from_json(self._replay.next("record", what))
-            if (recorded.candidate, recorded.index) != (record.candidate, record.index):
-                raise self._replay.differs(what)
-            self._replay.done()
-            self.records.append(recorded)
-        else:
+    def append(self, record: Record) -> Record:
+        """Add a record, and write it at once; returns it, or the one that is read back instead."""
+        if not self._replay:
             self.records.append(record)
             self._write(asdict(record))
+            return record
+        what = f"record {record.index}"
+        recorded = Record.from_json(self._replay.next("record", what))
+        if (recorded.candidate, recorded.index) != (record.candidate, record.index):
+            raise self._replay.differs(what)
+        self._replay.done()
+        self.records.append(recorded)
+        return recorded
 
     def note(self, step: dict[str, Any]) -> None:
         """Add a gradient or a preview, and write it at once."""

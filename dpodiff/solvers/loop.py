@@ -92,11 +92,10 @@ def search(
 
         check_differentiable(objective.loss)
     trace = Trace() if trace is None else trace
-    trace.check()
     with trace.locked(), objective.answers_in(trace):
         run = Run(solver, objective, budget, trace, callback, viewer)
         if trace.reading and progress:
-            tqdm.write(f"{trace.path}: {trace.progress} is read back", file=sys.stderr)
+            tqdm.write(trace.progress, file=sys.stderr)
         with tqdm(
             total=budget.evaluations, desc=solver.name, disable=not progress, bar_format=BAR
         ) as run.bar:

@@ -203,8 +203,7 @@ class Run:
         else:
             self.best = self.objective.better(self.best, evaluation)
         self.free = 0 if self.pay() else self.free + 1
-        record = self.record(evaluation)
-        self.trace.append(record)
+        record = self.trace.append(self.record(evaluation))
         if self.callback is not None and self.callback(record):
             return "stopped"
         return self.over()
