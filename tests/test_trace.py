@@ -84,6 +84,22 @@ def test_other_bad_lines_are_named(trace, path):
             Trace.load(path)
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda whole: whole + whole, "line 5: a second stamp: two traces in one file"),
+        (lambda whole: whole[whole.index(b"\n") + 1 :], "line 1: a trace begins with its stamp"),
+        (lambda whole: b"", "line 1: a trace begins with its stamp"),
+        (lambda whole: whole.replace(b"random", b"r\xffndom"), "line 2: not JSON"),
+        (lambda whole: b"[" * 100_000 + b"\n" + whole, "line 1: not JSON"),
+    ],
+)
+def test_what_is_no_trace_is_one_clear_error(trace, path, damage, message):
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=message):
+        Trace.load(path)
+
+
 def test_a_trace_holds_one_search(trace):
     with pytest.raises(ValueError, match="own trace"):
         trace.open(Stamp.collect({}))

@@ -172,8 +172,8 @@ def _searched(call: str, prompt: str, settings: dict[str, Any], folder: "Folder"
     import dpodiff
 
     with folder.made():
-        search, where = getattr(dpodiff, call), {"trace": folder.trace}
-        return search(prompt, **where, overwrite=folder.overwrite, **settings)
+        search = getattr(dpodiff, call)
+        return search(prompt, trace=folder.trace, overwrite=folder.overwrite, **settings)
 
 
 def _slug(prompt: str) -> str:

@@ -1,6 +1,7 @@
 """What a trace file holds of a search that goes on: its settings, and its lines in order."""
 
 import json
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from dpodiff.objective.journal import FRESH
 from dpodiff.results.log import Line, finite
+from dpodiff.results.record import Record
 from dpodiff.results.stamp import Stamp
 
 # Settings that change how fast or how far a search goes, and not where.
@@ -41,7 +43,7 @@ class Replay:
         self.verification: Line = {}
         self.seconds = 0.0
         self._search_end: str | None = None  # status
-        self._left: deque[tuple[int, str, Line]] = deque()
+        self._left: deque[tuple[int, str, Any]] = deque()
         for number, line in enumerate(lines[1:], start=2):
             self._take(number, line)
 
@@ -54,12 +56,20 @@ class Replay:
         elif kind == "end":
             self.end, self.seconds = line["end"], line["end"]["seconds"]
         else:
-            body = line if kind == "record" else line[kind]
-            if _is_fresh(kind, body) and self._search_end is None:
-                self._search_end = self.end.get("status")
-            self.end, self.verification = {}, {}
-            self.seconds = body.get("seconds", 0.0) if kind != "answer" else self.seconds
-            self._left.append((number, kind, body))
+            self._take_event(number, kind, line)
+
+    def _take_event(self, number: int, kind: str, line: Line) -> None:
+        """A line that the search will ask for."""
+        if kind == "record":
+            body = Record.from_json(line)
+            self.seconds = body.seconds
+        else:
+            body = line[kind]
+            self.seconds = body["seconds"] if kind == "step" else self.seconds
+        if _is_fresh(kind, body) and self._search_end is None:
+            self._search_end = self.end.get("status")
+        self.end, self.verification = {}, {}
+        self._left.append((number, kind, body))
 
     def __bool__(self) -> bool:
         """Whether there are lines left."""
@@ -69,7 +79,7 @@ class Replay:
     def progress(self) -> str:
         """How far the search had come, in words."""
         records = [body for _, kind, body in self._left if kind == "record"]
-        spent = records[-1]["spent"] if records else 0.0
+        spent = records[-1].spent if records else 0.0
         return f"{len(records)} candidates ({spent:.1f} evaluations) are read back"
 
     @property
@@ -100,11 +110,23 @@ class Replay:
         more = f", and {len(listed) - 3} more differ" if len(listed) > 3 else ""
         raise ValueError(
             f"{self.path} has a search of other settings: {'; '.join(listed[:3])}{more}. "
-            "Give this search its own trace, or replace that one with overwrite=True"
+            "Give this search its own trace, or replace that one (overwrite=True, --overwrite)"
         )
 
-    def next(self, kind: str, what: str) -> Line:
-        """The next line, which must be of this kind.
+    def warn_of_changes(self, now: Stamp) -> None:
+        """Say what the search goes on with that it was not begun with."""
+        before, after = (dict(one.versions, device=one.device) for one in (self.stamp, now))
+        changed = [k for k in after if before.get(k) != after[k]]
+        if changed:
+            listed = ", ".join(f"{k} {after[k]} instead of {before.get(k)}" for k in changed)
+            warnings.warn(
+                f"{self.path} goes on with {listed}: the last digits may be others than without "
+                "an interruption",
+                stacklevel=2,
+            )
+
+    def next(self, kind: str, what: str) -> Any:
+        """The next line, as a `Record` or what the line holds, which must be of this kind.
 
         Args:
             kind: "answer", "record" or "step".
@@ -125,7 +147,7 @@ class Replay:
     def differs(self, what: str) -> ValueError:
         """The error that the search is at something else than the recorded one was."""
         number, kind, body = self._left[0]
-        recorded = f"the answer to {body.get('kind')!r}" if kind == "answer" else f"a {kind}"
+        recorded = f"the answer to {body['kind']!r}" if kind == "answer" else f"a {kind}"
         return ValueError(
             f"{self.path}, line {number}: the search is at {what}, where {recorded} is recorded. "
             "Package, functions or words have changed since, or the objective was used before; "
@@ -152,7 +174,7 @@ def check_lines(path: Path, lines: Sequence[Line]) -> None:
             raise ValueError(f"{path}, line {number}: a second stamp: two traces in one file")
 
 
-def _is_fresh(kind: str, body: Line) -> bool:
+def _is_fresh(kind: str, body: Any) -> bool:
     return kind == "answer" and body["kind"] == FRESH
 
 

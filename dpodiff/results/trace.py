@@ -31,72 +31,24 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dpodiff.objective.evaluation import mean
 from dpodiff.objective.journal import Answer, Journal
 from dpodiff.results.log import Line, Log
+from dpodiff.results.record import Record
 from dpodiff.results.replay import Replay, check_lines, kind_of
 from dpodiff.results.stamp import Stamp
-from dpodiff.spaces.space import Candidate
+from dpodiff.results.tensors import Tensors
 
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
 
     from dpodiff.objective.cost import Cost
 
 Status = Literal["budget", "exhausted", "stopped", "seconds", "failed"]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One candidate of a search, or one noise of it, and where the search stood after it.
-
-    Attributes:
-        losses: one a seed; none if the candidate was rejected.
-        value: what the solver minimizes: the mean loss, or its negative for an attack, and the mean
-            penalty of the noise.
-        best: the lowest value so far; where noise is searched, the mean of the lowest a seed.
-        evaluations, images, denoiser_forwards: made so far by this search.
-        spent: the price of all work so far, in evaluations (see `Cost`).
-        seconds: since the search began.
-        guidance: of the candidate; None is the model's own.
-
-    Examples:
-        >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
-        >>> settings = {"model": gray, "loss": "white", "space": "nplib", "progress": False}
-        >>> result = dpodiff.improve("a red ball", budget=1, seeds=2, **settings)
-        >>> record = result.trace.records[0]
-        >>> record.positive, record.losses, record.best
-        ('a red ball', (-0.5, -0.5), -0.5)
-    """
-
-    index: int
-    candidate: Candidate
-    positive: str
-    negative: str
-    losses: tuple[float, ...]
-    value: float
-    best: float
-    evaluations: int
-    images: int
-    denoiser_forwards: int
-    spent: float
-    seconds: float
-    solver: str
-    guidance: float | None = None
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Record":
-        """The record of one line of a trace file."""
-        losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
-        value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
-        fields = dict(data)
-        fields.update(candidate=tuple(data["candidate"]), losses=losses, value=value, best=best)
-        return cls(**fields)
 
 
 class Trace(Journal):
@@ -244,9 +196,10 @@ class Trace(Journal):
         asked = data["question"]
         if data["kind"] != kind or asked != list(question[: len(asked)]):
             raise self._replay.differs(what)
-        answer = Answer(_with_nan(data), self._tensors(data.get("tensors")))
+        name = data.get("tensors")
+        tensors = {} if name is None else Tensors(self._replay.path).load(name)
         self._replay.done()
-        return answer
+        return Answer(_with_nan(data), tensors)
 
     def keep(self, kind: str, question: Sequence[str], answer: Answer) -> None:
         """Write an answer at once."""
@@ -255,17 +208,18 @@ class Trace(Journal):
         self._begin()
         line = {"kind": kind, "question": list(question), **answer.data}
         if answer.tensors:
-            line["tensors"] = self._save(answer.tensors)
+            line["tensors"] = Tensors(self._log.path).save(self._lines + 1, answer.tensors)
         self._write({"answer": line})
 
     def append(self, record: Record) -> Record:
         """Add a record, and write it at once; returns it, or the one that is read back instead."""
         if not self._replay:
             self.records.append(record)
+            self._begin()
             self._write(asdict(record))
             return record
         what = f"record {record.index}"
-        recorded = Record.from_json(self._replay.next("record", what))
+        recorded: Record = self._replay.next("record", what)
         if (recorded.candidate, recorded.index) != (record.candidate, record.index):
             raise self._replay.differs(what)
         self._replay.done()
@@ -279,6 +233,7 @@ class Trace(Journal):
             self._replay.done()
         else:
             self.steps.append(step)
+            self._begin()
             self._write({"step": step})
 
     def verify(self, verification: Mapping[str, Any]) -> None:
@@ -303,11 +258,13 @@ class Trace(Journal):
         if self.stamp is None:
             return  # it could not even be opened
         self.stamp.seconds = seconds
+        if self.reading:
+            return  # the file has more than this run has asked for
         if self._replay is not None and self._replay.end.get("status") == status:
             self.cost, self.stamp.seconds = self._replay.end["cost"], self._replay.seconds
-        elif not self.reading:
-            end = {"status": status, "seconds": seconds, "cost": self.cost}
-            self._write({"end": end if error is None else end | {"error": error}}, sync=True)
+            return  # it is written
+        end = {"status": status, "seconds": seconds, "cost": self.cost}
+        self._write({"end": end if error is None else end | {"error": error}}, sync=True)
 
     def frame(self) -> "pd.DataFrame":
         """One row a record, with the mean loss over the seeds as `loss`."""
@@ -339,6 +296,8 @@ class Trace(Journal):
         match kind_of(line):
             case "stamp":
                 self.stamp = Stamp(**line["stamp"])
+            case "resumed":
+                self.status, self.error, self.cost, self.verification = None, None, {}, {}
             case "step":
                 self.steps.append(line["step"])
             case "verification":
@@ -351,63 +310,26 @@ class Trace(Journal):
                 self.records.append(Record.from_json(line))
 
     def _begin(self) -> None:
-        """Write the stamp of a new search, or that an older one goes on."""
+        """Write the stamp of a new search, or that an older one goes on, before what is new."""
         new, self._new = self._new, None
         if new is None:
             return
-        again, self._replay = self._replay is not None, None
-        if again:
+        replay, self._replay = self._replay, None
+        if replay is not None:
+            replay.warn_of_changes(new)
             line = {k: v for k, v in asdict(new).items() if k not in ("parameters", "seconds")}
             self._write({"resumed": {"budget": new.parameters["budget"], **line}})
             return
         self.stamp = new
         if self._log is not None:
             self._log.clear()
-            for path in self._folder.glob("*.safetensors"):
-                path.unlink()
+            Tensors(self._log.path).clear()
         self._write({"stamp": asdict(new)}, sync=True)
 
     def _write(self, line: Mapping[str, Any], *, sync: bool = False) -> None:
-        self._begin()
         if self._log is not None:
             self._log.append(line, sync=sync)
             self._lines += 1
-
-    @property
-    def _folder(self) -> Path:
-        """Of what is too large for a line."""
-        path = Path() if self.path is None else self.path
-        return path.with_name(f"{path.name}.tensors")
-
-    def _save(self, tensors: "Mapping[str, torch.Tensor]") -> str:
-        """Write tensors beside the file, whole or not at all; returns the name."""
-        from safetensors.torch import save_file
-
-        self._folder.mkdir(exist_ok=True)
-        name = f"{self._lines + 1:06}.safetensors"
-        part = self._folder / f".{name}.part"
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
-        os.replace(part, self._folder / name)
-        return name
-
-    def _tensors(self, name: str | None) -> "dict[str, torch.Tensor]":
-        """What `_save` wrote.
-
-        Raises:
-            ValueError: if the file is gone or damaged.
-        """
-        if name is None:
-            return {}
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(self._folder / name)
-        except (OSError, SafetensorError) as error:
-            raise ValueError(
-                f"{self._folder / name} cannot be read ({error}), and without it {self.path} "
-                "cannot go on; overwrite=True begins anew"
-            ) from None
 
 
 def _replay(path: Path, lines: list[Line]) -> Replay:
