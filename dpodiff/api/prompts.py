@@ -111,7 +111,12 @@ def improve(
         constraint: from a candidate's prompts to whether they are allowed.
         batch_size: images made at a time; None is 16 on a CPU, and found on a GPU. Where memory
             runs out, it is halved, and the search goes on.
-        trace: path of a trace file to write.
+        trace: path of a trace file to write. An interrupted search of the same settings that it
+            holds goes on: no recorded image is made again, and the result is that of a search
+            without an interruption. A finished one gives its result again. Until fresh seeds were
+            looked at, the budget may be larger than before; `seconds` and `batch_size` may always
+            change. Losses and constraints are told apart by their names alone.
+        overwrite: whether a trace file that is there is replaced instead.
         progress: whether to show a progress bar on stderr.
         callback: called with each record; the search stops once it returns True.
 
@@ -126,8 +131,10 @@ def improve(
         TypeError: if there is no argument of that name, saying which one is meant.
         LoadError: if model or loss cannot be loaded.
         ValueError: if an argument is not among these, saying what would be right; `PromptError`,
-            which is one, if the model cannot take the prompt. All arguments are checked before any
-            image is made and before the trace file is touched, the model before the words.
+            which is one, if the model cannot take the prompt; if the trace file holds a search of
+            other settings, naming them. All arguments are checked before any image is made and
+            before the trace file is touched, the model before the words.
+        BlockingIOError: if another search is writing the trace file.
         RuntimeError: if the first image alone runs out of memory, saying what would help.
 
     Examples:
@@ -152,6 +159,11 @@ def improve(
         >>> result = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
         >>> print(result.verdict)
         better: loss -0.2938 -> -0.3063, change -0.0125 [-0.0125, -0.0125] on 40 fresh seeds
+        >>> settings["trace"] = "wall.jsonl"
+        >>> found = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
+        >>> again = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
+        >>> again.losses == found.losses  # read from the file
+        True
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)
@@ -219,10 +231,10 @@ def attack(
             from texts to vectors (n, dim). If not given, the toy CLIP's text encoder for the toy
             model, and the paper's sentence-T5-base for any other. A threshold goes with its
             encoder.
-        batch_size, trace, progress, callback: as in `improve`.
+        batch_size, trace, overwrite, progress, callback: as in `improve`.
 
     Raises:
-        TypeError, LoadError, ValueError, RuntimeError: as in `improve`; ValueError
+        TypeError, LoadError, ValueError, BlockingIOError, RuntimeError: as in `improve`; ValueError
             also if `similarity` is no cosine, LoadError if the encoder cannot be loaded.
         ImportError: if a package for the encoder is missing, saying how to get it.
 

@@ -11,7 +11,6 @@ has to see inside, and is refused.
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +21,7 @@ from dpodiff.names import name_of
 from dpodiff.weighted_text import refuse_weights
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor
-Job, Made = TypeVar("Job"), TypeVar("Made")
-# (prompt, negative prompt, seed) -> image
+Job = tuple[str, str, int]  # prompt, negative prompt, seed
 Generate = Callable[[str, str, int], ImageLike]
 
 
@@ -105,14 +103,45 @@ class BlackBox:
         if self.workers == 1:
             images = [self._image(job) for job in jobs]
         else:
-            images = _in_threads(self._image, jobs, self.workers)
+            images = self._images_in_threads(jobs)
         for job, image in zip(jobs, images):
             if image.shape != images[0].shape:
                 sizes = " and ".join("x".join(map(str, i.shape[1:])) for i in (images[0], image))
                 raise ValueError(f"{self._call(job)} gave another size than before: {sizes}")
         return torch.stack(images)
 
-    def _image(self, job: tuple[str, str, int]) -> torch.Tensor:  # (3, height, width)
+    def _images_in_threads(self, jobs: Sequence[Job]) -> list[torch.Tensor]:
+        """The images in the order of the jobs; of several errors the one of the first job.
+
+        The threads are daemons, so that neither Ctrl-C nor the end of the program waits for calls
+        that hang, as it would with `concurrent.futures`.
+        """
+        waiting: SimpleQueue[tuple[int, Job]] = SimpleQueue()
+        finished: SimpleQueue[tuple[int, torch.Tensor | BaseException]] = SimpleQueue()
+        over = threading.Event()
+        for numbered in enumerate(jobs):
+            waiting.put(numbered)
+
+        def work() -> None:
+            while not over.is_set():
+                try:
+                    place, job = waiting.get_nowait()
+                except Empty:
+                    return
+                try:
+                    finished.put((place, self._image(job)))
+                except BaseException as error:
+                    over.set()
+                    finished.put((place, error))
+
+        for _ in range(min(self.workers, len(jobs))):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            return _in_order(finished, len(jobs))
+        finally:
+            over.set()
+
+    def _image(self, job: Job) -> torch.Tensor:  # (3, height, width)
         try:
             source = self._generate(*job)
         except Exception as error:
@@ -122,48 +151,26 @@ class BlackBox:
         except ValueError as error:
             raise ValueError(f"{self._call(job)} gave no image: {error}") from None
 
-    def _call(self, job: tuple[str, str, int]) -> str:
+    def _call(self, job: Job) -> str:
         prompt, negative, seed = job
         return f"{self.name}: generate({prompt!r}, {negative!r}, {seed})"
 
 
-def _in_threads(work: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> list[Made]:
-    """What the work makes of each job, in their order; of several errors the first job's.
-
-    The threads are daemons, so neither Ctrl-C nor the end of the program waits for calls that hang,
-    as those of `concurrent.futures` do.
-    """
-    waiting: SimpleQueue[tuple[int, Job]] = SimpleQueue()
-    for numbered in enumerate(jobs):
-        waiting.put(numbered)
-    finished: SimpleQueue[tuple[int, Made | None, BaseException | None]] = SimpleQueue()
-    over = threading.Event()
-
-    def run() -> None:
-        while not over.is_set():
-            try:
-                place, job = waiting.get_nowait()
-            except Empty:
-                return
-            try:
-                finished.put((place, work(job), None))
-            except BaseException as error:
-                over.set()
-                finished.put((place, None, error))
-
-    for _ in range(min(workers, len(jobs))):
-        threading.Thread(target=run, daemon=True).start()
-    made: dict[int, Any] = {}
-    try:
-        for place in range(len(jobs)):
-            while place not in made:
-                done, result, error = finished.get()
-                made[done] = result if error is None else error
-            if isinstance(made[place], BaseException):
-                raise made[place]
-    finally:
-        over.set()
-    return [made[place] for place in range(len(jobs))]
+def _in_order(
+    finished: "SimpleQueue[tuple[int, torch.Tensor | BaseException]]", count: int
+) -> list[torch.Tensor]:
+    """So many images by their numbers; an error is raised in its turn."""
+    came: dict[int, torch.Tensor | BaseException] = {}
+    images = []
+    for place in range(count):
+        while place not in came:
+            number, made = finished.get()
+            came[number] = made
+        made = came.pop(place)
+        if isinstance(made, BaseException):
+            raise made
+        images.append(made)
+    return images
 
 
 def as_image(source: ImageLike) -> torch.Tensor:

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from dpodiff.spaces.space import Candidate
+
+Status = Literal["budget", "exhausted", "stopped", "seconds", "failed"]  # why a search ended
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dpodiff.objective.journal import FRESH
 from dpodiff.results.log import Line, finite
-from dpodiff.results.record import Record
+from dpodiff.results.record import Record, Status
 from dpodiff.results.stamp import Stamp
 
 # Settings that change how fast or how far a search goes, and not where.
@@ -42,7 +42,7 @@ class Replay:
         self.end: Line = {}
         self.verification: Line = {}
         self.seconds = 0.0
-        self._search_end: str | None = None  # status
+        self._search_end: Status | None = None
         self._left: deque[tuple[int, str, Any]] = deque()
         for number, line in enumerate(lines[1:], start=2):
             self._take(number, line)
@@ -83,7 +83,7 @@ class Replay:
         return f"{len(records)} candidates ({spent:.1f} evaluations) are read back"
 
     @property
-    def ended(self) -> str | None:
+    def ended(self) -> Status | None:
         """The status with which the search ended here, if its verification comes next."""
         if not self._left:
             return None

@@ -33,12 +33,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.objective.evaluation import mean
 from dpodiff.objective.journal import Answer, Journal
 from dpodiff.results.log import Line, Log
-from dpodiff.results.record import Record
+from dpodiff.results.record import Record, Status
 from dpodiff.results.replay import Replay, check_lines, kind_of
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.tensors import Tensors
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dpodiff.objective.cost import Cost
-
-Status = Literal["budget", "exhausted", "stopped", "seconds", "failed"]
 
 
 class Trace(Journal):
