@@ -1,12 +1,12 @@
 """Kills a piece of work by SIGKILL at many moments, lets it go on, and looks at what comes of it.
 
-    python killing.py JOB KILLS FOLDER
+    python killing.py FOLDER KILLS JOB ...
 
 A moment is given by progress and not by time: before a batch is made, after it, before a line or a
 file is written, in the middle of that, after it. The work is done once undisturbed, which counts
 the moments; then, for moments spread evenly over all, a process does it up to there and is killed,
-and another one goes on. Prints, as JSON, the number of kills, how often the work was finished, how
-often with the same answer bit by bit, and the most batches that were made twice.
+and another one goes on. Prints, as a line of JSON a job, the number of kills, how often the work
+was finished, how often with the same answer bit by bit, and the most batches made twice.
 
 Run as a program, since it forks, which a process with threads should not.
 """
@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -29,12 +29,12 @@ from dpodiff.models.batches import Batches
 from dpodiff.results.log import Log
 from dpodiff.results.result import Result
 from dpodiff.toy.train import fitting
-from dpodiff.toy.train.vae import train_vae
 
 PROMPT = "a small red plane in the sky"
 PROMPTS = [
     f"a {color} ball on the {place}" for color in ("red", "blue") for place in ("sea", "sand")
 ]
+Job = Callable[[Path], Any]  # in a folder; the answer is ready for JSON
 SMALL = {"seeds": 2, "batch_size": 3, "progress": False}
 
 
@@ -105,24 +105,22 @@ def _add(path: Path, data: bytes) -> None:
 
 
 def improve(folder: Path) -> Any:
-    return _told(
-        dpodiff.improve(PROMPT, budget=10, verify=8, trace=folder / "trace.jsonl", **SMALL)
-    )
+    return told(dpodiff.improve(PROMPT, budget=14, verify=6, trace=folder / "trace.jsonl", **SMALL))
 
 
 def attack(folder: Path) -> Any:
-    settings = {"budget": 10, "verify": 8, "similarity": 0.8}
-    return _told(dpodiff.attack(PROMPT, trace=folder / "trace.jsonl", **settings, **SMALL))
+    settings = {"budget": 14, "verify": 6, "similarity": 0.8}
+    return told(dpodiff.attack(PROMPT, trace=folder / "trace.jsonl", **settings, **SMALL))
 
 
 def gpo(folder: Path) -> Any:
     settings = {"solver": "gpo", "space": "antonym", "budget": 12, "verify": 0}
-    return _told(dpodiff.improve(PROMPT, trace=folder / "trace.jsonl", **settings, **SMALL))
+    return told(dpodiff.improve(PROMPT, trace=folder / "trace.jsonl", **settings, **SMALL))
 
 
 def align(folder: Path) -> Any:
     settings = {"budget": 22, "gamma": 0.1, "permutations": 4}
-    return _told(dpodiff.align(PROMPT, trace=folder / "trace.jsonl", **settings, **SMALL))
+    return told(dpodiff.align(PROMPT, trace=folder / "trace.jsonl", **settings, **SMALL))
 
 
 def lexicon(folder: Path) -> Any:
@@ -132,6 +130,8 @@ def lexicon(folder: Path) -> Any:
 
 
 def training(folder: Path) -> Any:
+    from dpodiff.toy.train.vae import train_vae
+
     recipe = fitting.Recipe(steps=5, batch=4, save_seconds=-1.0)
     torch.manual_seed(0)
     module = train_vae(folder, "cpu", recipe)
@@ -141,7 +141,7 @@ def training(folder: Path) -> Any:
 JOBS = {job.__name__: job for job in (improve, attack, gpo, align, lexicon, training)}
 
 
-def _told(result: Result) -> Any:
+def told(result: Result) -> Any:
     """All that a result says but times."""
     noise = None if result.noise is None else result.noise.flatten().tolist()
     records = [(one.candidate, one.losses, one.value) for one in result.trace.records]
@@ -178,7 +178,7 @@ def serve() -> int:
     return child
 
 
-def done(job: Callable[[Path], Any], folder: Path, last: int = 0) -> bool:
+def done(job: Job, folder: Path, last: int = 0) -> bool:
     """Do the work in a process of its own, up to a moment; whether it was finished."""
     folder.mkdir(exist_ok=True)
     child = os.fork()
@@ -196,11 +196,11 @@ def done(job: Callable[[Path], Any], folder: Path, last: int = 0) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def killed(name: str, kills: int, folder: Path) -> dict[str, int]:
+def killed(job: Job, kills: int, folder: Path) -> dict[str, int]:
     """What comes of a job that is killed so many times."""
-    job, whole = JOBS[name], folder / "whole"
+    whole = folder / "whole"
     if not done(job, whole):
-        raise RuntimeError(f"{name} cannot be done even undisturbed")
+        raise RuntimeError("the work cannot be done even undisturbed")
     moments, batches = int((whole / "moments").read_text()), _batches(whole)
     finished = equal = lost = 0
     for k in range(kills):
@@ -217,14 +217,21 @@ def _batches(folder: Path) -> int:
     return (folder / "batches").stat().st_size
 
 
-def main(name: str, kills: str, folder: str) -> None:
+def report(jobs: Mapping[str, Job], folder: str, kills: str, *names: str) -> None:
+    """Kill the jobs of these names, and print what comes of each."""
     torch.set_num_threads(1)
-    if name in ("improve", "attack", "gpo", "align"):  # what is imported here is not again
-        dpodiff.improve(PROMPT, budget=2, verify=0, **SMALL)
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        place = Path(folder) / name
+        place.mkdir(parents=True)
+        print(json.dumps({"what": name, **killed(jobs[name], int(kills), place)}), flush=True)
+
+
+def main(*arguments: str) -> None:
+    torch.set_num_threads(1)
+    dpodiff.improve(PROMPT, budget=2, verify=0, **SMALL)  # imports once for all processes
     server = serve()
     try:
-        print(json.dumps(killed(name, int(kills), Path(folder))))
+        report(JOBS, *arguments)
     finally:
         os.kill(server, signal.SIGKILL)
 

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import Goal, Report, main
-from tqdm import tqdm
 
 KILLING = Path(__file__).with_name("killing.py")
 SIZES = {
@@ -25,8 +24,11 @@ SIZES = {
 
 
 def measure(*, jobs: Sequence[str], repeats: int) -> Report:
-    """Kills each job so many times."""
-    rows = [{"what": job, **killed(job, repeats)} for job in tqdm(jobs, disable=None)]
+    """Kills each job so many times; see `killing.py`."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, KILLING, folder, str(repeats), *jobs]
+        child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    rows = [json.loads(line) for line in child.stdout.splitlines()]
     same = min(row["equal answers"] / row["kills"] for row in rows)
     lost = max(row["batches lost"] for row in rows)
     goals = [
@@ -34,16 +36,6 @@ def measure(*, jobs: Sequence[str], repeats: int) -> Report:
         Goal("batches lost by a kill", lost, 1),
     ]
     return Report(rows, goals)
-
-
-def killed(job: str, kills: int) -> dict[str, int]:
-    """What comes of a job that is killed so many times; see `killing.py`."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, KILLING, job, str(kills), folder]
-        child = subprocess.run(command, capture_output=True, text=True, check=False)
-    if child.returncode:
-        raise RuntimeError(f"{job}: {child.stderr[-2000:]}")
-    return json.loads(child.stdout)
 
 
 if __name__ == "__main__":
