@@ -216,6 +216,17 @@ def test_a_larger_budget_goes_on_until_the_fresh_seeds_were_seen(tmp_path):
     assert told(improve(path, budget=15, **settings)) == told(result)
 
 
+def test_a_larger_budget_may_pay_for_more_fresh_seeds(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    improve(path, budget=12, loss=interrupting(KeyboardInterrupt(), 3))
+    result = improve(path)
+    assert len(result.verification.seeds) == 8
+    assert told(improve(path)) == told(result)
+    assert told(result)["records"][-1].losses == improve(None).trace.records[-1].losses
+    with pytest.raises(ValueError, match="budget.evaluations is 12 there and 13 here"):
+        improve(path, budget=21)
+
+
 def test_the_clock_may_be_set_anew(tmp_path):
     path = tmp_path / "trace.jsonl"
     first = improve(path, seconds=1e-9)

@@ -352,7 +352,8 @@ def _search_words(
         trace,
         overwrite=overwrite,
         settings={
-            "verify": plan.seeds,
+            "verify": verify or 0,
+            "fresh_seeds": plan.seeds,
             "second_losses": {k: name_of(v) for k, v in second.items()},
         },
     )

@@ -35,6 +35,11 @@ class Answer:
     Attributes:
         data: ready for JSON.
         tensors: what is too large for that, by name.
+
+    Examples:
+        >>> from dpodiff.objective.journal import Answer
+        >>> Answer({"losses": [[0.25, 0.5]], "size": 2}).tensors
+        {}
     """
 
     data: Mapping[str, Any]
@@ -42,7 +47,15 @@ class Answer:
 
 
 class Journal:
-    """Keeps nothing; a `Trace` that has a file keeps all."""
+    """Keeps nothing; a `Trace` that has a file keeps all.
+
+    Examples:
+        >>> from dpodiff.objective.journal import Answer, Journal
+        >>> journal = Journal()
+        >>> journal.keep("losses", ["a question"], Answer({"losses": [[0.5]]}))
+        >>> journal.recall("losses", ["a question"]) is None
+        True
+    """
 
     def recall(self, kind: str, question: Sequence[str]) -> Answer | None:
         """The answer that is kept for the next question; None once all are read.

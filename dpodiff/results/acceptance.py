@@ -109,6 +109,8 @@ def accept(
     except KeyboardInterrupt:
         final = replace(result, status="stopped", unverified="it was interrupted", search=result)
     except Exception as error:
+        if result.trace.reading:
+            raise  # the file has all that was found
         final = _failed(result, error)
     final.cost = result.cost.plus(result.objective.cost.since(before))
     return _kept(final, time.monotonic() - start)

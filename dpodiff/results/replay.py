@@ -13,8 +13,9 @@ from dpodiff.results.record import Record, Status
 from dpodiff.results.stamp import Stamp
 
 # Settings that change how fast or how far a search goes, and not where.
-FREE = ("batch_size", "budget.seconds")
-BUDGET = "budget.evaluations"
+FREE = {"batch_size", "budget.seconds"}
+# Settings that may grow as long as no fresh seed was looked at.
+BUDGET, FRESH_SEEDS = "budget.evaluations", "fresh_seeds"
 SHOWN = 60  # letters of a value in an error
 
 
@@ -50,7 +51,7 @@ class Replay:
     def _take(self, number: int, line: Line) -> None:
         kind = kind_of(line)
         if kind == "resumed":
-            self.stamp.parameters["budget"] = line["resumed"]["budget"]
+            self.stamp.parameters |= line["resumed"]["parameters"]
         elif kind == "verification":
             self.verification = line["verification"]
         elif kind == "end":
@@ -97,10 +98,11 @@ class Replay:
             ValueError: naming those that differ.
         """
         recorded, given = _flat(self.stamp.parameters), _flat(json.loads(_json(parameters)))
-        keys = [key for key in dict.fromkeys([*recorded, *given]) if key not in FREE]
+        free = set(FREE)
+        if self._search_end is None and recorded[BUDGET] <= given[BUDGET]:
+            free |= {BUDGET, FRESH_SEEDS}
+        keys = [key for key in dict.fromkeys([*recorded, *given]) if key not in free]
         differ = [key for key in keys if recorded.get(key) != given.get(key)]
-        if differ == [BUDGET] and recorded[BUDGET] < given[BUDGET] and self._search_end is None:
-            return
         if not differ:
             return
         listed = [
@@ -112,6 +114,11 @@ class Replay:
             f"{self.path} has a search of other settings: {'; '.join(listed[:3])}{more}. "
             "Give this search its own trace, or replace that one (overwrite=True, --overwrite)"
         )
+
+    @staticmethod
+    def may_grow(now: Stamp) -> dict[str, Any]:
+        """Those settings that may be larger than they were."""
+        return {k: v for k, v in now.parameters.items() if k in ("budget", FRESH_SEEDS)}
 
     def warn_of_changes(self, now: Stamp) -> None:
         """Say what the search goes on with that it was not begun with."""

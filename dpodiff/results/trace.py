@@ -8,7 +8,7 @@ A trace file is JSON Lines, written as the search runs, so a run that dies keeps
     {"index": 1, ...}
     {"answer": {"kind": "gradient", "question": [...], "value": ..., "gradients": [...], ...}}
     {"step": {"kind": "gradient", "value": ..., "probabilities": [...], "spent": ...}}
-    {"resumed": {"budget": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
+    {"resumed": {"parameters": {"budget": ...}, "commit": ..., "device": ..., "time": ..., ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
     {"answer": {"kind": "fresh losses", ...}}
     {"verification": {"verdict": "better: ...", "accepted": true, "comparisons": [...], ...}}
@@ -315,8 +315,7 @@ class Trace(Journal):
         replay, self._replay = self._replay, None
         if replay is not None:
             replay.warn_of_changes(new)
-            line = {k: v for k, v in asdict(new).items() if k not in ("parameters", "seconds")}
-            self._write({"resumed": {"budget": new.parameters["budget"], **line}})
+            self._write({"resumed": asdict(new) | {"parameters": replay.may_grow(new)}})
             return
         self.stamp = new
         if self._log is not None:
