@@ -49,14 +49,20 @@ def toy(part: str) -> Any:
 def name_of(part: Any) -> str:
     """What a loss or a constraint is called in traces and errors.
 
-    A partial is named by its function and the names of its arguments. Their values are left out,
-    since one of them may be an API key. A method of one of the package's own objects is named with
-    its object.
+    A partial is named by its function and the names of its arguments, and an object by its class.
+    Values are left out, since one of them may be an API key. The package's own objects say what
+    they are, and so does an object whose method is named.
     """
     if isinstance(part, partial):
         arguments = ["..."] * len(part.args) + [f"{name}=..." for name in part.keywords]
         return f"partial({', '.join([name_of(part.func), *arguments])})"
     owner = getattr(part, "__self__", None)
-    if type(owner).__module__.startswith("dpodiff."):
+    if _is_own(owner):
         return f"{owner!r}.{part.__name__}"
-    return getattr(part, "__qualname__", repr(part))
+    if hasattr(part, "__qualname__"):
+        return part.__qualname__
+    return repr(part) if _is_own(part) else type(part).__qualname__
+
+
+def _is_own(part: Any) -> bool:
+    return type(part).__module__.startswith("dpodiff.")

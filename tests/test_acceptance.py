@@ -267,12 +267,12 @@ def test_the_share_of_failed_images_verifies_the_default_loss_of_the_toy_model_a
 def test_a_trace_says_the_verdict(tmp_path):
     path = tmp_path / "trace.jsonl"
     for settings in ({"model": Words(0.8)}, {}, {"budget": 5}):
-        result = run(trace=path, **settings)
+        result = run(trace=path, overwrite=True, **settings)
         trace = Trace.load(path)
         assert trace.verdict == result.trace.verdict == result.verdict
         assert trace.status == result.status
         assert trace.cost == dataclasses.asdict(result.cost)
-    result = run(trace=path)
+    result = run(trace=path, overwrite=True)
     kept = Trace.load(path).verification
     assert kept["accepted"] is False
     assert tuple(kept["seeds"]) == result.verification.seeds

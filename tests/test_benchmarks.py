@@ -23,7 +23,7 @@ from dpodiff.gradients import Full, Shortcut
 from dpodiff.models.stable_diffusion import StableDiffusion
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SHARED = {"common", "world", "random_models"}
+SHARED = {"common", "world", "random_models", "killing"}
 NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - SHARED)
 
 

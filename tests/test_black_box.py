@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import threading
 import urllib.error
 import urllib.parse
@@ -180,6 +181,24 @@ def test_an_interrupt_passes_untouched():
 
     with pytest.raises(KeyboardInterrupt):
         generate(BlackBox(interrupted))
+
+
+def test_an_interrupt_does_not_wait_for_calls_that_hang():
+    answered, hanging = [], threading.Event()
+
+    def paint(prompt, negative_prompt, seed):
+        answered.append(seed)
+        if len(answered) == 4:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        if len(answered) > 2:
+            hanging.wait()
+        return drawn(prompt, negative_prompt, seed)
+
+    space = negative_space(4, 4)
+    objective = Objective(BlackBox(paint, workers=2), shade, space, (0, 1), batch_size=2)
+    result = search(RandomSearch(space), objective, Budget(10), progress=False)
+    hanging.set()
+    assert (result.status, len(result.trace.records)) == ("stopped", 1)
 
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)

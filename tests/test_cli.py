@@ -56,10 +56,23 @@ def test_files_are_replaced_only_on_request(elsewhere):
     before = (elsewhere / "here" / "result.json").read_text()
     refused = improve("--out", "here", "--budget", "2")
     assert refused.exit_code == 2
-    assert "here has result.json of an earlier search" in refused.stderr
+    assert "budget.evaluations is 3 there and 2 here" in refused.stderr
     assert (elsewhere / "here" / "result.json").read_text() == before
     assert improve("--out", "here", "--budget", "2", "--overwrite").exit_code == 0
     assert (elsewhere / "here" / "result.json").read_text() != before
+    (elsewhere / "here" / "trace.jsonl").unlink()
+    assert "here has result.json of an earlier search" in improve("--out", "here").stderr
+
+
+def test_an_interrupted_search_goes_on(elsewhere):
+    whole = improve("--out", "here", "--json")
+    trace = elsewhere / "here" / "trace.jsonl"
+    trace.write_text("".join(trace.read_text().splitlines(keepends=True)[:3]))
+    (elsewhere / "here" / "result.json").unlink()
+    again = improve("--out", "here", "--json")
+    assert "1 candidates (1.0 evaluations) are read back from here/trace.jsonl" in again.stderr
+    told = [json.loads(done.stdout) | {"seconds": 0} for done in (whole, again)]
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def path(tmp_path):
 def trace(path):
     """A finished trace of two records in a file."""
     trace = Trace(path)
-    trace.start(Stamp.collect({"budget": 2}))
+    trace.open(Stamp.collect({"budget": 2}))
     trace.append(record(0))
     trace.append(record(1))
     trace.finish("budget", 1.5, Cost(evaluations=2))
@@ -52,7 +52,7 @@ def test_round_trip(trace, path):
 
 def test_lines_are_written_at_once(path):
     trace = Trace(path)
-    trace.start(Stamp.collect({}))
+    trace.open(Stamp.collect({}))
     trace.append(record(0))
     assert len(path.read_text().splitlines()) == 2
     assert Trace.load(path).status is None
@@ -60,7 +60,7 @@ def test_lines_are_written_at_once(path):
 
 def test_lines_are_strict_json_even_without_finite_losses(path):
     trace = Trace(path)
-    trace.start(Stamp.collect({"threshold": math.inf}))
+    trace.open(Stamp.collect({"threshold": math.inf}))
     trace.append(record(0, losses=(math.nan, math.inf), value=math.inf))
     for line in path.read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)
@@ -84,14 +84,33 @@ def test_other_bad_lines_are_named(trace, path):
             Trace.load(path)
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda whole: whole + whole, "line 5: a second stamp: two traces in one file"),
+        (lambda whole: whole[whole.index(b"\n") + 1 :], "line 1: a trace begins with its stamp"),
+        (lambda whole: b"", "line 1: a trace begins with its stamp"),
+        (lambda whole: whole.replace(b"random", b"r\xffndom"), "line 2: not JSON"),
+        (lambda whole: b"[" * 100_000 + b"\n" + whole, "line 1: not JSON"),
+    ],
+)
+def test_what_is_no_trace_is_one_clear_error(trace, path, damage, message):
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=message):
+        Trace.load(path)
+
+
 def test_a_trace_holds_one_search(trace):
     with pytest.raises(ValueError, match="own trace"):
-        trace.start(Stamp.collect({}))
+        trace.open(Stamp.collect({}))
 
 
-def test_a_new_search_replaces_the_file(trace, path):
-    Trace(path).start(Stamp.collect({}))
-    assert Trace.load(path).records == []
+def test_a_new_search_replaces_the_file_on_request_once_it_has_something_to_write(trace, path):
+    new = Trace(path, overwrite=True)
+    new.open(Stamp.collect({}))
+    assert len(Trace.load(path).records) == 2
+    new.append(record(0))
+    assert len(Trace.load(path).records) == 1
 
 
 def test_frame(trace):
@@ -140,7 +159,7 @@ def test_result_prints_prompts_losses_and_cost(result):
 
 def test_a_record_says_the_guidance_and_older_files_have_none(path):
     trace = Trace(path)
-    trace.start(Stamp.collect({}))
+    trace.open(Stamp.collect({}))
     trace.append(record(0))
     trace.append(record(1, guidance=7.5))
     assert [one.guidance for one in Trace.load(path).records] == [None, 7.5]

@@ -74,6 +74,7 @@ def align(
     task: "Task" = "improve",
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
+    overwrite: bool = False,
     progress: bool = True,
     callback: "Callback | None" = None,
     viewer: "Viewer | None" = None,
@@ -101,8 +102,11 @@ def align(
         seed: of the method's random numbers.
         task: "attack" makes the loss grow instead.
         batch_size: as in `improve`.
-        trace, progress, callback: as in `improve`.
-        viewer: called with each record and its images, for a film of the search.
+        trace, overwrite, progress, callback: as in `improve`. The gradients of the noise lie beside
+            the trace, in a folder of the same name and ".tensors": as many bytes a step as the
+            noise of all seeds has.
+        viewer: called with each record and its images, for a film of the search; not with records
+            that are read back from a trace.
         settings: of the method, such as `gamma` and `lr` of "dno"; see its class.
 
     Returns:
@@ -115,7 +119,9 @@ def align(
             is meant.
         LoadError: if model or loss cannot be loaded.
         ValueError: if an argument is not among these, or has a range it lies outside of, saying
-            what would be right; before any image is made and before the trace file is touched.
+            what would be right; before any image is made and before the trace file is touched. If
+            the trace file holds a search of other settings, naming them.
+        BlockingIOError: if another search is writing the trace file.
 
     Examples:
         >>> result = dpodiff.align("a red ball", budget=6, seeds=1, progress=False)
@@ -158,7 +164,7 @@ def align(
     objective = Objective(
         model, loss, words, range(seeds), task=task, batch_size=batch_size, eta=eta
     )
-    record = Trace(trace)
+    record = Trace(trace, overwrite=overwrite)
     if method == "best-of-n":
         return search_noise(objective, limit, trace=record, progress=progress, callback=callback)
     solver = _solver(method, objective, seed, settings)

@@ -27,6 +27,7 @@ from dpodiff.api.parts import (
 from dpodiff.api.second_losses import check_second_loss, chosen_second_losses
 from dpodiff.api.solvers import check_gradient, chosen_solver, similar_to
 from dpodiff.checks import check_callable
+from dpodiff.names import name_of
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
@@ -63,6 +64,7 @@ def improve(
     constraint: "Constraint | None" = None,
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
+    overwrite: bool = False,
     progress: bool = True,
     callback: "Callback | None" = None,
 ) -> Result:
@@ -109,7 +111,12 @@ def improve(
         constraint: from a candidate's prompts to whether they are allowed.
         batch_size: images made at a time; None is 16 on a CPU, and found on a GPU. Where memory
             runs out, it is halved, and the search goes on.
-        trace: path of a trace file to write.
+        trace: path of a trace file to write. An interrupted search of the same settings that it
+            holds goes on: no recorded image is made again, and the result is that of a search
+            without an interruption. A finished one gives its result again. Until fresh seeds were
+            looked at, the budget may be larger than before; `seconds` and `batch_size` may always
+            change. Losses and constraints are told apart by their names alone.
+        overwrite: whether a trace file that is there is replaced instead.
         progress: whether to show a progress bar on stderr.
         callback: called with each record; the search stops once it returns True.
 
@@ -124,8 +131,10 @@ def improve(
         TypeError: if there is no argument of that name, saying which one is meant.
         LoadError: if model or loss cannot be loaded.
         ValueError: if an argument is not among these, saying what would be right; `PromptError`,
-            which is one, if the model cannot take the prompt. All arguments are checked before any
-            image is made and before the trace file is touched, the model before the words.
+            which is one, if the model cannot take the prompt; if the trace file holds a search of
+            other settings, naming them. All arguments are checked before any image is made and
+            before the trace file is touched, the model before the words.
+        BlockingIOError: if another search is writing the trace file.
         RuntimeError: if the first image alone runs out of memory, saying what would help.
 
     Examples:
@@ -150,6 +159,11 @@ def improve(
         >>> result = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
         >>> print(result.verdict)
         better: loss -0.2938 -> -0.3063, change -0.0125 [-0.0125, -0.0125] on 40 fresh seeds
+        >>> settings["trace"] = "wall.jsonl"
+        >>> found = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
+        >>> again = dpodiff.improve("a wall", model=dpodiff.BlackBox(paint), **settings)
+        >>> again.losses == found.losses  # read from the file
+        True
     """
     meant = "a callable from a candidate's prompts to whether they are allowed, or None"
     check_callable("constraint", constraint, meant, optional=True)
@@ -173,6 +187,7 @@ def improve(
         make_constraint=lambda _: constraint,
         batch_size=batch_size,
         trace=trace,
+        overwrite=overwrite,
         progress=progress,
         callback=callback,
     )
@@ -200,6 +215,7 @@ def attack(
     locked: Sequence[str] = (),
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
+    overwrite: bool = False,
     progress: bool = True,
     callback: "Callback | None" = None,
 ) -> Result:
@@ -215,10 +231,10 @@ def attack(
             from texts to vectors (n, dim). If not given, the toy CLIP's text encoder for the toy
             model, and the paper's sentence-T5-base for any other. A threshold goes with its
             encoder.
-        batch_size, trace, progress, callback: as in `improve`.
+        batch_size, trace, overwrite, progress, callback: as in `improve`.
 
     Raises:
-        TypeError, LoadError, ValueError, RuntimeError: as in `improve`; ValueError
+        TypeError, LoadError, ValueError, BlockingIOError, RuntimeError: as in `improve`; ValueError
             also if `similarity` is no cosine, LoadError if the encoder cannot be loaded.
         ImportError: if a package for the encoder is missing, saying how to get it.
 
@@ -257,6 +273,7 @@ def attack(
         make_constraint=lambda loaded: similar_to(prompt, loaded, encoder, similarity),
         batch_size=batch_size,
         trace=trace,
+        overwrite=overwrite,
         progress=progress,
         callback=callback,
     )
@@ -283,6 +300,7 @@ def _search_words(
     make_constraint: "Callable[[TextToImage], Constraint | None]",
     batch_size: int | None,
     trace: str | PathLike | None,
+    overwrite: bool,
     progress: bool,
     callback: "Callback | None",
 ) -> Result:
@@ -330,12 +348,22 @@ def _search_words(
     chosen = chosen_first(first, objective, lexicon)
     made = chosen_solver(solver, space, model, seed, chosen)
     check_gradient(made, loss, prompt, model)
-    result = search(
-        made,
-        objective,
-        plan.left(limit),
-        trace=Trace(trace),
-        progress=progress,
-        callback=callback,
+    record = Trace(
+        trace,
+        overwrite=overwrite,
+        settings={
+            "verify": verify or 0,
+            "fresh_seeds": plan.seeds,
+            "second_losses": {k: name_of(v) for k, v in second.items()},
+        },
     )
-    return accept(result, plan, second, progress=progress)
+    with record.locked():
+        result = search(
+            made,
+            objective,
+            plan.left(limit),
+            trace=record,
+            progress=progress,
+            callback=callback,
+        )
+        return accept(result, plan, second, progress=progress)

@@ -271,7 +271,8 @@ def _searched(call: str, prompt: str, settings: dict[str, Any], folder: "Folder"
     import dpodiff
 
     with folder.made():
-        return getattr(dpodiff, call)(prompt, trace=folder.trace, **settings)
+        search = getattr(dpodiff, call)
+        return search(prompt, trace=folder.trace, overwrite=folder.overwrite, **settings)
 
 
 def _slug(prompt: str) -> str:

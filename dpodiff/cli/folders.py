@@ -18,18 +18,18 @@ class Folder:
 
     Args:
         path: of the folder.
-        overwrite: whether files of an earlier search in it may be replaced.
+        overwrite: whether files of an earlier search in it may be replaced. If not, a search of the
+            same settings goes on there.
 
     Raises:
-        ValueError: if it has such files and they may not be replaced.
+        ValueError: if it has a result whose trace is gone, and it may not be replaced.
     """
 
     def __init__(self, path: Path, overwrite: bool = False) -> None:
-        self.path = path
-        found = [name for name in (RESULT, TRACE) if (path / name).exists()]
-        if found and not overwrite:
+        self.path, self.overwrite = path, overwrite
+        if (path / RESULT).exists() and not (path / TRACE).exists() and not overwrite:
             raise ValueError(
-                f"{path} has {found[0]} of an earlier search: take another folder (--out), or "
+                f"{path} has {RESULT} of an earlier search: take another folder (--out), or "
                 "replace it (--overwrite)"
             )
 

@@ -240,7 +240,10 @@ def _named(
     if not isinstance(losses, Mapping):
         labels = [loss if isinstance(loss, str) else name_of(loss) for loss in losses]
         if len(set(labels)) < len(labels):
-            raise ValueError(f"two losses of an ensemble are called the same: {', '.join(labels)}")
+            raise ValueError(
+                f"two losses of an ensemble are called the same: {', '.join(labels)}; "
+                "give a mapping from names to losses"
+            )
         losses = dict(zip(labels, losses, strict=True))
     if len(losses) < 2:
         raise ValueError(f"an ensemble needs at least two losses, not {len(losses)}")

@@ -48,8 +48,8 @@ class Weighted:
         self.differentiable = all(map(is_differentiable, self.weights))
 
     def __repr__(self) -> str:
-        names = {name_of(loss): w for loss, w in self.weights.items()}
-        return f"Weighted({', '.join(f'{weight:g} * {name}' for name, weight in names.items())})"
+        terms = (f"{weight:g} * {name_of(loss)}" for loss, weight in self.weights.items())
+        return f"Weighted({', '.join(terms)})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """The sum (batch,) on the device of the images; the losses check them.

@@ -80,6 +80,12 @@ class Batches:
             done += count
             yield made
 
+    def go_on(self, size: int) -> None:
+        """Come to the size after batches that were made before; a size asked for stays the most."""
+        if size < self.size:
+            self._most = size
+        self.size = size if self._asked is None else min(size, self._asked)
+
     def _fitted(self, work: Callable[[Items], Made], batch: Items) -> tuple[int, Made]:
         """What the work makes of as much of the batch as fits, and how much that is."""
         model, tried = self._model, len(batch)

@@ -8,8 +8,9 @@ Random search and EPO need no more than that. What follows gradients or looks at
 has to see inside, and is refused.
 """
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from dpodiff.names import name_of
 from dpodiff.weighted_text import refuse_weights
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor
-# (prompt, negative prompt, seed) -> image
+Job = tuple[str, str, int]  # prompt, negative prompt, seed
 Generate = Callable[[str, str, int], ImageLike]
 
 
@@ -89,7 +90,7 @@ class BlackBox:
     ) -> torch.Tensor:
         """Asks for one image a (prompt, negative prompt, seed).
 
-        Once a call fails, those that have not begun are dropped.
+        Once a call fails, or is interrupted, those that have not begun are dropped.
 
         Returns:
             images (batch, 3, height, width), float32 in [0, 1], on the CPU.
@@ -102,15 +103,45 @@ class BlackBox:
         if self.workers == 1:
             images = [self._image(job) for job in jobs]
         else:
-            with ThreadPoolExecutor(self.workers) as pool:
-                images = list(pool.map(self._image, jobs))
+            images = self._images_in_threads(jobs)
         for job, image in zip(jobs, images):
             if image.shape != images[0].shape:
                 sizes = " and ".join("x".join(map(str, i.shape[1:])) for i in (images[0], image))
                 raise ValueError(f"{self._call(job)} gave another size than before: {sizes}")
         return torch.stack(images)
 
-    def _image(self, job: tuple[str, str, int]) -> torch.Tensor:  # (3, height, width)
+    def _images_in_threads(self, jobs: Sequence[Job]) -> list[torch.Tensor]:
+        """The images in the order of the jobs; of several errors the one of the first job.
+
+        The threads are daemons, so that neither Ctrl-C nor the end of the program waits for calls
+        that hang, as it would with `concurrent.futures`.
+        """
+        waiting: SimpleQueue[tuple[int, Job]] = SimpleQueue()
+        finished: SimpleQueue[tuple[int, torch.Tensor | BaseException]] = SimpleQueue()
+        over = threading.Event()
+        for numbered in enumerate(jobs):
+            waiting.put(numbered)
+
+        def work() -> None:
+            while not over.is_set():
+                try:
+                    place, job = waiting.get_nowait()
+                except Empty:
+                    return
+                try:
+                    finished.put((place, self._image(job)))
+                except BaseException as error:
+                    over.set()
+                    finished.put((place, error))
+
+        for _ in range(min(self.workers, len(jobs))):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            return _in_order(finished, len(jobs))
+        finally:
+            over.set()
+
+    def _image(self, job: Job) -> torch.Tensor:  # (3, height, width)
         try:
             source = self._generate(*job)
         except Exception as error:
@@ -120,9 +151,26 @@ class BlackBox:
         except ValueError as error:
             raise ValueError(f"{self._call(job)} gave no image: {error}") from None
 
-    def _call(self, job: tuple[str, str, int]) -> str:
+    def _call(self, job: Job) -> str:
         prompt, negative, seed = job
         return f"{self.name}: generate({prompt!r}, {negative!r}, {seed})"
+
+
+def _in_order(
+    finished: "SimpleQueue[tuple[int, torch.Tensor | BaseException]]", count: int
+) -> list[torch.Tensor]:
+    """So many images by their numbers; an error is raised in its turn."""
+    came: dict[int, torch.Tensor | BaseException] = {}
+    images = []
+    for place in range(count):
+        while place not in came:
+            number, made = finished.get()
+            came[number] = made
+        made = came.pop(place)
+        if isinstance(made, BaseException):
+            raise made
+        images.append(made)
+    return images
 
 
 def as_image(source: ImageLike) -> torch.Tensor:

@@ -6,10 +6,10 @@ by the share of its denoiser work, so solvers of every kind are compared at equa
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -99,6 +99,27 @@ class Cost:
         """Both together; the peak is the higher one."""
         both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
         return replace(Cost(**both), peak_memory=max(self.peak_memory, other.peak_memory))
+
+    @property
+    def work(self) -> dict[str, float]:
+        """What of it `measured` adds, ready for JSON."""
+        return {
+            "seconds": self.seconds,
+            "forwards": self.denoiser_forwards,
+            "backwards": self.backward_passes,
+        }
+
+    def repeat(self, work: Mapping[str, Any]) -> "Cost":
+        """Add work that was done before; returns it alone."""
+        done = Cost(
+            seconds=work["seconds"],
+            denoiser_forwards=work["forwards"],
+            backward_passes=work["backwards"],
+        )
+        self.seconds += done.seconds
+        self.denoiser_forwards += done.denoiser_forwards
+        self.backward_passes += done.backward_passes
+        return done
 
 
 def peak_memory(device: torch.device | str) -> int:

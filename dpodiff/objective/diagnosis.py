@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from dpodiff.objective.journal import FIRST, Answer, short
 from dpodiff.objective.objective import Objective
 from dpodiff.spaces.contrasts import Contrast
 from dpodiff.spaces.diagnosis import MOST_CONTRASTS, diagnosed_candidates
@@ -51,6 +52,14 @@ class Diagnosis:
 
     def __call__(self) -> list[Candidate]:
         """The candidates to try first, the worst contrast first."""
+        journal, question = self.objective.journal, [short((self.below, self.most))]
+        if kept := journal.recall(FIRST, question):
+            return [tuple(candidate) for candidate in kept.data["candidates"]]
+        found = self._diagnosed()
+        journal.keep(FIRST, question, Answer({"candidates": found}))
+        return found
+
+    def _diagnosed(self) -> list[Candidate]:
         space = self.objective.space
         images = self.objective.images(space.identity).to(self.objective.model.device)
         table = self.loss.margins(images, space.prompt)

@@ -5,9 +5,10 @@ decoder and sampler. For a loss that is a black box, DNO's `Hybrid` first estima
 with respect to the images by random perturbations; only decoder and sampler are backpropagated.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,6 +19,7 @@ from dpodiff.models.noise import FixedNoise
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import Evaluation, mean_value
 from dpodiff.objective.images import score
+from dpodiff.objective.journal import Answer
 from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery
 from dpodiff.spaces.space import Prompts
 
@@ -155,6 +157,30 @@ class NoiseObjective:
 
     def _losses(self, images: torch.Tensor) -> torch.Tensor:
         return score(self.loss, images, self.prompt)
+
+
+def to_keep(answer: NoiseEvaluation, work: Mapping[str, Any]) -> Answer:
+    """An answer about noise as a journal keeps it: without noise and images, with its work."""
+    data = {"losses": answer.losses, "final": answer.final, **work}
+    gradients = answer.gradients
+    return Answer(data, {} if gradients is None else {"gradients": gradients})
+
+
+def read_back(kept: Answer, query: NoiseQuery, prompts: Prompts, sign: int) -> NoiseEvaluation:
+    """The answer about noise that was kept; it has no images."""
+    row = tuple(kept.data["losses"])
+    evaluation = Evaluation(
+        candidate=query.candidate,
+        prompts=prompts,
+        losses=row,
+        value=mean_value(sign, row, query.penalties),
+        noise=query.noise,
+        penalties=query.penalties,
+    )
+    values, gradients = tuple(sign * loss for loss in row), kept.tensors.get("gradients")
+    if gradients is not None:
+        gradients = gradients.to(query.noise.device)
+    return NoiseEvaluation(evaluation, values, gradients, None, kept.data["final"])
 
 
 def check_gradient(losses: torch.Tensor, loss: "Loss") -> None:

@@ -13,10 +13,11 @@ of candidates after some of the steps or on some of the seeds, and the losses of
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
@@ -26,11 +27,21 @@ from dpodiff.losses.base import check_prompt
 from dpodiff.models.base import PromptError, TextToImage, require_model
 from dpodiff.models.batches import Batches
 from dpodiff.models.noise import check_eta, draw
+from dpodiff.names import name_of
 from dpodiff.objective.cost import Cost, measured, price_of_rows
 from dpodiff.objective.evaluation import Evaluation, better, mean_value
 from dpodiff.objective.images import Job, render, score
+from dpodiff.objective.journal import (
+    GRADIENT,
+    LOSSES,
+    NOISE,
+    Answer,
+    Journal,
+    judged,
+    short,
+)
 from dpodiff.objective.memory import Memory
-from dpodiff.objective.noise import NoiseObjective
+from dpodiff.objective.noise import NoiseObjective, read_back, to_keep
 from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery, ValueAndGradient
 from dpodiff.objective.text import TextObjective
 from dpodiff.spaces.space import Candidate, Prompts, Space
@@ -105,6 +116,7 @@ class Objective:
         # With a graph, far fewer images fit.
         self.graph_batches = Batches(model, batch_size)
         self.cost = Cost()
+        self.journal = Journal()
         self._memory = Memory(space.decode(space.identity), self.seeds)
         if not self.seeds:
             raise ValueError("an objective needs at least one seed")
@@ -112,6 +124,15 @@ class Objective:
             raise ValueError(f"task must be one of {', '.join(get_args(Task))}, not {task!r}")
         check_eta(eta)
         check_prompt(loss, space.prompt)
+
+    @contextmanager
+    def answers_in(self, journal: Journal) -> Iterator[None]:
+        """For a while, read answers back from a journal as long as it has them, and keep others."""
+        before, self.journal = self.journal, journal
+        try:
+            yield
+        finally:
+            self.journal = before
 
     def noise(self) -> torch.Tensor:
         """The noise of the objective's own seeds, (seeds, vectors, channel, h, w)."""
@@ -170,8 +191,15 @@ class Objective:
             sign=self._sign,
             batches=self.graph_batches,
         )
-        with measured(self.cost, model) as work:
-            answer = words.value_and_gradient(weights, estimator, noise)
+        rounded = [[round(w, 6) for w in row.tolist()] for row in weights]
+        question = [short((rounded, name_of(estimator), noise is None))]
+        if kept := self.journal.recall(GRADIENT, question):
+            answer, work = ValueAndGradient.from_json(kept.data, weights), self._again(kept)
+        else:
+            with measured(self.cost, model) as work:
+                answer = words.value_and_gradient(weights, estimator, noise)
+            data = answer.to_json() | self._work(work)
+            self.journal.keep(GRADIENT, question, Answer(data))
         self.cost.spent += price_of_rows(work, model, len(self.seeds))
         self.cost.gradients += 1
         self.cost.images += len(self.seeds)
@@ -219,11 +247,29 @@ class Objective:
             rejected = Evaluation(query.candidate, prompts, (), math.inf, query.noise)
             return NoiseEvaluation(rejected, (), None, None, True)
         steps = model.steps if query.steps is None else query.steps
-        with measured(self.cost, model) as work:
-            answer = self._noise_objective(prompts, steps).evaluate(query)
+        how = None if query.estimator is None else name_of(query.estimator)
+        question = [short((query.candidate, how, steps, query.seed))]
+        if kept := self.journal.recall(NOISE, question):
+            answer, work = read_back(kept, query, prompts, self._sign), self._again(kept)
+        else:
+            with measured(self.cost, model) as work:
+                answer = self._noise_objective(prompts, steps).evaluate(query)
+            kept = to_keep(answer, self._work(work))
+            self.journal.keep(NOISE, question, kept)
         self.cost.spent += price_of_rows(work, model, count)
         self._count_noise(query.estimator, steps)
         return answer
+
+    def _work(self, work: Cost) -> dict[str, Any]:
+        """The work of an answer, and the sizes of batches after it."""
+        sizes = {"size": self.batches.size, "graph_size": self.graph_batches.size}
+        return work.work | sizes
+
+    def _again(self, kept: Answer) -> Cost:
+        """Count the work of a kept answer, and bring batches to the sizes after it."""
+        self.batches.go_on(kept.data["size"])
+        self.graph_batches.go_on(kept.data["graph_size"])
+        return self.cost.repeat(kept.data)
 
     def _count_noise(self, estimator: "Estimator | Hybrid | None", steps: int) -> None:
         samples, remote = 0, 0
@@ -339,11 +385,11 @@ class Objective:
     def _counted_losses(self, jobs: Sequence[Job], stop: int | None = None) -> Iterator[float]:
         """Yield the losses of the jobs in order, adding the cost of each batch."""
 
-        def work(batch: Sequence[Job]) -> list[float]:
+        def work(batch: Sequence[Job]) -> list[list[float]]:
             with measured(self.cost, self.model):
-                return self._losses(self.loss, stop, batch)
+                return [self._losses(self.loss, stop, batch)]
 
-        for losses in self.batches.map(work, jobs):
+        for (losses,) in judged(self.journal, self.batches, self.cost, LOSSES, work, jobs, stop):
             self.cost.images += len(losses)
             yield from losses
 

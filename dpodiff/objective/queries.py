@@ -10,8 +10,10 @@ about the noise:
 All of them are paid for in the same unit; see `dpodiff.objective.cost.Cost`.
 """
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dpodiff.objective.evaluation import Evaluation
 from dpodiff.spaces.space import Candidate
@@ -42,6 +44,24 @@ class ValueAndGradient(NamedTuple):
 
     value: float
     gradients: "tuple[torch.Tensor, ...]"
+
+    def to_json(self) -> dict[str, Any]:
+        """As a journal keeps it; floating-point numbers survive exactly."""
+        return {"value": self.value, "gradients": [row.tolist() for row in self.gradients]}
+
+    @classmethod
+    def from_json(
+        cls, data: Mapping[str, Any], weights: "Sequence[torch.Tensor]"
+    ) -> "ValueAndGradient":
+        """What `to_json` gave, for the weights that it was asked at."""
+        gradients = zip(data["gradients"], weights, strict=True)
+        return cls(
+            math.nan if data["value"] is None else data["value"],
+            tuple(
+                weight.new_tensor([math.nan if g is None else g for g in row])
+                for row, weight in gradients
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -96,7 +116,8 @@ class NoiseEvaluation(NamedTuple):
         values: one per seed, without penalties; lower is better, so for attacks minus the losses.
         gradients: of each value with respect to its own noise, of the shape of the noise; None if
             not asked for.
-        images: (seeds, 3, height, width) in [0, 1], on the CPU; None if rejected.
+        images: (seeds, 3, height, width) in [0, 1], on the CPU; None if rejected, or read back from
+            a trace.
         final: whether the images are the sampler's own, so that the losses count as an evaluation.
 
     Examples:

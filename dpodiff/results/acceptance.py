@@ -101,13 +101,16 @@ def accept(
         return _kept(replace(result, unverified=why_not))
     start, before = time.monotonic(), replace(result.objective.cost)
     try:
-        verification = verify(
-            result, seeds=plan.seeds, finalists=1, losses=losses, progress=progress
-        )
+        with result.objective.answers_in(result.trace):
+            verification = verify(
+                result, seeds=plan.seeds, finalists=1, losses=losses, progress=progress
+            )
         final = _with_verdict(result, verification)
     except KeyboardInterrupt:
         final = replace(result, status="stopped", unverified="it was interrupted", search=result)
     except Exception as error:
+        if result.trace.reading:
+            raise  # the file has all that was found
         final = _failed(result, error)
     final.cost = result.cost.plus(result.objective.cost.since(before))
     return _kept(final, time.monotonic() - start)

@@ -3,97 +3,65 @@
 A trace file is JSON Lines, written as the search runs, so a run that dies keeps what it has:
 
     {"stamp": {"parameters": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
+    {"answer": {"kind": "losses", "question": [...], "losses": [[...]], "seconds": ..., ...}}
     {"index": 0, "candidate": [0, 0], "positive": ..., "losses": [...], "value": ..., ...}
     {"index": 1, ...}
+    {"answer": {"kind": "gradient", "question": [...], "value": ..., "gradients": [...], ...}}
     {"step": {"kind": "gradient", "value": ..., "probabilities": [...], "spent": ...}}
+    {"resumed": {"parameters": {"budget": ...}, "commit": ..., "device": ..., "time": ..., ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
+    {"answer": {"kind": "fresh losses", ...}}
     {"verification": {"verdict": "better: ...", "accepted": true, "comparisons": [...], ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
 
-A verified search has a second end, of search and verification together. The end of a search that
-failed has its "error" too. The file is begun when the baseline is evaluated, so a search that is
-refused, or fails before that, leaves an older file as it is.
+An answer is what the model was asked, in short, and what it said (`dpodiff.objective.journal`); the
+gradient of a noise lies beside the file, `trace.jsonl.tensors/000012.safetensors` for line 12. A
+search that goes on reads the answers back, and leaves the line "resumed" before it writes more.
+
+A verified search has a second end, of search and verification together, and one that went on may
+have more: the last counts. The end of a search that failed has its "error" too. The file is begun
+when the first images are judged, so a search that is refused, or fails before that, leaves an older
+file as it is.
 
 JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
 """
 
-import json
 import math
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dpodiff.objective.evaluation import mean
+from dpodiff.objective.journal import Answer, Journal
+from dpodiff.results.log import Line, Log, as_line
+from dpodiff.results.record import Record, Status
+from dpodiff.results.replay import Replay, check_lines, kind_of
 from dpodiff.results.stamp import Stamp
+from dpodiff.results.tensors import Tensors
 from dpodiff.spaces.json_file import write_text
-from dpodiff.spaces.space import Candidate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dpodiff.objective.cost import Cost
 
-Status = Literal["budget", "exhausted", "stopped", "seconds", "failed"]
 
-
-@dataclass(frozen=True)
-class Record:
-    """One candidate of a search, or one noise of it, and where the search stood after it.
-
-    Attributes:
-        losses: one a seed; none if the candidate was rejected.
-        value: what the solver minimizes: the mean loss, or its negative for an attack, and the mean
-            penalty of the noise.
-        best: the lowest value so far; where noise is searched, the mean of the lowest a seed.
-        evaluations, images, denoiser_forwards: made so far by this search.
-        spent: the price of all work so far, in evaluations (see `Cost`).
-        seconds: since the search began.
-        guidance: of the candidate; None is the model's own.
-
-    Examples:
-        >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
-        >>> settings = {"model": gray, "loss": "white", "space": "nplib", "progress": False}
-        >>> result = dpodiff.improve("a red ball", budget=1, seeds=2, **settings)
-        >>> record = result.trace.records[0]
-        >>> record.positive, record.losses, record.best
-        ('a red ball', (-0.5, -0.5), -0.5)
-    """
-
-    index: int
-    candidate: Candidate
-    positive: str
-    negative: str
-    losses: tuple[float, ...]
-    value: float
-    best: float
-    evaluations: int
-    images: int
-    denoiser_forwards: int
-    spent: float
-    seconds: float
-    solver: str
-    guidance: float | None = None
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Record":
-        """The record of one line of a trace file."""
-        losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
-        value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
-        fields = dict(data)
-        fields.update(candidate=tuple(data["candidate"]), losses=losses, value=value, best=best)
-        return cls(**fields)
-
-
-class Trace:
+class Trace(Journal):
     """The records of one search, in memory and, given a path, in a file as they come.
 
+    A search that is given the file of an interrupted search with the same settings goes on: what is
+    recorded is read back, no image of it is made again, and the result is that of a search without
+    an interruption. A file of a finished search gives its result again.
+
     Args:
-        path: of the trace file. An existing one is replaced once the baseline is evaluated.
+        path: of the trace file.
+        overwrite: whether an existing file is replaced, once the first images are judged.
+        settings: what the search itself does not know, ready for JSON; a part of its stamp.
 
     Attributes:
         records: one a candidate, in order.
@@ -116,8 +84,15 @@ class Trace:
         [-0.5, -0.5, -0.5]
     """
 
-    def __init__(self, path: str | os.PathLike | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike | None = None,
+        *,
+        overwrite: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = None if path is None else Path(path)
+        self.overwrite, self.settings = overwrite, dict(settings or {})
         self.records: list[Record] = []
         self.steps: list[dict[str, Any]] = []
         self.stamp: Stamp | None = None
@@ -125,7 +100,11 @@ class Trace:
         self.error: str | None = None
         self.cost: dict[str, float] = {}
         self.verification: dict[str, Any] = {}
-        self._kept: list[Mapping[str, Any]] = []  # what a trace without a file would write
+        self._kept: list[str] = []  # the lines of a trace without a file
+        self._log = None if self.path is None else Log(self.path)
+        self._new: Stamp | None = None  # of the search that is about to begin or to go on
+        self._replay: Replay | None = None  # until something is written
+        self._lines = 0
 
     def __repr__(self) -> str:
         return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
@@ -155,33 +134,115 @@ class Trace:
         if not os.access(place, os.W_OK):
             raise PermissionError(f"the trace {self.path} cannot be written")
 
-    def start(self, stamp: Stamp) -> None:
-        """Open the trace with its stamp.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While this lasts, no other process may write the file.
 
         Raises:
-            ValueError, OSError: as `check`.
+            ValueError, OSError: as `check`; BlockingIOError if another search is writing it.
         """
         self.check()
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text("")
-        self._write({"stamp": asdict(stamp)})
-        self.stamp = stamp
+        with nullcontext() if self._log is None else self._log.locked():
+            yield
 
-    def append(self, record: Record) -> None:
-        """Add a record, and write it at once."""
-        self.records.append(record)
-        self._write(asdict(record))
+    def open(self, stamp: Stamp) -> None:
+        """Begin a search, or go on with the one that the file holds. Changes nothing yet.
+
+        Raises:
+            ValueError, OSError: as `check`; ValueError also if the file holds a search of other
+                settings, naming them, or is no trace.
+
+        Warns:
+            UserWarning: if the last line was cut short; it is dropped.
+        """
+        self.check()
+        self._new = stamp
+        if self._log is None or self.overwrite or self._log.is_empty:
+            return
+        lines, rest = self._log.read()
+        if not lines and rest.startswith(b'{"stamp"'):
+            return  # nothing was written but a part of the stamp
+        self._replay = _replay(self._log.path, lines)
+        self._replay.check(stamp.parameters)
+        if rest:
+            warnings.warn(f"{self.path}: its last line is cut short, left out", stacklevel=4)
+        self._log.mend(rest)
+        self.stamp, self._lines = self._replay.stamp, len(lines)
+
+    @property
+    def reading(self) -> bool:
+        """Whether there are lines to be read back before the search goes on."""
+        return bool(self._replay)
+
+    @property
+    def progress(self) -> str:
+        """What there is to be read back, in words."""
+        return "" if self._replay is None else f"{self._replay.progress} from {self.path}"
+
+    @property
+    def ended(self) -> Status | None:
+        """The status with which the search ended here, if its verification is read back next."""
+        return self._replay.ended if self._replay else None
+
+    @property
+    def seconds(self) -> float:
+        """Those that the search has taken before it was interrupted."""
+        return self._replay.seconds if self._replay is not None else 0.0
+
+    def recall(self, kind: str, question: Sequence[str]) -> Answer | None:
+        """The answer that is recorded next; see `dpodiff.objective.journal`."""
+        if not self._replay:
+            return None
+        data = self._replay.next("answer", what := f"the question {kind!r}")
+        asked = data["question"]
+        if data["kind"] != kind or asked != list(question[: len(asked)]):
+            raise self._replay.differs(what)
+        name = data.get("tensors")
+        tensors = {} if name is None else Tensors(self._replay.path).load(name)
+        self._replay.done()
+        return Answer(_with_nan(data), tensors)
+
+    def keep(self, kind: str, question: Sequence[str], answer: Answer) -> None:
+        """Write an answer at once."""
+        if self._log is None:
+            return
+        self._begin()
+        line = {"kind": kind, "question": list(question), **answer.data}
+        if answer.tensors:
+            line["tensors"] = Tensors(self._log.path).save(self._lines + 1, answer.tensors)
+        self._write({"answer": line})
+
+    def append(self, record: Record) -> Record:
+        """Add a record, and write it at once; returns it, or the one that is read back instead."""
+        if not self._replay:
+            self.records.append(record)
+            self._begin()
+            self._write(asdict(record))
+            return record
+        what = f"record {record.index}"
+        recorded: Record = self._replay.next("record", what)
+        if (recorded.candidate, recorded.index) != (record.candidate, record.index):
+            raise self._replay.differs(what)
+        self._replay.done()
+        self.records.append(recorded)
+        return recorded
 
     def note(self, step: dict[str, Any]) -> None:
         """Add a gradient or a preview, and write it at once."""
-        self.steps.append(step)
-        self._write({"step": step})
+        if self._replay:
+            self.steps.append(self._replay.next("step", f"the step {step['kind']!r}"))
+            self._replay.done()
+        else:
+            self.steps.append(step)
+            self._begin()
+            self._write({"step": step})
 
     def verify(self, verification: Mapping[str, Any]) -> None:
         """Add what the verification said: its "verdict", and the fields of `Verification`."""
         self.verification = dict(verification)
-        self._write({"verification": self.verification})
+        known = {} if self._replay is None else self._replay.verification
+        if not self.reading and known.get("verdict") != self.verification["verdict"]:
+            self._write({"verification": self.verification}, sync=True)
 
     def finish(
         self, status: Status, seconds: float, cost: "Cost", error: str | None = None
@@ -198,17 +259,23 @@ class Trace:
         if self.stamp is None:
             return  # it could not even be opened
         self.stamp.seconds = seconds
+        if self.reading:
+            return  # the file has more than this run has asked for
+        if self._replay is not None and self._replay.end.get("status") == status:
+            self.cost, self.stamp.seconds = self._replay.end["cost"], self._replay.seconds
+            return  # it is written
         end = {"status": status, "seconds": seconds, "cost": self.cost}
-        self._write({"end": end if error is None else end | {"error": error}})
+        self._write({"end": end if error is None else end | {"error": error}}, sync=True)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the trace to another file; nothing happens if it is its own."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.path is None:
-            write_text(path, "".join(map(_line, self._kept)))
+            write_text(path, "".join(self._kept))
         elif not path.exists() or not path.samefile(self.path):
             shutil.copyfile(self.path, path)
+            Tensors(self.path).copy(path)
 
     def frame(self) -> "pd.DataFrame":
         """One row a record, with the mean loss over the seeds as `loss`."""
@@ -224,64 +291,73 @@ class Trace:
         Raises:
             ValueError: naming the line, if any other one cannot be read.
         """
-        trace = cls(path)
-        lines = Path(path).read_text(encoding="ascii").splitlines()
+        trace, log = cls(path), Log(Path(path))
+        lines, rest = log.read()
+        if rest:
+            warnings.warn(f"{path}: its last line is cut short, left out", stacklevel=2)
+        check_lines(log.path, lines)
         for number, line in enumerate(lines, start=1):
             try:
-                trace._read(json.loads(line))
-            except json.JSONDecodeError as error:
-                if number < len(lines):
-                    raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
-                warnings.warn(f"{path}: its last line is cut short, left out", stacklevel=2)
+                trace._read(line)
             except (AttributeError, KeyError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not of a trace: {error!r}") from None
         return trace
 
-    def _read(self, data: dict[str, Any]) -> None:
-        if "stamp" in data:
-            self.stamp = Stamp(**data["stamp"])
-        elif "step" in data:
-            self.steps.append(data["step"])
-        elif "verification" in data:
-            self.verification = dict(data["verification"])
-        elif "end" in data:
-            end = data["end"]
-            if self.stamp is None:
-                raise KeyError("stamp")  # which comes first
-            self.status, self.cost, self.stamp.seconds = end["status"], end["cost"], end["seconds"]
-            self.error = end.get("error")
+    def _read(self, line: Line) -> None:
+        match kind_of(line):
+            case "stamp":
+                self.stamp = Stamp(**line["stamp"])
+            case "resumed":
+                self.status, self.error, self.cost, self.verification = None, None, {}, {}
+            case "step":
+                self.steps.append(line["step"])
+            case "verification":
+                self.verification = dict(line["verification"])
+            case "end" if self.stamp is not None:
+                end = line["end"]
+                self.status, self.cost = end["status"], end["cost"]
+                self.stamp.seconds, self.error = end["seconds"], end.get("error")
+            case "record":
+                self.records.append(Record.from_json(line))
+
+    def _begin(self) -> None:
+        """Write the stamp of a new search, or that an older one goes on, before what is new."""
+        new, self._new = self._new, None
+        if new is None:
+            return
+        replay, self._replay = self._replay, None
+        if replay is not None:
+            replay.warn_of_changes(new)
+            self._write({"resumed": asdict(new) | {"parameters": replay.may_grow(new)}})
+            return
+        self.stamp = new
+        if self._log is not None:
+            self._log.clear()
+            Tensors(self._log.path).clear()
+        self._write({"stamp": asdict(new)}, sync=True)
+
+    def _write(self, line: Mapping[str, Any], *, sync: bool = False) -> None:
+        if self._log is not None:
+            self._log.append(line, sync=sync)
+            self._lines += 1
         else:
-            self.records.append(Record.from_json(data))
-
-    def _write(self, data: Mapping[str, Any]) -> None:
-        if self.path is None:
-            self._kept.append(data)
-        else:
-            _append(self.path, _line(data).encode("ascii"))
+            self._kept.append(as_line(line))
 
 
-def _line(data: Mapping[str, Any]) -> str:
-    """A line of a trace file; ASCII, so that no odd line break is inside."""
-    return json.dumps(_finite(data), allow_nan=False) + "\n"
+def _replay(path: Path, lines: list[Line]) -> Replay:
+    try:
+        return Replay(path, lines)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a trace that can go on: {error!r}") from None
 
 
-def _append(path: Path, line: bytes) -> None:
-    """Add a line to a file, all of it or, where the disk is full, none of it."""
-    with path.open("ab", buffering=0) as file:
-        before = file.seek(0, os.SEEK_END)
-        try:
-            while line:
-                line = line[file.write(line) :]
-        except OSError:
-            with suppress(OSError):  # a device has no length
-                file.truncate(before)
-            raise
+def _with_nan(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer whose losses have NaN where its file has null."""
+    if "losses" not in answer:
+        return dict(answer)
+    rows = [_row(one) if isinstance(one, list) else one for one in answer["losses"]]
+    return {**answer, "losses": _row(rows)}
 
 
-def _finite(data: Any) -> Any:
-    """JSON-ready data with every number that is not finite replaced by None."""
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+def _row(numbers: list[Any]) -> list[Any]:
+    return [math.nan if number is None else number for number in numbers]

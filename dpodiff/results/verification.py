@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from dpodiff.objective.cost import measured
 from dpodiff.objective.images import Job, render, score
+from dpodiff.objective.journal import FRESH, judged
 from dpodiff.results.comparison import SEARCHED, Comparison, Verification
 from dpodiff.results.result import Result
 from dpodiff.results.statistics import SUBSETS, Interval, subset_interval
@@ -191,16 +192,16 @@ def _batches(
     """Yield the losses (losses, batch) of each batch, and add it to the cost."""
     cost, model = objective.cost, objective.model
 
-    def work(batch: Sequence[Job]) -> np.ndarray:
+    def work(batch: Sequence[Job]) -> list[list[float]]:
         with measured(cost, model), torch.no_grad():
             images = render(model, batch, objective.eta)
             prompt = objective.space.prompt
-            rows = [score(loss, images, prompt).double().cpu() for loss in measures.values()]
-        return torch.stack(rows).numpy()
+            return [score(loss, images, prompt).double().tolist() for loss in measures.values()]
 
-    for losses in objective.batches.map(work, jobs):
-        price = losses.shape[1] / len(objective.seeds)
-        cost.images += losses.shape[1]
+    for losses in judged(objective.journal, objective.batches, cost, FRESH, work, jobs):
+        count = len(losses[0])
+        price = count / len(objective.seeds)
+        cost.images += count
         cost.verification += price
         cost.spent += price
-        yield losses
+        yield np.array(losses)

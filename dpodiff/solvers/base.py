@@ -126,8 +126,12 @@ class Solver(ABC):
 
     @property
     def parameters(self) -> dict[str, bool | int | float | str]:
-        """The name and the hyperparameters, for the record."""
-        scalars = {k: v for k, v in vars(self).items() if isinstance(v, bool | int | float | str)}
+        """The name and the hyperparameters, for the record: all numbers and texts but private ones.
+
+        A search goes on from a trace only if these are the same.
+        """
+        public = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        scalars = {k: v for k, v in public.items() if isinstance(v, bool | int | float | str)}
         return {"name": self.name} | scalars
 
     def _fresh(self, proposals: Sequence[Callable[[], Candidate]]) -> list[Candidate]:

@@ -19,6 +19,7 @@ import torch
 
 from dpodiff.gradients import Checkpointed, Full
 from dpodiff.gradients.regularization import improbability, norm_surprise
+from dpodiff.names import name_of
 from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Space
@@ -95,7 +96,7 @@ class DNO(Solver):
     def parameters(self) -> dict[str, Any]:
         """The name and the hyperparameters, for the record."""
         vectors = self.noise.shape[1]
-        return super().parameters | {"estimator": repr(self.estimator), "vectors": vectors}
+        return super().parameters | {"estimator": name_of(self.estimator), "vectors": vectors}
 
     def ask(self) -> NoiseQuery:
         """The gradient where the noise stands."""

@@ -23,6 +23,7 @@ from torch import nn
 
 from dpodiff.gradients import Shortcut
 from dpodiff.gradients.relaxation import Relaxed
+from dpodiff.names import name_of
 from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Candidate, Space
@@ -151,7 +152,7 @@ class GPO(Solver):
     @property
     def parameters(self) -> dict[str, Any]:
         """The name and the hyperparameters, for the record."""
-        return super().parameters | {"estimators": [repr(e) for e in self.estimators]}
+        return super().parameters | {"estimators": [name_of(e) for e in self.estimators]}
 
     @property
     def follows_gradients(self) -> bool:

@@ -5,6 +5,7 @@ bar; solvers only propose. It begins with the user's own prompt, which is the ba
 evaluation like any other candidate, and is told to the solver.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -50,14 +51,17 @@ def search(
     the exception, which the trace names too. Before that, any exception passes through, and a
     trace file that was there is left as it is.
 
+    A trace whose file holds an interrupted search of the same settings goes on with it: solver and
+    objective must be new, and are brought to where they were by the recorded answers of the model.
+
     Args:
         solver: proposes candidates of the objective's space.
         objective: evaluates them.
         budget: when to end.
-        trace: keeps the records; one in memory if not given.
+        trace: keeps the records, and the answers of the model; one in memory if not given.
         progress: whether to show a bar with the best loss on stderr.
-        callback: called with each record; the search stops once it returns True.
-        viewer: called with the record and the images of each step of a search of noise.
+        callback: called with each record, read back or not; the search stops once it returns True.
+        viewer: called with the record and the images of each new step of a search of noise.
 
     Returns:
         The result, with status "budget", "seconds", "exhausted" (no new candidate left), "stopped"
@@ -66,8 +70,9 @@ def search(
 
     Raises:
         ValueError: if an argument is of a wrong kind, solver and objective have different spaces,
-            the solver follows gradients and the loss has none, or the trace was used before.
-        OSError: if the trace cannot be written.
+            the solver follows gradients and the loss has none, the trace was used before, or its
+            file holds a search of other settings, naming them.
+        OSError: if the trace cannot be written, or another search is writing it.
         Exception: whatever the evaluation of the baseline raises.
 
     Warns:
@@ -91,13 +96,15 @@ def search(
 
         check_differentiable(objective.loss)
     trace = Trace() if trace is None else trace
-    trace.check()
-    run = Run(solver, objective, budget, trace, callback, viewer)
-    with tqdm(
-        total=budget.evaluations, desc=solver.name, disable=not progress, bar_format=BAR
-    ) as run.bar:
-        status = run.until_over()
-    return run.finish(status)
+    with trace.locked(), objective.answers_in(trace):
+        run = Run(solver, objective, budget, trace, callback, viewer)
+        if trace.reading and progress:
+            tqdm.write(trace.progress, file=sys.stderr)
+        with tqdm(
+            total=budget.evaluations, desc=solver.name, disable=not progress, bar_format=BAR
+        ) as run.bar:
+            status = run.until_over()
+        return run.finish(status)
 
 
 def _check_arguments(

@@ -27,6 +27,7 @@ from typing import Any
 import torch
 
 from dpodiff.gradients.relaxation import corner
+from dpodiff.names import name_of
 from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers.base import Solver
 from dpodiff.solvers.gpo import Schedule, shortcuts
@@ -109,7 +110,7 @@ class PEZ(Solver):
     @property
     def parameters(self) -> dict[str, Any]:
         """The name and the hyperparameters, for the record."""
-        return super().parameters | {"estimators": [repr(e) for e in self.estimators]}
+        return super().parameters | {"estimators": [name_of(e) for e in self.estimators]}
 
     def ask(self) -> list[Candidate] | GradientQuery:
         """The projection if it is new, else the gradient there."""

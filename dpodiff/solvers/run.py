@@ -5,6 +5,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from dpodiff.spaces.space import Candidate
 if TYPE_CHECKING:
     import torch
 
+    from dpodiff.models.base import TextToImage
     from dpodiff.objective import Evaluation, Objective
     from dpodiff.objective.cost import Budget, Cost
 
@@ -54,8 +56,9 @@ class Run:
     ) -> None:
         self.solver, self.objective, self.budget = solver, objective, budget
         self.trace, self.callback, self.viewer = trace, callback, viewer
-        self.began, self.cost_before = time.monotonic(), replace(objective.cost)
-        self.stamp = Stamp.collect(self.parameters(), objective.model.device)
+        trace.open(Stamp.collect(self.parameters(), objective.model.device))
+        self.began = time.monotonic() - trace.seconds
+        self.cost_before = replace(objective.cost)
         self.begun = False  # once the baseline is evaluated
         self.error: Exception | None = None
         self.paid = 0.0  # in evaluations
@@ -79,7 +82,10 @@ class Run:
         """All that is needed to run the search again."""
         objective = self.objective
         return {
+            "prompt": objective.space.prompt,
+            "negative_prompt": objective.space.negative_prompt,
             "model": objective.model.name,
+            **_settings_of(objective.model),
             "loss": _described(objective.loss),
             "task": objective.task,
             "constraint": _described(objective.constraint),
@@ -89,6 +95,7 @@ class Run:
             "budget": asdict(self.budget),
             "solver": self.solver.parameters,
             "space": objective.space.to_json(),
+            **self.trace.settings,
         }
 
     def until_over(self) -> Status:
@@ -100,7 +107,7 @@ class Run:
                 raise
             return "stopped"
         except Exception as error:
-            if not self.begun:
+            if not self.begun or self.trace.reading:  # then the file has all that was found
                 raise
             self.error = error
             return "failed"
@@ -193,13 +200,10 @@ class Run:
         if not self.begun:
             self.baseline = self.best = evaluation
             self.begun = True
-            # Not before: a search that is refused, or has no baseline, leaves an older file alone.
-            self.trace.start(self.stamp)
         else:
             self.best = self.objective.better(self.best, evaluation)
         self.free = 0 if self.pay() else self.free + 1
-        record = self.record(evaluation)
-        self.trace.append(record)
+        record = self.trace.append(self.record(evaluation))
         if self.callback is not None and self.callback(record):
             return "stopped"
         return self.over()
@@ -226,9 +230,12 @@ class Run:
         """Which limit is reached, if any."""
         if self.left < 1 - CENT:
             return "budget"
-        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
-            return "seconds"
-        return "exhausted" if self.free >= MOST_FREE else None
+        if self.free >= MOST_FREE:
+            return "exhausted"
+        if self.trace.reading:  # the clock counts where the search goes on
+            return self.trace.ended
+        late = self.budget.seconds is not None and self.seconds >= self.budget.seconds
+        return "seconds" if late else None
 
     def finish(self, status: Status) -> Result:
         status = self.close(status)
@@ -271,6 +278,15 @@ class Run:
                 stacklevel=4,
             )
         return status
+
+
+def _settings_of(model: "TextToImage") -> dict[str, Any]:
+    """What of its settings a model tells; a black box tells none."""
+    found = {}
+    for name in ("steps", "guidance", "image_size", "dtype"):
+        with suppress(AttributeError, ValueError):
+            found[name] = getattr(model, name)
+    return {k: v if isinstance(v, int | float) else str(v) for k, v in found.items()}
 
 
 def _described(part: Any) -> str | None:

@@ -1,7 +1,9 @@
 """JSON files: errors name the file, and a file is written whole or not at all."""
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,18 @@ def read_json(path: str | os.PathLike) -> tuple[dict[str, Any], list[str]]:
     return data, twice
 
 
+def finite(data: Any) -> Any:
+    """JSON-ready data with every number that is not finite replaced by None."""
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
 def write_json(path: str | os.PathLike, data: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(data, indent=2))
+    """Write a JSON file, whole or not at all; numbers that are not finite become null."""
+    write_text(path, json.dumps(finite(data), indent=2, allow_nan=False))
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:

@@ -23,9 +23,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dpodiff.results.log import Log as Lines
 from dpodiff.results.result import describe
 from dpodiff.results.stamp import Stamp
-from dpodiff.results.trace import _append, _finite
+from dpodiff.spaces.json_file import finite
 from dpodiff.sweeps.folders import check_same, locked
 from dpodiff.sweeps.jobs import Job, Run
 from dpodiff.sweeps.running import Outcome, Where, check_places, outcomes
@@ -147,7 +148,7 @@ class Log:
 
     def __init__(self, folder: Path, stamp: Stamp) -> None:
         self.folder, self.stamp = folder, stamp
-        self.path: Path | None = None
+        self._lines: Lines | None = None
 
     def add(self, outcome: Outcome) -> None:
         """Write what became of a job, all of it or, where the disk is full, nothing.
@@ -165,14 +166,10 @@ class Log:
         }
         if error is not None:
             line["traceback"] = outcome.traceback
-        if self.path is None:
-            self.path = new_file(self.folder)
-            self._write({"stamp": asdict(self.stamp)})
-        self._write(line)
-
-    def _write(self, data: Mapping[str, Any]) -> None:
-        assert self.path is not None
-        _append(self.path, f"{json.dumps(_finite(data), allow_nan=False)}\n".encode("ascii"))
+        if self._lines is None:
+            self._lines = Lines(new_file(self.folder))
+            self._lines.append({"stamp": asdict(self.stamp)})
+        self._lines.append(line)
 
 
 def new_file(folder: Path) -> Path:
@@ -208,7 +205,7 @@ def entries(folder: Path, stamp: Stamp | None = None) -> Iterator[Entry]:
     Raises:
         ValueError: if a line but the last cannot be read, naming it; or if the settings differ.
     """
-    expected = None if stamp is None else json.loads(json.dumps(_finite(stamp.parameters)))
+    expected = None if stamp is None else json.loads(json.dumps(finite(stamp.parameters)))
     for path in sorted(folder.glob(FILES)):
         for number, data in _lines(path):
             try:

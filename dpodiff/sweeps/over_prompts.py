@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dpodiff.api.advice import check_known
 from dpodiff.api.defaults import is_toy
 from dpodiff.checks import check_path
+from dpodiff.results.tensors import Tensors
 from dpodiff.sweeps.folders import locked
 from dpodiff.sweeps.jobs import Job
 from dpodiff.sweeps.log import ADVICE, remove, results, run_jobs
@@ -164,8 +165,10 @@ def _prepare(folder: Path, jobs: Sequence[Job], overwrite: bool) -> None:
     if overwrite:
         with locked(folder):
             remove(folder)
-            for path in [folder / TABLE, *(folder / TRACES).glob("*.jsonl")]:
-                path.unlink(missing_ok=True)
+            (folder / TABLE).unlink(missing_ok=True)
+            for path in (folder / TRACES).glob("*.jsonl"):
+                Tensors(path).clear()
+                path.unlink()
     wanted = {job[:3]: job[3:] for job in jobs}
     for known in results(folder):
         prompt, space = wanted.get(known[:3], known[3:])

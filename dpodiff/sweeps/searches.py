@@ -42,8 +42,8 @@ class Searches:
         solvers: by the names that jobs have.
         spaces: of the prompts that bring one, by id.
         settings: of every search, all of them.
-        traces: folder of the traces, a file a job; where it is missing, as on another machine, none
-            are written.
+        traces: folder of the traces, a file a job, from which an interrupted search goes on; where
+            it is missing, as on another machine, none are written.
         device: of the model if it is loaded here, as for `dpodiff.load`.
         threads: of torch; None leaves them alone.
     """
@@ -110,7 +110,6 @@ class Searches:
         if space:
             settings["space"] = self.spaces[id]
         trace = self.traces / f"{file_name(f'{id}-{solver}-{seed}')}.jsonl"
-        begin_again(trace)
         result = FUNCTIONS[self.task](
             prompt,
             solver=self.solvers[solver],
@@ -124,11 +123,6 @@ class Searches:
         if result.status == "failed":
             raise result.error or RuntimeError("the search failed")
         return row(result)
-
-
-def begin_again(trace: Path) -> None:
-    """Remove the trace of a search that did not end: its job begins again."""
-    trace.unlink(missing_ok=True)
 
 
 def row(result: "Result") -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""What is lost when a process is killed?
+
+Each piece of work is killed by SIGKILL at many moments of its progress, and started again with the
+same arguments: searches that have a trace, a lexicon of a language model that has a cache (the
+server is on this machine), and the training of a toy network. Counted are the runs that were
+finished, those whose answer is bit by bit that of an undisturbed run, and the most batches (of
+images, questions or training steps) that were made twice.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import Goal, Report, main
+
+KILLING = Path(__file__).with_name("killing.py")
+SIZES = {
+    "small": {"jobs": ["lexicon"]},
+    "toy": {"jobs": ["improve", "attack", "gpo", "align", "lexicon", "training"]},
+}
+
+
+def measure(*, jobs: Sequence[str], repeats: int) -> Report:
+    """Kills each job so many times; see `killing.py`."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, KILLING, folder, str(repeats), *jobs]
+        child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    rows = [json.loads(line) for line in child.stdout.splitlines()]
+    same = min(row["equal answers"] / row["kills"] for row in rows)
+    lost = max(row["batches lost"] for row in rows)
+    goals = [
+        Goal("share of answers that are those of an undisturbed run", same, 1.0, at_least=True),
+        Goal("batches lost by a kill", lost, 1),
+    ]
+    return Report(rows, goals)
+
+
+if __name__ == "__main__":
+    main(__doc__, measure, SIZES, repeats=20)
