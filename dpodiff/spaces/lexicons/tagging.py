@@ -38,6 +38,12 @@ NUMBERS = frozenset(
     first second third fourth fifth sixth seventh eighth ninth tenth last
     """.split()
 )
+REQUESTS = frozenset(
+    """
+    please draw make show give create imagine want need generate design paint love get see have
+    looking like
+    """.split()
+)
 CLOSED = FUNCTION_WORDS | DETERMINERS | PLACES | NUMBERS
 
 
@@ -62,7 +68,8 @@ def tags(words: Sequence[str], ends: Sequence[bool], counts: Counts) -> list[str
     """
     found: list[str] = []
     for place, word in enumerate(words):
-        if word in CLOSED or is_number(word):
+        requested = not any(found) and word in REQUESTS  # "draw a dog": nothing to see yet
+        if word in CLOSED or is_number(word) or requested:
             found.append("")
             continue
         known = {tag: counts(word, tag) for tag in TAGS}

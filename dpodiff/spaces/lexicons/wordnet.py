@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpodiff.spaces.lexicons.base import Lexicon, PromptLexicon, normal
+from dpodiff.spaces.lexicons.familiar import is_familiar
 from dpodiff.spaces.lexicons.inflection import inflected
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 from dpodiff.spaces.lexicons.tagging import PLACES, is_number, tags
@@ -130,7 +131,7 @@ class WordNet(PromptLexicon):
             if lemma.name() in forms or other.count(" ") > word.count(" "):
                 continue
             text = inflected(other, like=word, base=base.replace("_", " "), tag=tag)
-            if text is not None:
+            if text is not None and is_familiar(text):
                 found.setdefault(text)
         return list(found)
 
@@ -150,5 +151,10 @@ class _InPrompt:
 
     def _tag(self, word: str) -> str:
         given = self._wordnet.given(word)
+        if given is not None:
+            return given
         word = normal(word)
-        return given or (self._tags[word] if word in self._tags else self._wordnet.tag(word))
+        if " " not in word:
+            return self._tags.get(word, "")
+        parts = [self._tags.get(part, "") for part in word.split()]
+        return "n" if set(parts) == {"n"} else ""  # "sports car"; a "black cat" is a marten there
