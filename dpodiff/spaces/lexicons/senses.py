@@ -30,6 +30,7 @@ CONCRETE = frozenset(
 CONTRASTED = frozenset(
     f"noun.{kind}" for kind in "animal artifact food object person phenomenon plant time".split()
 )
+OFFENSIVE = frozenset("midget queer gay anus fetus nude cripple savage negro colored".split())
 COLORS = ("chromatic_color", "achromatic_color")
 
 
@@ -153,7 +154,8 @@ class Meanings:
 
 
 def _is_plain(lemma: "Lemma") -> bool:
-    return bool(PLAIN.fullmatch(lemma.name())) and is_familiar(lemma.name())
+    name = lemma.name()
+    return name not in OFFENSIVE and bool(PLAIN.fullmatch(name)) and is_familiar(name)
 
 
 def _near(synset: "Synset") -> list["Lemma"]:
