@@ -70,7 +70,7 @@ def synonym_space(
                 choices = _different([*choices, ""])
             slots.append(Slot(text, choices, "positive", start=match.start))
     articles = lexicon.articles if isinstance(lexicon, Dictionary) else True
-    return Space(prompt, tuple(slots), negative_prompt, articles)
+    return Space(prompt, tuple(slots), negative_prompt, articles and bool(slots))
 
 
 def antonym_space(
