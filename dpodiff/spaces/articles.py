@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 ARTICLE = re.compile(r"\b(?P<a>a)n?(?P<space>\s*)$", re.IGNORECASE)  # right before a word
 # By sound and not by letter: "a unicorn", "an hour".
-CONSONANT = re.compile(r"(uni(?!n|m)|use|usu|util|ute|uku|uran|eu|ewe|one\b|once|ubiq)", re.IGNORECASE)
+CONSONANT = re.compile(
+    r"(uni(?!n|m)|use|usu|util|ute|uku|uran|eu|ewe|one\b|once|ubiq)", re.IGNORECASE
+)
 SILENT_H = re.compile(r"(hour|honest|honor|honour|heir)", re.IGNORECASE)
 
 Piece = tuple[str, float]  # a text and its weight

@@ -11,9 +11,11 @@ file has an entry a prompt, with the words that may be exchanged:
 
 The loader of the release wants other names, "sub" and "opp", and "keywords"; all are read, and the
 ones above are written unless `dialect="released"` asks for the others. Where "a" and "an" do not
-follow the words of an entry, it says `"articles": false`. Reading is building: the entry is a dictionary, and `synonym_space` and
-`antonym_space` make the slots, so a word gets a slot wherever it stands in the prompt. The format
-knows no places, no negative prompt and no library slots; `Space.to_json` keeps all of them.
+follow the words of an entry, it says `"articles": false`.
+
+Reading is building: the entry is a dictionary, and `synonym_space` and `antonym_space` make the
+slots, so a word gets a slot wherever it stands in the prompt. The format knows no places, no
+negative prompt and no library slots; `Space.to_json` keeps all of them.
 """
 
 import itertools

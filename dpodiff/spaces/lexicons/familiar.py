@@ -36,7 +36,9 @@ def rank(word: str) -> int:
 def _ranks() -> dict[str, int]:
     package = find_spec("open_clip")
     if package is None or package.origin is None:
-        raise ModuleNotFoundError("open_clip, whose vocabulary tells common words, is not installed")
+        raise ModuleNotFoundError(
+            "open_clip, whose vocabulary tells common words, is not installed"
+        )
     lines = gzip.decompress(Path(package.origin).with_name(VOCABULARY).read_bytes()).decode()
     merged = ["".join(line.split()) for line in lines.splitlines()[1 : MERGES + 1]]
     return {word.removesuffix(END): n for n, word in enumerate(merged) if word.endswith(END)}

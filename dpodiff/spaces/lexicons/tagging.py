@@ -20,9 +20,7 @@ DETERMINERS = frozenset(
     """.split()
 )
 PRONOUNS = frozenset("i you he she it we they who which that".split())
-MODALS = frozenset(
-    "can could may might must shall should will would do does did to please".split()
-)
+MODALS = frozenset("can could may might must shall should will would do does did to please".split())
 FORMS_OF_BE = frozenset("am is are was were be been being looks seems".split())
 PLACES = frozenset(
     """
@@ -169,7 +167,7 @@ class _Context:
     def _adjective(self) -> float:
         weight = 1.0
         if self.nominal:
-            weight *= 12 if not self.before_tag == "n" else 4
+            weight *= 4 if self.before_tag == "n" else 12
         elif self.before in FORMS_OF_BE or self.before in {"very", "so", "too"}:
             weight *= 10
         elif self.before_tag == "n" and not self.stands_alone:
