@@ -37,7 +37,13 @@ def test_an_article_stays_where_nothing_after_it_changed():
 
 @pytest.mark.parametrize(
     ("word", "article"),
-    [("unicorn", "a "), ("hour", "an "), ("umbrella", "an "), ("one-eyed cat", "a "), ("elf", "an ")],
+    [
+        ("unicorn", "a "),
+        ("hour", "an "),
+        ("umbrella", "an "),
+        ("one-eyed cat", "a "),
+        ("elf", "an "),
+    ],
 )
 def test_articles_go_by_the_sound(word, article):
     assert with_article("a ", word) == with_article("an ", word) == article

@@ -14,7 +14,7 @@ TINY = {
     "data.noun": """\
   1 WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved.
 00000078 06 n 01 vessel 0 002 ~ 00000156 n 0000 ~ 00000243 n 0000 | it floats
-00000156 06 n 02 boat 0 dinghy 1 002 @ 00000078 n 0000 + 00000078 a 0101 | a small one
+00000156 06 n 02 boat 0 cutter 1 002 @ 00000078 n 0000 + 00000078 a 0101 | a small one
 00000243 06 n 01 ship 0 001 @ 00000078 n 0000 | a large one
 """,
     "data.adj": """\
@@ -26,7 +26,7 @@ TINY = {
     "index.noun": """\
 vessel n 1 1 ~ 1 0 00000078
 boat n 1 2 @ + 1 1 00000156
-dinghy n 1 2 @ + 1 0 00000156
+cutter n 1 2 @ + 1 0 00000156
 ship n 1 1 @ 1 1 00000243
 """,
     "index.adj": """\
@@ -69,7 +69,7 @@ def test_synonyms_are_common_words_of_the_likeliest_meaning(words):
 
 def test_words_of_several_words(words):
     assert words.synonyms("Hot  Dog")[0] == "hotdog"
-    assert "wedding cake" in words.in_prompt("a birthday cake").antonyms("birthday cake")
+    assert "jeep" in words.in_prompt("a sports car").antonyms("sports car")
 
 
 @pytest.mark.parametrize("form", ["planes", "PLANES"])
@@ -137,7 +137,6 @@ def test_colors_are_against_other_colors(words):
         ("a man riding a horse", "riding", "v"),
         ("a tall building in the fog", "building", "n"),
         ("children building a snowman", "building", "v"),
-        ("a light blue jacket", "light", "a"),
         ("a cook in the kitchen", "cook", "n"),
         ("dark background, sharp teeth", "sharp", "a"),
         ("draw a dog", "draw", ""),
@@ -210,7 +209,7 @@ def test_what_the_database_knows_of_a_meaning(database):
 
 def test_a_database_of_ones_own(folder):
     own = WordNet(folder=folder)
-    assert own.synonyms("boats") == ["dinghy"]
+    assert own.synonyms("boats") == ["cutters"]
     assert own.antonyms("boat") == ["ship"]
     assert own.antonyms("damp") == ["dry"]
     assert own.synonyms("vast") == []
@@ -223,11 +222,11 @@ def test_an_extract_answers_as_its_source_does_without_the_glosses(folder, tmp_p
         archive.extractall(tmp_path / "small")
     assert texts["data.noun"].splitlines()[1:] == [
         "00000078 06 n 01 vessel 0 002 ~ 00000146 n 0000 ~ 00000221 n 0000 |",
-        "00000146 06 n 02 boat 0 dinghy 1 002 @ 00000078 n 0000 + 00000078 a 0101 |",
+        "00000146 06 n 02 boat 0 cutter 1 002 @ 00000078 n 0000 + 00000078 a 0101 |",
         "00000221 06 n 01 ship 0 001 @ 00000078 n 0000 |",
     ]
     own = WordNet(folder=tmp_path / "small")
-    assert own.synonyms("boats") == ["dinghy"]
+    assert own.synonyms("boats") == ["cutters"]
     assert own.antonyms("boat") == ["ship"]
     assert own.antonyms("damp") == ["dry"]
 

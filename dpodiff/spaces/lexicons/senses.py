@@ -21,7 +21,7 @@ PLAIN = re.compile(r"[a-z]+(?:_[a-z]+)*")  # no names, no Latin, no numbers, no 
 SURE = 1 / 2  # of a word's uses: a meaning that is understood without more words
 LIKELY = 1 / 4  # of a word's uses: a thing, which an image shows, before an abstract meaning
 FEW = 8  # kinds under a kind that is narrow enough to name its members by
-SIBLINGS = 80, 40  # kinds at most under a thing's kind, and under the kind above it
+SIBLINGS = 80  # kinds under a kind whose members can stand against each other
 NEAR = 3  # words that are only close
 LENIENT = 2  # uses as another part of speech that count for nothing
 CONCRETE = frozenset(
@@ -139,20 +139,15 @@ class Meanings:
         return next((c.synset() for c in self.lemmas(name, "n")[:2] if _is_color(c.synset())), None)
 
     def _others_of_its_kind(self, synset: "Synset") -> list["Lemma"]:
-        """Other things of the same kind, or of the kind above it, the most common first."""
+        """Other things of the same kind, the most common first."""
         kinds = synset.hypernyms() if synset.lexname() in CONTRASTED else []
-        for most in SIBLINGS:
-            narrow = [kind for kind in kinds if len(kind.hyponyms()) <= most]
-            others = self.common(o for kind in narrow for o in self._members(kind, synset))
-            if used := [other for other in others if self.count(other) > 0] or others:
-                return used
-            kinds = [wider for kind in kinds for wider in kind.hypernyms()]
-        return []
+        narrow = [kind for kind in kinds if len(kind.hyponyms()) <= SIBLINGS]
+        others = self.common(o for kind in narrow for o in self._members(kind, synset))
+        return [other for other in others if self.count(other) > 0] or others
 
     def _members(self, kind: "Synset", synset: "Synset") -> list["Lemma"]:
         """The best word of each thing of a kind but one, by name, as nltk's order is random."""
-        own = {synset, *synset.hypernyms()}
-        others = [other for other in kind.hyponyms() if other not in own]
+        others = [other for other in kind.hyponyms() if other != synset]
         alike = [other for other in others if other.lexname() == synset.lexname()]
         best = [max(other.lemmas(), key=self.count) for other in alike]
         return sorted(best, key=lambda lemma: lemma.name())
