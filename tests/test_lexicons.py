@@ -76,7 +76,7 @@ def test_droppable_words_come_last_and_only_where_there_are_synonyms():
     space = synonym_space("a ball over there", LEXICON, droppable=True)
     assert [slot.choices for slot in space.slots] == [("ball", "sphere", "")]
     assert space.decode(space.identity).positive == "a ball over there"
-    assert space.decode((2,)).positive == "a over there"
+    assert space.decode((2,)).positive == "an over there"
 
 
 def test_synonyms_take_over_a_capital():

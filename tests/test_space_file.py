@@ -176,6 +176,46 @@ def test_the_documented_format_is_written(path):
     assert list(read_spaces(path).values()) == spaces
 
 
+def test_the_dialect_of_the_released_loader(path):
+    lexicon = Dictionary({"ball": ["orb"]}, {"ball": ["box"]})
+    space = synonym_space("the red ball", lexicon) + antonym_space("the red ball", lexicon)
+    write_spaces(path, [space], dialect="released")
+    assert json.loads(path.read_text()) == {
+        "the red ball": {
+            "sub": {"ball": ["orb"]},
+            "opp": {"ball": ["box"]},
+            "keywords": ["red", "ball"],
+            "prompt_id": 0,
+            "prompt": "the red ball",
+        }
+    }
+    assert read_spaces(path) == {"the red ball": space}
+    assert read_spaces(path, mode="keyword") == {"the red ball": space}
+    with pytest.raises(ValueError, match="must be one of documented, released, not 'sub'"):
+        write_spaces(path, [space], dialect="sub")
+
+
+@pytest.mark.parametrize("dialect", ["documented", "released"])
+def test_numbers_and_key_words_of_a_file_are_kept(path, tmp_path, dialect):
+    path.write_text(json.dumps({PROMPT: RELEASED, "a ball": {"sub": {}, "prompt_id": "x"}}))
+    ball = synonym_space("a ball", Dictionary({"ball": ["orb"]}))
+    spaces = read_spaces(path) | {"a ball": ball}
+    write_spaces(tmp_path / "new.json", spaces.values(), dialect=dialect, like=path)
+    entries = json.loads((tmp_path / "new.json").read_text())
+    assert (entries[PROMPT]["prompt_id"], entries[PROMPT]["keywords"]) == (3, ["plane", "sky"])
+    assert entries["a ball"]["prompt_id"] == 0
+    assert read_spaces(tmp_path / "new.json") == spaces
+
+
+def test_whether_articles_follow_the_words_is_kept(path):
+    for articles, text in [(True, "an orb"), (False, "a orb")]:
+        space = synonym_space("a ball", Dictionary({"ball": ["orb"]}, articles=articles))
+        write_spaces(path, [space])
+        assert read_spaces(path) == {"a ball": space}
+        assert space.decode((1,)).positive == text
+        assert Space.from_json(json.loads(json.dumps(space.to_json()))) == space
+
+
 @settings(deadline=None)
 @given(
     prompts=st.lists(st.text(st.sampled_from("abABßé ,-"), max_size=12), unique=True, max_size=4),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dpodiff import WordNet, antonym_space, synonym_space
-from dpodiff.spaces.lexicons import wordnet, wordnet_database, wordnet_extract
+from dpodiff.spaces.lexicons import inflection, wordnet, wordnet_database, wordnet_extract
 
 DATA = Path(wordnet.__file__).parent
 # A database of six meanings, in the format of wndb(5WN).
@@ -14,7 +14,7 @@ TINY = {
     "data.noun": """\
   1 WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved.
 00000078 06 n 01 vessel 0 002 ~ 00000156 n 0000 ~ 00000243 n 0000 | it floats
-00000156 06 n 02 boat 0 wherry 1 002 @ 00000078 n 0000 + 00000078 a 0101 | a small one
+00000156 06 n 02 boat 0 cutter 1 002 @ 00000078 n 0000 + 00000078 a 0101 | a small one
 00000243 06 n 01 ship 0 001 @ 00000078 n 0000 | a large one
 """,
     "data.adj": """\
@@ -26,7 +26,7 @@ TINY = {
     "index.noun": """\
 vessel n 1 1 ~ 1 0 00000078
 boat n 1 2 @ + 1 1 00000156
-wherry n 1 2 @ + 1 0 00000156
+cutter n 1 2 @ + 1 0 00000156
 ship n 1 1 @ 1 1 00000243
 """,
     "index.adj": """\
@@ -60,60 +60,98 @@ def folder(tmp_path) -> Path:
     return tmp_path / "dict"
 
 
-def test_synonyms_the_most_used_first(words):
-    assert words.synonyms("huge") == ["vast", "immense", "Brobdingnagian"]
-    assert words.synonyms("quickly")[:2] == ["rapidly", "speedily"]
-
-
-def test_meanings_in_the_order_of_their_use(words):
-    synonyms = words.synonyms("plane")
-    assert synonyms.index("airplane") < synonyms.index("sheet")
-    assert "planing machine" not in synonyms  # a meaning that nobody used
+def test_synonyms_are_common_words_of_the_likeliest_meaning(words):
+    assert words.synonyms("huge") == ["vast", "immense"]  # not Brobdingnagian
+    assert words.synonyms("car") == ["automobile", "auto"]  # not machine
+    assert words.synonyms("city") == ["metropolis"]  # not urban center
+    assert words.synonyms("hold") == []  # of 36 meanings
 
 
 def test_words_of_several_words(words):
-    assert "urban center" in words.synonyms("city")
     assert words.synonyms("Hot  Dog")[0] == "hotdog"
+    assert "jeep" in words.in_prompt("a sports car").antonyms("sports car")
 
 
 @pytest.mark.parametrize("form", ["planes", "PLANES"])
-def test_plurals_are_found(words, form):
-    assert words.synonyms(form) == words.synonyms("plane")
-    assert words.antonyms(form) == words.antonyms("plane")
+def test_plurals_give_plurals(words, form):
+    assert words.synonyms(form) == ["airplanes"]
+    assert "helicopters" in words.antonyms(form)
 
 
-def test_irregular_forms_are_found(words):
-    assert words.antonyms("men")[0] == "woman"
-    assert "youngster" in words.synonyms("children")
+def test_irregular_forms_are_found_and_made(words):
+    assert words.antonyms("men") == ["women"]
+    assert words.synonyms("children") == ["kids", "youngsters"]
+    assert words.synonyms("built") == ["constructed"]
+
+
+def test_the_cases_that_users_quoted(words):
+    prompt = "Two dogs and a man riding a horse"
+    spaces = [build(prompt, words) for build in (synonym_space, antonym_space)]
+    found = {
+        choice for space in spaces for slot in space.slots for choice in slot.choices if choice
+    }
+    assert not found & {"Equus caballus", "sit", "Ii", "head", "eq", "deuce"}
+    assert all(choice == choice.lower() or choice in prompt for choice in found)
+    in_prompt = words.in_prompt(prompt)
+    assert in_prompt.antonyms("riding") == ["walking"]
+    assert "foxes" in in_prompt.antonyms("dogs")
+    assert in_prompt.synonyms("two") == in_prompt.antonyms("two") == []
+
+
+def test_words_that_need_a_form_are_left_out_without_lemminflect(words, monkeypatch):
+    monkeypatch.setattr(inflection, "find_spec", lambda name: None)
+    inflection._say_once.cache_clear()
+    with pytest.warns(UserWarning, match=r"dpodiff\[words\]") as caught:
+        assert words.synonyms("cars") == words.synonyms("planes") == []
+    assert len(caught) == 1
+    assert words.synonyms("car") == ["automobile", "auto"]
 
 
 def test_antonyms(words):
     assert words.antonyms("wet") == ["dry"]
     assert words.antonyms("quickly") == ["slowly"]
     assert words.antonyms("sunset") == ["sunrise"]
+    assert words.antonyms("above") == ["below"]
 
 
 def test_antonyms_through_a_similar_adjective(words):
     assert words.antonyms("enormous") == ["small", "little"]
-    assert {"unangry", "calm"} <= set(words.antonyms("furious"))
 
 
 def test_other_things_of_the_kind_where_a_noun_has_no_antonym(words):
-    assert words.antonyms("boat")[:4] == ["ship", "fishing boat", "yacht", "bareboat"]
-    assert words.antonyms("plane")[:3] == ["autogiro", "drone", "glider"]  # equals by name
-    assert "planet" in words.antonyms("star")
-    assert "boat" not in words.antonyms("boat")
+    assert words.antonyms("boat") == ["ship", "yacht"]
+    assert words.antonyms("autumn") == ["summer", "spring", "winter"]
+    assert {"bedroom", "bathroom"} <= set(words.antonyms("kitchen"))
 
 
-def test_the_most_used_part_of_speech(words):
-    assert "pilot" in words.synonyms("flies")  # the verb
-    assert words.antonyms("man") == ["woman", "civilian"]  # the noun: not to man a ship
+def test_colors_are_against_other_colors(words):
+    space = antonym_space("a red ball", words)
+    assert space.slots[0].choices == ("", "blue", "yellow", "green", "orange", "brown")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "word", "tag"),
+    [
+        ("two flies on a cake", "flies", "n"),
+        ("the pilot flies a plane", "flies", "v"),
+        ("a man riding a horse", "riding", "v"),
+        ("a tall building in the fog", "building", "n"),
+        ("children building a snowman", "building", "v"),
+        ("a cook in the kitchen", "cook", "n"),
+        ("dark background, sharp teeth", "sharp", "a"),
+        ("draw a dog", "draw", ""),
+        ("a house behind 3 trees", "behind", ""),
+    ],
+)
+def test_the_part_of_speech_in_a_prompt(words, prompt, word, tag):
+    assert words.in_prompt(prompt)._tag(word) == tag
 
 
 def test_a_part_of_speech_of_ones_own():
     words = WordNet(pos={"Flies": "n", "light": "a"})
-    assert "mosquito" in words.antonyms("flies")
+    assert "mosquitoes" in words.antonyms("flies")
     assert words.antonyms("light")[0] == "heavy"
+    assert words.in_prompt("it flies").antonyms("flies") == words.antonyms("flies")
     with pytest.raises(ValueError, match="'flies' must be in"):
         WordNet(pos={"flies": "noun"})
 
@@ -133,9 +171,9 @@ def test_answers_hold_no_word_twice_nor_the_word_itself(words):
 
 def test_spaces_of_a_prompt(words):
     prompt = "A huge plane flies through the air"
-    assert synonym_space(prompt, words).decode((1, 1, 1, 1)).positive == (
-        "A vast airplane wing through the aura"
-    )
+    space = synonym_space(prompt, words)
+    assert space.decode((1, 1)).positive == "A vast airplane flies through the air"
+    assert space.decode((2, 0)).positive == "An immense plane flies through the air"
     assert "small" in antonym_space(prompt, words).slots[0].choices
 
 
@@ -171,7 +209,7 @@ def test_what_the_database_knows_of_a_meaning(database):
 
 def test_a_database_of_ones_own(folder):
     own = WordNet(folder=folder)
-    assert own.synonyms("boats") == ["wherry"]
+    assert own.synonyms("boats") == ["cutters"]
     assert own.antonyms("boat") == ["ship"]
     assert own.antonyms("damp") == ["dry"]
     assert own.synonyms("vast") == []
@@ -184,11 +222,11 @@ def test_an_extract_answers_as_its_source_does_without_the_glosses(folder, tmp_p
         archive.extractall(tmp_path / "small")
     assert texts["data.noun"].splitlines()[1:] == [
         "00000078 06 n 01 vessel 0 002 ~ 00000146 n 0000 ~ 00000221 n 0000 |",
-        "00000146 06 n 02 boat 0 wherry 1 002 @ 00000078 n 0000 + 00000078 a 0101 |",
+        "00000146 06 n 02 boat 0 cutter 1 002 @ 00000078 n 0000 + 00000078 a 0101 |",
         "00000221 06 n 01 ship 0 001 @ 00000078 n 0000 |",
     ]
     own = WordNet(folder=tmp_path / "small")
-    assert own.synonyms("boats") == ["wherry"]
+    assert own.synonyms("boats") == ["cutters"]
     assert own.antonyms("boat") == ["ship"]
     assert own.antonyms("damp") == ["dry"]
 

@@ -10,14 +10,14 @@ import itertools
 import re
 from typing import NamedTuple
 
+from dpodiff.spaces.articles import with_article
 from dpodiff.spaces.lexicons import Lexicon
-from dpodiff.spaces.lexicons.base import normal
+from dpodiff.spaces.lexicons.base import for_prompt, normal
 from dpodiff.spaces.lexicons.builders import known_pieces, not_in_prompt
 from dpodiff.spaces.lexicons.keywords import WORD
 
 MOST_OPPOSITES = 5  # per word
 LIST = re.compile(r",\s*and\b|,|;|\band\b", re.IGNORECASE)  # between the members of a list
-ARTICLE = re.compile(r"\b(?P<a>a)n?(?P<space>\s+)$", re.IGNORECASE)  # right before a word
 
 
 class Contrast(NamedTuple):
@@ -66,7 +66,7 @@ def contrast_prompts(
         a red cup, a green cup
         a red cup, a pink cup
     """
-    pieces = list(known_pieces(prompt, lexicon.antonyms))
+    pieces = list(known_pieces(prompt, for_prompt(lexicon, prompt).antonyms))
     found = [
         Contrast(_replaced(prompt, [(place, opposite)]), prompt[place], opposite)
         for place, opposites in pieces
@@ -107,14 +107,5 @@ def _same_words(one: str, other: str) -> bool:
 def _replaced(prompt: str, changes: list[tuple[slice, str]]) -> str:
     """The prompt with other texts at some places, given from left to right."""
     for place, text in reversed(changes):
-        prompt = _before(prompt[: place.start], text) + text + prompt[place.stop :]
+        prompt = with_article(prompt[: place.start], text) + text + prompt[place.stop :]
     return prompt
-
-
-def _before(start: str, text: str) -> str:
-    """The start of a prompt, its last "a" or "an" in the form that goes with the next text."""
-    article = ARTICLE.search(start)
-    if article is None:
-        return start
-    n = "n" if text[:1].lower() in {*"aeiou"} else ""
-    return f"{start[: article.start()]}{article['a']}{n}{article['space']}"

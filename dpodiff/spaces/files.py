@@ -10,11 +10,15 @@ file has an entry a prompt, with the words that may be exchanged:
         "prompt": "a plane coming out of fog"}}
 
 The loader of the release wants other names, "sub" and "opp", and "keywords"; all are read, and the
-ones above are written. Reading is building: the entry is a dictionary, and `synonym_space` and
-`antonym_space` make the slots, so a word gets a slot wherever it stands in the prompt. The format
-knows no places, no negative prompt and no library slots; `Space.to_json` keeps all of them.
+ones above are written unless `dialect="released"` asks for the others. Where "a" and "an" do not
+follow the words of an entry, it says `"articles": false`.
+
+Reading is building: the entry is a dictionary, and `synonym_space` and `antonym_space` make the
+slots, so a word gets a slot wherever it stands in the prompt. The format knows no places, no
+negative prompt and no library slots; `Space.to_json` keeps all of them.
 """
 
+import itertools
 import os
 import sys
 import warnings
@@ -26,9 +30,11 @@ from typing import Any, Literal
 from dpodiff.spaces.json_file import read_json, write_json
 from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, normal
 from dpodiff.spaces.lexicons.builders import antonym_space, not_in_prompt, synonym_space
+from dpodiff.spaces.lexicons.keywords import extract_keywords
 from dpodiff.spaces.space import Space
 
 NAMES = {"synonym": ("synonym", "sub"), "antonym": ("antonym", "opp")}  # ours, the loader's
+DIALECTS = ("documented", "released")  # the place of their names above
 
 
 def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
@@ -93,7 +99,8 @@ def read_spaces(
         except ValueError as error:
             problems.append(f"prompt {prompt!r}, {error}")
             continue
-        spaces[prompt] = _space(prompt, words, keywords, droppable)
+        articles = entry.get("articles") is not False
+        spaces[prompt] = _space(prompt, words, keywords, droppable, articles)
         problems += [
             f"prompt {prompt!r}, key {kind!r}: {word!r} does not stand in the prompt"
             for kind, found in words.items()
@@ -102,12 +109,29 @@ def read_spaces(
     return _with_warnings(path, spaces, problems)
 
 
-def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
+def write_spaces(
+    path: str | os.PathLike,
+    spaces: Iterable[Space],
+    *,
+    dialect: Literal["documented", "released"] = "documented",
+    like: str | os.PathLike | None = None,
+) -> None:
     """Write a space file; a space's place among the others is its "prompt_id".
 
+    Args:
+        path: of the file.
+        spaces: of different prompts.
+        dialect: "released" writes what the loader of the release reads: "sub", "opp" and
+            "keywords", which are all words but function words where `like` has none.
+        like: a space file whose "prompt_id" and "keywords" are kept for the prompts that it has,
+            e.g. the one that the spaces were read from. A prompt that it lacks gets the next free
+            number.
+
     Raises:
+        OSError: `like` cannot be read.
         ValueError: naming the prompt, if reading would not give back the same space, because the
-            format cannot hold it; or if two spaces have one prompt. Nothing is written then.
+            format cannot hold it; or if two spaces have one prompt; or if the dialect is unknown.
+            Nothing is written then.
 
     Examples:
         >>> words = dpodiff.Dictionary(synonyms={"ball": ["sphere", "orb"]})
@@ -116,19 +140,53 @@ def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
         >>> dpodiff.read_spaces("spaces.json")["a red ball"].slots[0].choices
         ('ball', 'sphere', 'orb')
     """
+    if dialect not in DIALECTS:
+        raise ValueError(f"the dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
+    kept = _kept(like)
+    used = {entry["prompt_id"] for entry in kept.values() if "prompt_id" in entry}
+    free = (number for number in itertools.count() if number not in used)
     entries: dict[str, Any] = {}
-    for index, space in enumerate(spaces):
-        words = {kind: _choices(space, kind) for kind in KINDS}
+    for space in spaces:
         if space.prompt in entries:
             raise ValueError(f"{path}: two spaces of the prompt {space.prompt!r}")
-        if _space(space.prompt, words) != space:
-            raise ValueError(
-                f"{path}: the space of the prompt {space.prompt!r} does not fit this format, which "
-                "has one list for all places of a word, no negative prompt and no library slots; "
-                "Space.to_json keeps everything"
-            )
-        entries[space.prompt] = {**words, "prompt_id": index, "prompt": space.prompt}
+        entry = _entry(path, space, dialect, kept.get(space.prompt, {}))
+        if "prompt_id" not in entry:
+            entry["prompt_id"] = next(free)
+        entries[space.prompt] = {**entry, "prompt": space.prompt}
     write_json(path, entries)
+
+
+def _kept(like: str | os.PathLike | None) -> dict[str, dict[str, Any]]:
+    """Prompt -> "prompt_id" and "keywords" of a file, as far as they are a number and words."""
+    data = {} if like is None else read_json(like)[0]
+    kept = {}
+    for prompt, entry in data.items():
+        found = entry if isinstance(entry, dict) else {}
+        kept[prompt] = {}
+        if type(found.get("prompt_id")) is int:
+            kept[prompt]["prompt_id"] = found["prompt_id"]
+        if _is_strings(found.get("keywords")):
+            kept[prompt]["keywords"] = found["keywords"]
+    return kept
+
+
+def _entry(
+    path: str | os.PathLike, space: Space, dialect: str, kept: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a file says of a space, but for its prompt; ValueError if it would not come back."""
+    words = {kind: _choices(space, kind) for kind in KINDS}
+    if _space(space.prompt, words, articles=space.articles) != space:
+        raise ValueError(
+            f"{path}: the space of the prompt {space.prompt!r} does not fit this format, which "
+            "has one list for all places of a word, no negative prompt and no library slots; "
+            "Space.to_json keeps everything"
+        )
+    entry: dict[str, Any] = {NAMES[kind][DIALECTS.index(dialect)]: words[kind] for kind in KINDS}
+    if words["synonym"] and not space.articles:
+        entry["articles"] = False
+    if dialect == "released":
+        entry["keywords"] = extract_keywords(space.prompt)
+    return entry | dict(kept)
 
 
 def _space(
@@ -136,8 +194,9 @@ def _space(
     words: Mapping[str, Mapping[str, Sequence[str]]],
     keywords: Sequence[str] | None = None,
     droppable: bool = False,
+    articles: bool = True,
 ) -> Space:
-    lexicon = Dictionary(words.get("synonym"), words.get("antonym"))
+    lexicon = Dictionary(words.get("synonym"), words.get("antonym"), articles=articles)
     most = sys.maxsize  # a file means all that it says
     synonyms = synonym_space(prompt, lexicon, keywords=keywords, most=most, droppable=droppable)
     return synonyms + antonym_space(prompt, lexicon, keywords=keywords, most=most)

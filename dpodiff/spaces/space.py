@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from dpodiff.spaces.articles import repaired
 from dpodiff.spaces.prompts import GuidedPrompts, Prompts
 from dpodiff.spaces.slots import Side, Slot, field, slot_from_json
 from dpodiff.weighted_text import weighted
@@ -37,6 +38,8 @@ class Space:
         prompt: the user's prompt.
         slots: in the order of a candidate's indices.
         negative_prompt: the user's own negative prompt, to which negative slots add.
+        articles: whether an "a" or "an" right before a piece that changes follows what comes after
+            it: "a red ball", "an orange ball".
 
     Raises:
         ValueError: if the text of a positive or an emphasis slot does not stand in the prompt, or
@@ -56,6 +59,7 @@ class Space:
     prompt: str
     slots: tuple[Slot, ...] = ()
     negative_prompt: str = ""
+    articles: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", tuple(_placed(self.prompt, self.slots)))
@@ -72,7 +76,7 @@ class Space:
             raise ValueError("a space has at most one guidance slot")
 
     def __add__(self, other: "Space") -> "Space":
-        """The space with the slots of both.
+        """The space with the slots of both; articles follow the words if they do in one.
 
         Raises:
             ValueError: if the two do not share their prompt and negative prompt.
@@ -81,7 +85,8 @@ class Space:
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 raise ValueError(f"spaces add only on one {name}, not {ours!r} and {theirs!r}")
-        return replace(self, slots=self.slots + other.slots)
+        articles = self.articles or other.articles
+        return replace(self, slots=self.slots + other.slots, articles=articles)
 
     def __iter__(self) -> Iterator[Candidate]:
         return itertools.product(*map(range, self._sizes.tolist()))
@@ -196,6 +201,7 @@ class Space:
             "prompt": self.prompt,
             "negative_prompt": self.negative_prompt,
             "slots": [asdict(slot) | {"choices": list(slot.choices)} for slot in self.slots],
+            **({"articles": True} if self.articles else {}),
         }
 
     @classmethod
@@ -214,6 +220,7 @@ class Space:
                 slot_from_json(slot, f"slots[{index}]")
                 for index, slot in enumerate(field(data, "slots", list, "space"))
             ),
+            articles="articles" in data and field(data, "articles", bool, "space"),
         )
 
     @cached_property
@@ -236,14 +243,18 @@ class Space:
                 whole = next((span for span in texts if _within(word.span, span)), word.span)
                 weights.setdefault(whole, float(word.choices[candidate[index]]))
         texts = {span: self.prompt[slice(*span)] for span in weights} | texts
-        pieces, end = [("", 1.0)], 0
+        pieces, changed, end = [("", 1.0)], [], 0
         for (start, stop), text in sorted(texts.items()):
             before = self.prompt[end:start]
             if not text:  # a dropped piece takes along the space before it, or behind it if first
                 before = before.removesuffix(" ")
             pieces += [(before, 1.0), (text, weights.get((start, stop), 1.0))]
+            if text != self.prompt[start:stop]:
+                changed.append(len(pieces) - 1)
             end = stop
         pieces.append((self.prompt[end:], 1.0))
+        if self.articles:
+            pieces = repaired(pieces, changed)
         said = [piece for piece in pieces if piece[0]]
         if said and not self.prompt.startswith(" "):
             said[0] = (said[0][0].removeprefix(" "), said[0][1])

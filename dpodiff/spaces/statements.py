@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dpodiff.spaces.contrasts import MOST_OPPOSITES, Contrast, contrast_prompts
 from dpodiff.spaces.lexicons import Lexicon
-from dpodiff.spaces.lexicons.base import normal
+from dpodiff.spaces.lexicons.base import for_prompt, normal
 from dpodiff.spaces.lexicons.builders import known_pieces
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 
@@ -68,7 +68,7 @@ def statements(prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES) -> 
         order: red, blue in this order
         order: ball, box in this order
     """
-    pieces = [place for place, _ in known_pieces(prompt, lexicon.antonyms)]
+    pieces = [place for place, _ in known_pieces(prompt, for_prompt(lexicon, prompt).antonyms)]
     described = _Reader(prompt, pieces)
     groups: dict[str, list[Contrast]] = {}
     for contrast in contrast_prompts(prompt, lexicon, most=most):

@@ -4,6 +4,7 @@ DPO-Diff asks a language model for synonyms and antonyms; a thesaurus answers th
 questions. A word may be a phrase of several words ("left of"), in lower case with single spaces.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -34,10 +35,23 @@ class Lexicon(Protocol):
         ...
 
 
+class PromptLexicon(ABC):
+    """A lexicon whose answers depend on the prompt that a word stands in; builders ask for it."""
+
+    @abstractmethod
+    def in_prompt(self, prompt: str) -> Lexicon:
+        """The lexicon for the words of this prompt."""
+
+
 class Dictionary:
     """A lexicon held in two dictionaries from a word or phrase to its alternatives.
 
     Keys are read without regard to case and spacing.
+
+    Args:
+        synonyms: word or phrase -> words of the same meaning, the best first.
+        antonyms: word or phrase -> words of opposite meaning, the best first.
+        articles: whether "a" and "an" before a word follow the word that replaces it; see `Space`.
 
     Examples:
         >>> words = dpodiff.Dictionary({"left of": ["beside"]}, {"red": ["green"]})
@@ -49,7 +63,10 @@ class Dictionary:
         self,
         synonyms: Mapping[str, Sequence[str]] | None = None,
         antonyms: Mapping[str, Sequence[str]] | None = None,
+        *,
+        articles: bool = True,
     ) -> None:
+        self.articles = articles
         self._synonyms = {normal(word): list(words) for word, words in (synonyms or {}).items()}
         self._antonyms = {normal(word): list(words) for word, words in (antonyms or {}).items()}
 
@@ -60,6 +77,11 @@ class Dictionary:
     def antonyms(self, word: str) -> list[str]:
         """Words of opposite meaning, in the order they were given."""
         return list(self._antonyms.get(normal(word), ()))
+
+
+def for_prompt(lexicon: Lexicon, prompt: str) -> Lexicon:
+    """The lexicon itself, or what it is for this prompt."""
+    return lexicon.in_prompt(prompt) if isinstance(lexicon, PromptLexicon) else lexicon
 
 
 def normal(text: str) -> str:

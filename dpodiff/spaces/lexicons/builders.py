@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from dpodiff.spaces.lexicons.base import Lexicon, normal
+from dpodiff.spaces.lexicons.base import Dictionary, Lexicon, for_prompt, normal
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 from dpodiff.spaces.space import Slot, Space
 
@@ -34,7 +34,7 @@ def synonym_space(
 ) -> Space:
     """Each word of the prompt that has synonyms may become one of the first `most`.
 
-    A replacement takes over a capital first letter.
+    A replacement takes over a capital first letter, and an "a" or "an" before it follows it.
 
     Args:
         prompt: the user's prompt.
@@ -59,7 +59,8 @@ def synonym_space(
           + ball: sphere | (dropped)
     """
     slots = []
-    for match, synonyms in known_pieces(prompt, lexicon.synonyms, locked, keywords):
+    known = for_prompt(lexicon, prompt).synonyms
+    for match, synonyms in known_pieces(prompt, known, locked, keywords):
         text = prompt[match]
         if text[0].isupper():
             synonyms = [word[:1].upper() + word[1:] for word in synonyms]
@@ -68,7 +69,8 @@ def synonym_space(
             if droppable:
                 choices = _different([*choices, ""])
             slots.append(Slot(text, choices, "positive", start=match.start))
-    return Space(prompt, tuple(slots), negative_prompt)
+    articles = lexicon.articles if isinstance(lexicon, Dictionary) else True
+    return Space(prompt, tuple(slots), negative_prompt, articles and bool(slots))
 
 
 def antonym_space(
@@ -98,7 +100,8 @@ def antonym_space(
         'green, star'
     """
     slots: dict[str, Slot] = {}
-    for match, antonyms in known_pieces(prompt, lexicon.antonyms, locked, keywords):
+    known = for_prompt(lexicon, prompt).antonyms
+    for match, antonyms in known_pieces(prompt, known, locked, keywords):
         text = normal(prompt[match])
         choices = _different(["", *not_in_prompt(prompt, antonyms)])[: most + 1]
         if len(choices) > 1:

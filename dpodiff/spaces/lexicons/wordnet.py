@@ -1,40 +1,41 @@
 """WordNet as a lexicon: synonyms and antonyms without a language model.
 
 WordNet groups words into synsets, one a meaning, and links those. Synonyms are the other words of a
-word's synsets. Antonyms are linked to single words; an adjective without one borrows that of the
-adjective it is similar to (huge -> large -> small), and a noun without one gets its co-hyponyms,
-other things of the same kind (boat -> ship, as both are vessels).
+word's likeliest meanings, as far as they are understood in that meaning themselves. Antonyms are
+linked to single words; an adjective without one borrows that of the adjective it is similar to
+(huge -> large -> small), a color gets other colors, and a noun without one gets other things of the
+same kind (boat -> ship, as both are vessels).
 
-Nothing here parses the prompt. A word is taken in the part of speech that it is most used in, by
-WordNet's own counts, so "flies" is a verb in "two flies on a cake" too; `pos` puts that right.
-Meanings that make up less than 1 in 20 of its uses are left out. Plurals and verb forms are found
-by their base form, and the answers are base forms.
-
-WordNet 3.0 comes with the package, without its glosses: see `wordnet_extract`.
+In a prompt, `tagging` says which part of speech a word has: "flies" is a noun in "two flies on a
+cake". Elsewhere it is the one that it is most used in; `pos` puts right what is wrong. Words come
+in the form of the word that they replace (`inflection`), the most common first. Names, Latin names,
+and phrases of more words than the one they replace are left out.
 """
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.spaces.lexicons.base import normal
-from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS
+from dpodiff.spaces.lexicons.base import Lexicon, PromptLexicon, normal
+from dpodiff.spaces.lexicons.familiar import is_familiar
+from dpodiff.spaces.lexicons.inflection import inflected
+from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
+from dpodiff.spaces.lexicons.tagging import PLACES, is_number, tags
 
 if TYPE_CHECKING:
-    Lemma = Synset = Any  # nltk has no types, and what its code lets guess is wrong
+    Lemma = Any  # nltk has no types, and what its code lets guess is wrong
 
 POS = {"n": "noun", "v": "verb", "a": "adjective", "r": "adverb"}
-RARE = 1 / 20  # of a word's uses; ball: no testicles
 
 
-class WordNet:
+class WordNet(PromptLexicon):
     """Synonyms and antonyms of English words and phrases, from the WordNet database.
 
-    Function words ("in", "it") have none; WordNet knows only their rare senses (indium).
+    Function words ("in", "it") and numbers have none.
 
     Args:
-        pos: part of speech of words of the prompt, "n", "v", "a" or "r" (adverb), where the most
-            used one is wrong; e.g. {"flies": "n"}.
+        pos: part of speech of words of the prompt, "n", "v", "a" or "r" (adverb), where the one
+            found is wrong; e.g. {"flies": "n"}.
         folder: of another WordNet database, e.g. Debian's /usr/share/wordnet or nltk's
             corpora/wordnet; if not given, the one that comes with the package. Each is read once.
 
@@ -44,10 +45,10 @@ class WordNet:
 
     Examples:
         >>> words = dpodiff.WordNet()
-        >>> words.synonyms("plane"), words.antonyms("huge")
-        (['airplane', 'aeroplane', 'sheet'], ['small', 'little'])
-        >>> dpodiff.WordNet(pos={"flies": "n"}).antonyms("flies")[:3]
-        ['mosquito', 'crane fly', 'fruit fly']
+        >>> words.synonyms("planes"), words.antonyms("huge")
+        (['airplanes'], ['small', 'little'])
+        >>> words.in_prompt("two flies on a cake").antonyms("flies")
+        ['mosquitoes']
     """
 
     def __init__(
@@ -58,76 +59,102 @@ class WordNet:
             if tag not in POS:
                 raise ValueError(f"the part of speech of {word!r} must be in {POS}, not {tag!r}")
         # Here, as nltk takes seconds to import.
+        from dpodiff.spaces.lexicons.senses import Meanings
         from dpodiff.spaces.lexicons.wordnet_database import open_database
 
-        self._wordnet = open_database(folder)
+        self._meanings = Meanings(open_database(folder))
+
+    def in_prompt(self, prompt: str) -> Lexicon:
+        """The lexicon that takes each word in the part of speech that it has in this prompt.
+
+        A word that stands there twice has the part of speech of its first place.
+        """
+        matches = list(WORD.finditer(prompt))
+        words = [normal(match.group()) for match in matches]
+        stops = [*(match.start() for match in matches[1:]), len(prompt) + 1]
+        ends = [
+            stop > len(prompt) or not prompt[match.end() : stop].isspace()
+            for match, stop in zip(matches, stops, strict=True)
+        ]
+        found: dict[str, str] = {}
+        for word, tag in zip(words, tags(words, ends, self._meanings.uses), strict=True):
+            found.setdefault(word, tag)
+        return _InPrompt(self, found)
 
     def synonyms(self, word: str) -> list[str]:
-        """Other words of its meanings: the most used meaning first, in it the most used word."""
-        lemmas = [
-            lemma
-            for own in self._senses(word)
-            for lemma in sorted(own.synset().lemmas(), key=lambda lemma: -lemma.count())
-        ]
-        return self._words(lemmas, word)
+        """Other words of its meanings: the likeliest meaning first, in it the most common word."""
+        return self.synonyms_as(word, self.tag(word))
 
     def antonyms(self, word: str) -> list[str]:
-        """Opposites of its meanings, the most used first; for a noun without, its co-hyponyms."""
-        senses = self._senses(word)
-        found = [opposite for own in senses for opposite in own.antonyms()]
-        found += [opposite for own in senses for opposite in _of_others(own.synset())]
-        if not found and senses and senses[0].synset().pos() == "n":
-            found = next(filter(None, (_co_hyponyms(own.synset()) for own in senses)), [])
-        return self._words(found, word)
+        """Opposites of its meanings, the likeliest first; without, other things of its kind."""
+        return self.antonyms_as(word, self.tag(word))
 
-    def _senses(self, word: str) -> list["Lemma"]:
-        """The word in each of its meanings, the most used first; all of one part of speech."""
+    def tag(self, word: str) -> str:
+        """The part of speech that a word is most used in; "" for a function word or a number."""
         word = normal(word)
-        if word in FUNCTION_WORDS:
+        if word in self._pos:
+            return self._pos[word]
+        if word in FUNCTION_WORDS or is_number(word):
+            return ""
+        uses = {tag: self._meanings.uses(word.replace(" ", "_"), tag) for tag in POS}
+        tag = max(uses, key=lambda tag: uses[tag])
+        return tag if uses[tag] >= 0 else ""
+
+    def synonyms_as(self, word: str, tag: str) -> list[str]:
+        """The synonyms of a word in this part of speech; none for ""."""
+        word = normal(word)
+        if not tag or word in PLACES:
             return []
-        tags = self._pos.get(word, "".join(POS))
-        by_pos = [self._lemmas(word.replace(" ", "_"), tag) for tag in tags]
-        senses = max(by_pos, key=lambda lemmas: (_uses(lemmas), bool(lemmas)))
-        fewest = RARE * _uses(senses)
-        return [lemma for lemma in senses if lemma.count() >= fewest]
+        return self._words(self._meanings.synonyms(word.replace(" ", "_"), tag), word, tag)
 
-    def _lemmas(self, name: str, tag: str) -> list["Lemma"]:
-        forms = self._wordnet.forms(name, tag)
-        synsets: list[Synset] = self._wordnet.synsets(name, tag)
-        return [
-            lemma
-            for synset in synsets
-            for lemma in synset.lemmas()
-            if lemma.name().lower() in forms
-        ]
+    def antonyms_as(self, word: str, tag: str) -> list[str]:
+        """The antonyms of a word in this part of speech; none for ""."""
+        word = normal(word)
+        if word in PLACES:
+            tag = "r"
+        if not tag:
+            return []
+        return self._words(self._meanings.antonyms(word.replace(" ", "_"), tag), word, tag)
 
-    def _words(self, lemmas: Iterable["Lemma"], word: str) -> list[str]:
-        """The words of lemmas, each once, without any form of the word they stand for."""
-        name = normal(word).replace(" ", "_")
-        forms = set().union(*(self._wordnet.forms(name, tag) for tag in POS))
-        names: dict[str, str] = {}
+    def given(self, word: str) -> str | None:
+        """The part of speech that the caller gave for a word."""
+        return self._pos.get(normal(word))
+
+    def _words(self, lemmas: Iterable["Lemma"], word: str, tag: str) -> list[str]:
+        """The words of lemmas in the form of the word that they stand for, each once."""
+        name = word.replace(" ", "_")
+        forms = set().union(*(self._meanings.forms(name, tag) for tag in POS))
+        base = self._meanings.base(name, tag)
+        found: dict[str, None] = {}
         for lemma in lemmas:
-            if lemma.name().lower() not in forms:
-                names.setdefault(lemma.name().lower(), lemma.name().replace("_", " "))
-        return list(names.values())
+            other = lemma.name().replace("_", " ")
+            if lemma.name() in forms or other.count(" ") > word.count(" "):
+                continue
+            text = inflected(other, like=word, base=base.replace("_", " "), tag=tag)
+            if text is not None and is_familiar(text):
+                found.setdefault(text)
+        return list(found)
 
 
-def _uses(lemmas: Iterable["Lemma"]) -> int:
-    """How often they occur, in these meanings, in the texts that WordNet's makers tagged."""
-    return sum(lemma.count() for lemma in lemmas)
+class _InPrompt:
+    """WordNet's words for one prompt: word -> its part of speech there."""
 
+    def __init__(self, wordnet: WordNet, tags: Mapping[str, str]) -> None:
+        self._wordnet = wordnet
+        self._tags = tags
 
-def _of_others(synset: "Synset") -> list["Lemma"]:
-    """Opposites of the other words of a meaning; of the adjective it is similar to, else."""
-    found = [opposite for lemma in synset.lemmas() for opposite in lemma.antonyms()]
-    if found or synset.pos() != "s":
-        return found
-    heads = [lemma for head in sorted(synset.similar_tos()) for lemma in head.lemmas()]
-    return [opposite for lemma in heads for opposite in lemma.antonyms()]
+    def synonyms(self, word: str) -> list[str]:
+        return self._wordnet.synonyms_as(word, self._tag(word))
 
+    def antonyms(self, word: str) -> list[str]:
+        return self._wordnet.antonyms_as(word, self._tag(word))
 
-def _co_hyponyms(synset: "Synset") -> list["Lemma"]:
-    """The best word of each other thing of the same kind, the most used first, then by name."""
-    kin = [other for kind in synset.hypernyms() for other in kind.hyponyms() if other != synset]
-    best = [max(other.lemmas(), key=lambda lemma: lemma.count()) for other in kin]
-    return sorted(best, key=lambda lemma: (-lemma.count(), lemma.name()))  # nltk's order is random
+    def _tag(self, word: str) -> str:
+        given = self._wordnet.given(word)
+        if given is not None:
+            return given
+        word = normal(word)
+        if " " not in word:
+            return self._tags.get(word, "")
+        parts = [self._tags.get(part, "") for part in word.split()]
+        return "n" if set(parts) == {"n"} else ""  # "sports car"; a "black cat" is a marten there
