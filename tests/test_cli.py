@@ -71,7 +71,7 @@ def test_an_interrupted_search_goes_on(elsewhere):
     (elsewhere / "here" / "result.json").unlink()
     again = improve("--out", "here", "--json")
     assert "1 candidates (1.0 evaluations) are read back from here/trace.jsonl" in again.stderr
-    told = [json.loads(done.stdout) | {"seconds": 0} for done in (whole, again)]
+    told = [json.loads(done.stdout) | {"cost": 0, "stamp": 0} for done in (whole, again)]
     assert told[0] == told[1]
 
 
