@@ -66,8 +66,9 @@ def faithfulness(
         prompt: what all of them should show.
         clip: compares images and texts: a `SphericalCLIP`, or its name as in `losses.load`, such
             as "toy", "toy-heldout" or "clip:ViT-L-14/openai".
-        lexicon: "toy", "wordnet", "llm", any `Lexicon` or an `LLM`, whose opposites say what else could be there. If
-            not given, the toy dictionary for the toy CLIPs, WordNet for any other.
+        lexicon: "toy", "wordnet", "llm", any `Lexicon` or an `LLM`, whose opposites say what else
+            could be there. If not given, the toy dictionary for the toy CLIPs, WordNet for any
+            other.
 
     Raises:
         LoadError: if the CLIP cannot be loaded.

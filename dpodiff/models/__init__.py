@@ -4,7 +4,7 @@
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
 `latent` and its families           `stable_diffusion`, `sdxl`, `flow` (SD 3, Flux)
 `black_box`                         any function that makes images
-`pretrained`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, caches, memory, bars
+`pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars
 
 Imports from no other folder.
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dpodiff import names
 from dpodiff.models.base import Model, PromptError
+from dpodiff.models.hub import asking
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
@@ -47,10 +48,8 @@ FAMILIES = {
     "StableDiffusion3Pipeline": ("flow", "StableDiffusion3"),
     "FluxPipeline": ("flow", "Flux"),
 }
-CHOICES = (
-    f"'toy', one of {', '.join(map(repr, NAMES))}, the folder of a pipeline as diffusers saves it "
-    "(it holds a model_index.json), or the hub id of one"
-)
+FOLDERS = "the folder of a pipeline as diffusers saves it (it holds a model_index.json)"
+CHOICES = f"'toy', one of {', '.join(map(repr, NAMES))}, {FOLDERS}, or the hub id of one"
 
 
 def load(
@@ -109,12 +108,6 @@ def _pipeline_class(name: str) -> str | None:
 def _fetch_index(name: str) -> Path:
     """The local copy of a hub repository's model_index.json."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    try:
+    with asking(name, folder=f"give {FOLDERS}", otherwise="take the model 'toy'"):
         return Path(huggingface_hub.hf_hub_download(name, "model_index.json"))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise LoadError(
-            f"{name!r} is no folder here, and the hub did not give its model_index.json "
-            f"({type(error).__name__}); give {CHOICES}"
-        ) from error

@@ -96,7 +96,7 @@ class LatentDiffusion(Model):
         """
         device = choose_device(device)
         dtype = dtype or (cls.half if device.type == "cuda" else torch.float32)
-        with hidden_bars(Path(folder).is_dir()), _one_error(folder):
+        with hidden_bars(Path(folder).is_dir()), _one_error(folder), asking(str(folder)):
             index = _read_config(DiffusionPipeline, folder)
             kinds = {k: kind for k, kind in cls.parts.items() if index.get(k) != [None, None]}
             parts = {k: _load(kind, folder, k, dtype) for k, kind in kinds.items()}
@@ -206,6 +206,10 @@ def _one_error(folder: str | Path) -> Iterator[None]:
     """Turns errors of diffusers and transformers about missing or broken parts into one."""
     try:
         yield
+    except LoadError:
+        raise
+    except LoadError:
+        raise
     except (OSError, ValueError, SafetensorError) as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise LoadError(f"the model {folder} cannot be loaded: {reason}") from error

@@ -6,7 +6,7 @@ The toy model knows none of these words: its own stand in `dpodiff.toy.words`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -148,7 +148,7 @@ def modifiers_space(
 
 def _parts(
     prompt: str, words: Library, count: int | None, most: int
-) -> list[tuple[str, Sequence[str]]]:
+) -> list[tuple[str, Iterable[str]]]:
     """Names and words of the parts, without repeated words and those of the prompt.
 
     Args:
