@@ -151,7 +151,7 @@ def _place(source: str, pretrained: str | None) -> str:
 
 
 def _hub_id(config: dict[str, Any]) -> str:
-    """The hub id, or the file, of an entry in open_clip's table of weights; empty if it has none."""
+    """The file or hub id of an entry in open_clip's table of weights; empty if it has none."""
     return config.get("file") or config.get("hf_hub", "").rstrip("/")
 
 

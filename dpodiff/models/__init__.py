@@ -79,7 +79,7 @@ def load(
     if name == names.TOY:
         return names.toy("model")(name, device, dtype)
     folder = NAMES.get(name, name)
-    pipeline = _pipeline_class(folder)
+    pipeline = _pipeline_class(folder, name)
     if pipeline not in FAMILIES:
         raise LoadError(
             f"{name} is a {pipeline}, which is not supported; these are: {', '.join(FAMILIES)}"
@@ -89,14 +89,14 @@ def load(
     return kind.from_pretrained(folder, name=name, device=device, dtype=dtype)
 
 
-def _pipeline_class(name: str) -> str | None:
+def _pipeline_class(folder: str, name: str) -> str | None:
     """The diffusers class that a folder or a hub repository says it is loaded with."""
-    index = Path(name) / "model_index.json"
-    if Path(name).is_dir():
+    index = Path(folder) / "model_index.json"
+    if Path(folder).is_dir():
         if not index.is_file():
             raise LoadError(f"the folder {name} holds no model_index.json; give {CHOICES}")
-    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
-        index = _fetch_index(name)
+    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", folder):
+        index = _fetch_index(folder, name)
     else:
         raise LoadError(f"there is no model or folder {name!r}; give {CHOICES}")
     try:
@@ -105,9 +105,9 @@ def _pipeline_class(name: str) -> str | None:
         raise LoadError(f"{index} is no index of a pipeline ({error}); give {CHOICES}") from None
 
 
-def _fetch_index(name: str) -> Path:
+def _fetch_index(source: str, name: str) -> Path:
     """The local copy of a hub repository's model_index.json."""
     import huggingface_hub
 
-    with asking(name, folder=f"give {FOLDERS}", otherwise="take the model 'toy'"):
-        return Path(huggingface_hub.hf_hub_download(name, "model_index.json"))
+    with asking(source, name=name, folder=f"give {FOLDERS}", otherwise="take the model 'toy'"):
+        return Path(huggingface_hub.hf_hub_download(source, "model_index.json"))

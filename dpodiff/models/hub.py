@@ -36,7 +36,7 @@ def asking(
     Raises:
         LoadError: instead of an error of the hub, saying what can be done. Other errors pass.
     """
-    if Path(source).exists():
+    if Path(source).exists() or Path(source).is_absolute():
         yield
         return
     reached = answers()
@@ -50,7 +50,8 @@ def asking(
         if problem is None:
             raise
         ways = _ways(folder, otherwise)
-        raise LoadError(f"{name or source!r} cannot be loaded: {problem}. {ways}") from error
+        said = source if name in (None, source) else f"{name} ({source})"
+        raise LoadError(f"{said} cannot be loaded: {problem}. {ways}") from error
 
 
 def answers() -> bool:
@@ -144,8 +145,8 @@ def _ways(folder: str, otherwise: str) -> str:
     from huggingface_hub import constants
 
     return (
-        f"You can {folder}; or load it once where there is a network, and copy the cache "
-        f"{constants.HF_HUB_CACHE} to this machine; or {otherwise}"
+        f"You can {folder}; or load it once with a network, which keeps it in the cache "
+        f"{constants.HF_HUB_CACHE} (it may be copied from another machine); or {otherwise}"
     )
 
 
