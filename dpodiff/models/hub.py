@@ -16,6 +16,7 @@ from dpodiff.names import LoadError
 SECONDS = 3.0  # that the hub has to answer
 MEMORY = 60.0  # seconds for which an answer, or none, is remembered
 FOLDER = "give the path of a local folder that holds it"
+LOG_IN = "run `hf auth login`, or set HF_TOKEN"
 PACKAGED = "take 'toy', the model, loss and encoder that come with the package"
 
 _asked: dict[str, tuple[float, bool]] = {}  # address -> when it was asked, whether it answered
@@ -115,23 +116,21 @@ def _problem(error: Exception, source: str) -> str | None:
     from huggingface_hub import constants, errors
 
     page = f"{constants.ENDPOINT}/{source}"
-    for cause in _causes(error):
-        if isinstance(cause, errors.GatedRepoError):
-            return (
-                f"it is gated. Accept its license at {page}, and log in with `hf auth login` or "
-                "set HF_TOKEN"
-            )
-        status = getattr(getattr(cause, "response", None), "status_code", None)
-        if isinstance(cause, errors.RepositoryNotFoundError) or status in (401, 403):
-            return (
-                f"{page} does not exist, or is not open to you. Check the name, or log in with "
-                "`hf auth login` or set HF_TOKEN"
-            )
-        if isinstance(cause, errors.RemoteEntryNotFoundError):
-            return f"a file that it needs is missing at {page} ({_first_line(error)})"
-        if isinstance(cause, errors.HfHubHTTPError | errors.LocalEntryNotFoundError):
-            return f"{constants.ENDPOINT} answered with an error ({_first_line(error)})"
+    causes = list(_causes(error))
+    codes = [getattr(getattr(cause, "response", None), "status_code", None) for cause in causes]
+    if _any(causes, errors.GatedRepoError):
+        return f"it is gated. Accept its license at {page}, and log in: {LOG_IN}"
+    if _any(causes, errors.RepositoryNotFoundError) or not {401, 403}.isdisjoint(codes):
+        return f"{page} does not exist, or is not open to you. Check the name, or log in: {LOG_IN}"
+    if _any(causes, errors.RemoteEntryNotFoundError):
+        return f"a file that it needs is missing at {page} ({_first_line(error)})"
+    if _any(causes, errors.HfHubHTTPError) or _any(causes, errors.LocalEntryNotFoundError):
+        return f"{constants.ENDPOINT} answered with an error ({_first_line(causes[-1])})"
     return None
+
+
+def _any(causes: list[BaseException], kind: type[BaseException]) -> bool:
+    return any(isinstance(cause, kind) for cause in causes)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -150,5 +149,5 @@ def _ways(folder: str, otherwise: str) -> str:
     )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
