@@ -119,6 +119,7 @@ from .spaces.lexicons import (
     guidance_space as guidance_space,
     modifiers_space as modifiers_space,
     nplib_space as nplib_space,
+    read_words as read_words,
     synonym_space as synonym_space,
 )
 from .spaces.promptist import (

@@ -6,8 +6,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from helpers import FakeModel, shade
 
-from dpodiff import LLM, antonym_space, synonym_space
+from dpodiff import LLM, antonym_space, attack, improve, synonym_space
 from dpodiff.spaces.lexicons import AnswerError, ServerError
 
 KEY = "sk-a-key-that-nobody-may-see"
@@ -271,3 +272,36 @@ def test_the_key_is_written_nowhere(server, llm, tmp_path):
     assert len(said) == 3
     assert not any(KEY in text for text in said)
     assert caught.value.__suppress_context__  # nor does a traceback show what the server said
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("function", [improve, attack])
+def test_a_search_takes_a_language_model_as_its_lexicon(
+    server, llm, tmp_path, monkeypatch, function, by_name
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    server.answers = [says(GOOD)]
+    own = {"encoder": "toy"} if function is attack else {}
+    result = function(
+        PROMPT,
+        model=FakeModel(),
+        loss=shade,
+        space="synonym+antonym",
+        lexicon="llm" if by_name else llm,
+        budget=3,
+        verify=0,
+        progress=False,
+        **own,
+    )
+    choices = [slot.choices for slot in result.objective.space.slots]
+    assert ("plane", "aircraft", "jet") in [found[:3] for found in choices]
+    assert ("", "aircraft", "jet") in choices
+    assert len(server.requests) == 2  # one a kind, and none is asked again
+
+
+def test_a_search_whose_language_model_fails_makes_no_image(server, llm):
+    server.answers = [fails(401)]
+    model = FakeModel()
+    with pytest.raises(ServerError, match="test-model"):
+        improve(PROMPT, model=model, loss=shade, space="synonym", lexicon=llm, progress=False)
+    assert not model.batches

@@ -17,14 +17,14 @@ import torch
 
 from dpodiff.api.advice import check_known, check_method, keyword_advice
 from dpodiff.api.parts import (
+    AnyLexicon,
     check_arguments,
-    check_space,
-    check_space_names,
+    check_lexicon,
     chosen_loss,
     chosen_model,
-    chosen_space,
     has_gradient,
 )
+from dpodiff.api.spaces import check_space, check_space_names, chosen_space
 from dpodiff.gradients import Checkpointed, Estimator, Full, Hybrid
 from dpodiff.losses.base import Loss
 from dpodiff.models.base import TextToImage, require_model
@@ -44,7 +44,6 @@ from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.solvers.run import Callback, Viewer
-    from dpodiff.spaces.lexicons import Lexicon
 
 # Name -> solver, called with space, noise, seed= and the settings that are its own; "best-of-n" is
 # no solver of a given noise. The names are those of `dpodiff.api.advice.METHODS`.
@@ -67,7 +66,7 @@ def align(
     estimator: "str | Estimator | Hybrid | None" = None,
     eta: float = 0.0,
     space: "str | Space | None" = None,
-    lexicon: "str | Lexicon | None" = None,
+    lexicon: AnyLexicon = None,
     budget: int = 100,
     seeds: int = 4,
     seed: int = 0,
@@ -150,9 +149,10 @@ def align(
     if estimator is not None:
         settings["estimator"] = estimator
     _check_settings(method, settings)
+    check_lexicon(lexicon)
     space = _words_asked_for(space, method)
     if space is not None:
-        check_space_names(space, lexicon)
+        check_space_names(space)
     model = chosen_model(model, prompt, negative_prompt)
     if method != "best-of-n":
         _check_open(model)

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dpodiff.api.advice import check_known
-from dpodiff.api.parts import LEXICONS, _lexicon
+from dpodiff.api.parts import AnyLexicon, check_lexicon, lexicon_of
 from dpodiff.checks import check_text
-from dpodiff.spaces.lexicons import Lexicon
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +57,7 @@ def faithfulness(
     prompt: str,
     *,
     clip: "str | SphericalCLIP" = "toy",
-    lexicon: str | Lexicon | None = None,
+    lexicon: AnyLexicon = None,
 ) -> Faithfulness:
     """Take a prompt apart into statements, and say which of them images of it hold.
 
@@ -68,8 +66,9 @@ def faithfulness(
         prompt: what all of them should show.
         clip: compares images and texts: a `SphericalCLIP`, or its name as in `losses.load`, such
             as "toy", "toy-heldout" or "clip:ViT-L-14/openai".
-        lexicon: "toy", "wordnet" or any `Lexicon`, whose opposites say what else could be there. If
-            not given, the toy dictionary for the toy CLIPs, WordNet for any other.
+        lexicon: "toy", "wordnet", "llm", any `Lexicon` or an `LLM`, whose opposites say what else
+            could be there. If not given, the toy dictionary for the toy CLIPs, WordNet for any
+            other.
 
     Raises:
         LoadError: if the CLIP cannot be loaded.
@@ -92,12 +91,11 @@ def faithfulness(
     from dpodiff.spaces.statements import statements
 
     check_text("prompt", prompt)
-    if isinstance(lexicon, str):
-        check_known("lexicon", lexicon, LEXICONS)
+    check_lexicon(lexicon)
     name = clip if isinstance(clip, str) else clip.name
     if lexicon is None:
         lexicon = "toy" if name in PACKAGED else "wordnet"
-    words = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
+    words = lexicon_of(prompt, lexicon, "antonym")
     said = statements(prompt, words)
     kinds = {statement.text: statement.kind for statement in said}
     groups = {s.text: [contrast.prompt for contrast in s.contrasts] for s in said}

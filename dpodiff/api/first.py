@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from dpodiff import names
 from dpodiff.api.defaults import default_clip, is_toy
-from dpodiff.api.parts import chosen_lexicon
+from dpodiff.api.parts import AnyLexicon, chosen_lexicon
 from dpodiff.names import name_of
 from dpodiff.solvers import Solver
 from dpodiff.solvers.base import FirstCandidates
 from dpodiff.solvers.recipes import RECIPES
 from dpodiff.spaces.contrasts import Contrast, contrast_prompts
-from dpodiff.spaces.lexicons import Lexicon
 from dpodiff.spaces.lexicons.builders import not_in_prompt
 
 if TYPE_CHECKING:
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 
 DIAGNOSIS = "diagnosis"
 # Negative prompts, or lists of words that a space offers; or the name of what finds them.
-Words = str | Sequence[str | Sequence[str]]
+FirstWords = str | Sequence[str | Sequence[str]]
 
 
-def check_first(first: Words | None, solver: str | Callable[..., Solver]) -> None:
+def check_first(first: FirstWords | None, solver: str | Callable[..., Solver]) -> None:
     """Refuse what is no list of words, or a solver that takes no first candidates.
 
     Raises:
@@ -48,7 +47,7 @@ def check_first(first: Words | None, solver: str | Callable[..., Solver]) -> Non
 def default_first(
     model: "TextToImage", prompt: str, solver: str | Callable[..., Solver]
 ) -> list[list[str]]:
-    """Words to try first in the default space: those that help most prompts of the toy model.
+    """FirstWords to try first in the default space: those that help most prompts of the toy model.
 
     Any other model has none, and a solver that takes no first candidates is given none.
     """
@@ -57,9 +56,7 @@ def default_first(
     return [not_in_prompt(prompt, words) for words in names.toy("first words")]
 
 
-def chosen_first(
-    first: Words, objective: "Objective", lexicon: str | Lexicon | None
-) -> FirstCandidates:
+def chosen_first(first: FirstWords, objective: "Objective", lexicon: AnyLexicon) -> FirstCandidates:
     """The first candidates that words or a name stand for.
 
     Raises:
@@ -102,10 +99,10 @@ def _takes_first(solver: str | Callable[..., Any]) -> bool:
     return found is not None and found.default == ()
 
 
-def _diagnosis(objective: "Objective", lexicon: str | Lexicon | None) -> "Diagnosis":
+def _diagnosis(objective: "Objective", lexicon: AnyLexicon) -> "Diagnosis":
     from dpodiff.objective.diagnosis import Diagnosis
 
-    words = chosen_lexicon(objective.model, lexicon)
+    words = chosen_lexicon(objective.model, lexicon, objective.space.prompt, "antonym")
 
     def contrasts(prompt: str) -> list[Contrast]:
         return contrast_prompts(prompt, words)

@@ -1,33 +1,20 @@
 """What the front door makes of names: models, spaces, losses; and checks of what it was given."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from dpodiff import names
 from dpodiff.api.advice import check_known
 from dpodiff.api.defaults import default_lexicon, default_loss, is_toy
 from dpodiff.checks import check_callable, check_path, check_text, check_whole
-from dpodiff.spaces.lexicons import (
-    Lexicon,
-    antonym_space,
-    emphasis_space,
-    guidance_space,
-    modifiers_space,
-    nplib_space,
-    synonym_space,
-)
-from dpodiff.spaces.space import Space
+from dpodiff.spaces.lexicons import LLM, Kind, Lexicon
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
     from dpodiff.models.base import Model, TextToImage
-    from dpodiff.objective.objective import Task
     from dpodiff.solvers.run import Callback, Viewer
 
-LEXICONS = ("toy", "wordnet")
-SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym")
-# What is often written after prompts for Stable Diffusion.
-MODIFIERS = ("sharp", "detailed", "highly detailed", "high quality", "sharp focus", "professional")
+LEXICONS = ("toy", "wordnet", "llm")
+AnyLexicon = str | Lexicon | LLM | None
 
 
 def check_arguments(
@@ -103,7 +90,7 @@ def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
 def chosen_loss(
     loss: "str | Loss | None",
     model: "TextToImage",
-    lexicon: str | Lexicon | None = None,
+    lexicon: AnyLexicon = None,
 ) -> "Loss":
     """The loss that was given, by itself or by its name, or the model's default.
 
@@ -118,136 +105,55 @@ def chosen_loss(
 
     if loss in CALIBRATED and is_toy(model):
         loss = f"{loss}:{names.TOY}"
-    chosen = default_lexicon(model) if lexicon is None else lexicon
-    return losses.load(loss, model.device, statements=lambda prompt: _statements(prompt, chosen))
+
+    def statements(prompt: str) -> dict[str, list[str]]:
+        from dpodiff.spaces.statements import contrasts_of
+
+        return contrasts_of(prompt, chosen_lexicon(model, lexicon, prompt, "antonym"))
+
+    return losses.load(loss, model.device, statements=statements)
 
 
-def _statements(prompt: str, lexicon: str | Lexicon) -> dict[str, list[str]]:
-    from dpodiff.spaces.statements import contrasts_of
-
-    return contrasts_of(prompt, _lexicon(lexicon) if isinstance(lexicon, str) else lexicon)
-
-
-def chosen_lexicon(model: "TextToImage", lexicon: str | Lexicon | None) -> Lexicon:
-    """The lexicon that was given, by itself or by its name, or the model's default."""
-    lexicon = default_lexicon(model) if lexicon is None else lexicon
-    return _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
-
-
-def check_space_names(space: str | Space, lexicon: str | Lexicon | None) -> None:
-    """Refuse unknown names of spaces and lexicons, before a model is loaded.
+def check_lexicon(lexicon: Any) -> None:
+    """Refuse what is no lexicon, before a model is loaded.
 
     Raises:
         ValueError: naming those that are known.
     """
     if isinstance(lexicon, str):
         check_known("lexicon", lexicon, LEXICONS)
-    if isinstance(space, Space):
-        return
-    check_text("space", space)
-    for name in _space_names(space):
-        check_known("space", name, SPACES)
+    elif not (lexicon is None or isinstance(lexicon, LLM) or hasattr(lexicon, "antonyms")):
+        raise ValueError(
+            f"lexicon must be one of {', '.join(LEXICONS)}, a Lexicon or an LLM, not {lexicon!r}"
+        )
 
 
-def _space_names(space: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in space.split("+")))
+def loaded_lexicon(model: "TextToImage", lexicon: AnyLexicon) -> Lexicon | LLM:
+    """What was given, or the model's default; loaded if it is a name."""
+    lexicon = default_lexicon(model) if lexicon is None else lexicon
+    return _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
 
 
-def chosen_space(
-    space: str | Space,
-    prompt: str,
-    negative_prompt: str,
-    model: "TextToImage",
-    *,
-    lexicon: str | Lexicon | None,
-    locked: Sequence[str] = (),
-    task: "Task",
-) -> Space:
-    """The space that was given, or the sum of those it names; only an improvement may drop words.
+def chosen_lexicon(model: "TextToImage", lexicon: AnyLexicon, prompt: str, kind: Kind) -> Lexicon:
+    """The lexicon that was given, or the model's default; see `lexicon_of`."""
+    return lexicon_of(prompt, default_lexicon(model) if lexicon is None else lexicon, kind)
 
-    Raises:
-        ValueError: if the words of a space cannot be had.
+
+def lexicon_of(prompt: str, lexicon: str | Lexicon | LLM, kind: Kind) -> Lexicon:
+    """A lexicon by itself or by its name.
+
+    A language model is asked for the alternatives of this kind to the words of the prompt. Its
+    answer is kept in a file, so it is asked once.
     """
-    if isinstance(space, Space):
-        return space
-    found = Space(prompt, (), negative_prompt)
-    for name in _space_names(space):
-        if name in ("antonym", "synonym"):
-            lexicon = chosen_lexicon(model, lexicon)
-            droppable = task == "improve"
-            found += _lexicon_space(name, prompt, negative_prompt, lexicon, locked, droppable)
-        elif name == "emphasis":
-            found += emphasis_space(prompt, negative_prompt=negative_prompt, locked=locked)
-        else:
-            found += _fixed_space(name, prompt, negative_prompt, model)
-    return found
+    lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
+    return lexicon.lexicon(prompt, [kind]) if isinstance(lexicon, LLM) else lexicon
 
 
-def _lexicon_space(
-    name: str,
-    prompt: str,
-    negative_prompt: str,
-    lexicon: Lexicon,
-    locked: Sequence[str],
-    droppable: bool,
-) -> Space:
-    """A space whose words come from a lexicon."""
-    if name == "antonym":
-        return antonym_space(prompt, lexicon, negative_prompt=negative_prompt, locked=locked)
-    return synonym_space(
-        prompt, lexicon, droppable=droppable, negative_prompt=negative_prompt, locked=locked
-    )
-
-
-def _fixed_space(name: str, prompt: str, negative_prompt: str, model: "TextToImage") -> Space:
-    """A space whose choices are the same for all prompts."""
-    if name == "guidance":
-        own = getattr(model, "guidance", None)  # a black box has none
-        return guidance_space(prompt, own=own, negative_prompt=negative_prompt)
-    if name == "modifiers":
-        words = names.toy("modifiers") if is_toy(model) else MODIFIERS
-        return modifiers_space(prompt, words, negative_prompt=negative_prompt)
-    words = names.toy("negative library")
-    return nplib_space(prompt, words, negative_prompt=negative_prompt)
-
-
-def _lexicon(name: str) -> Lexicon:
+def _lexicon(name: str) -> Lexicon | LLM:
     if name == names.TOY:
         return names.toy("lexicon")()
+    if name == "llm":
+        return LLM()
     from dpodiff.spaces.lexicons.wordnet import WordNet
 
     return WordNet()
-
-
-def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToImage") -> None:
-    """Refuse a space in which a search would be in vain.
-
-    Raises:
-        ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
-            prompt that the model does not look at, the guidance of a model that has none, or
-            weights of words that the model does not take; saying what would be right.
-    """
-    if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
-        raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
-    if space.size == 1:
-        raise ValueError(
-            f"nothing can change in {prompt!r}: none of its words has an alternative; "
-            "the space 'nplib' does not depend on them"
-        )
-    if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
-        raise ValueError(
-            f"as it is set, {model.name} does not look at negative prompts, which this space "
-            "changes: use space='modifiers+synonym', or set the model's guidance above 1"
-        )
-    if getattr(model, "guidance", 0.0) <= 1 and any(s.side == "guidance" for s in space.slots):
-        raise ValueError(
-            f"as it is set, {model.name} is not guided, so there is no guidance to choose: leave "
-            "'guidance' out of the space, or set the model's guidance above 1"
-        )
-    if not getattr(model, "takes_emphasis", False) and any(
-        slot.side == "emphasis" for slot in space.slots
-    ):
-        raise ValueError(
-            f"{model.name} takes no weights of words: leave 'emphasis' out of the space; Stable "
-            "Diffusion 1 and 2 and the toy model take them"
-        )

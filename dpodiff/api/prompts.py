@@ -15,23 +15,29 @@ from typing import TYPE_CHECKING
 
 from dpodiff.api.advice import check_solver, known_keywords_only
 from dpodiff.api.defaults import DEFAULT_SPACE
-from dpodiff.api.first import Words, check_first, chosen_first, default_first
+from dpodiff.api.first import FirstWords, check_first, chosen_first, default_first
 from dpodiff.api.parts import (
+    AnyLexicon,
     check_arguments,
-    check_space,
-    check_space_names,
+    check_lexicon,
     chosen_loss,
     chosen_model,
-    chosen_space,
 )
 from dpodiff.api.second_losses import check_second_loss, chosen_second_losses
 from dpodiff.api.solvers import check_gradient, chosen_solver, similar_to
+from dpodiff.api.spaces import (
+    Words,
+    check_space,
+    check_space_names,
+    chosen_keywords,
+    chosen_library,
+    chosen_space,
+)
 from dpodiff.checks import check_callable
 from dpodiff.names import name_of
 from dpodiff.results.result import Result
 from dpodiff.results.trace import Trace
 from dpodiff.solvers import Solver, search
-from dpodiff.spaces.lexicons import Lexicon
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
@@ -50,9 +56,9 @@ def improve(
     model: "str | TextToImage" = "toy",
     loss: "str | Loss | None" = None,
     space: str | Space = DEFAULT_SPACE,
-    lexicon: str | Lexicon | None = None,
+    lexicon: AnyLexicon = None,
     solver: str | Callable[..., Solver] = "epo",
-    first: Words | None = None,
+    first: FirstWords | None = None,
     budget: int = 40,
     seconds: float | None = None,
     seeds: int = 4,
@@ -61,6 +67,9 @@ def improve(
     second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     task: "Task" = "improve",
     locked: Sequence[str] = (),
+    keywords: bool | Sequence[str] = False,
+    nplib: Words | None = None,
+    modifiers: Words | None = None,
     constraint: "Constraint | None" = None,
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
@@ -82,8 +91,9 @@ def improve(
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
             toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`.
             DPO-Diff improves prompts in "antonym+nplib".
-        lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet" or any
-            `Lexicon`. If not given, the toy dictionary for the toy model, WordNet for any other.
+        lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet", "llm" for
+            `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for the toy model,
+            WordNet for any other.
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
             paper's own; or a callable that makes one, such as a class with some of its settings
             bound by `functools.partial`, called with the space and `seed=`.
@@ -108,6 +118,13 @@ def improve(
         task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
             the meaning.
         locked: words of the prompt to be left alone.
+        keywords: keyword mode of "antonym" and "synonym": only these words of the prompt have
+            alternatives. True is what `extract_keywords` finds, False all words.
+        nplib: the negative prompt library of "nplib": the path of a file for `read_words`, a list
+            of words, or lists by the names of their groups. If not given, the words of the toy
+            world for the toy model, `dpodiff.spaces.NEGATIVE` for any other.
+        modifiers: the words of "modifiers", as `nplib`. If not given, those of the toy world for
+            the toy model, `dpodiff.spaces.MODIFIERS` for any other.
         constraint: from a candidate's prompts to whether they are allowed.
         batch_size: images made at a time; None is 16 on a CPU, and found on a GPU. Where memory
             runs out, it is halved, and the search goes on.
@@ -184,6 +201,9 @@ def improve(
         second_loss=second_loss,
         task=task,
         locked=locked,
+        keywords=keywords,
+        nplib=nplib,
+        modifiers=modifiers,
         make_constraint=lambda _: constraint,
         batch_size=batch_size,
         trace=trace,
@@ -203,9 +223,9 @@ def attack(
     space: str | Space = "synonym",
     similarity: float = 0.9,
     encoder: "str | Encoder | None" = None,
-    lexicon: str | Lexicon | None = None,
+    lexicon: AnyLexicon = None,
     solver: str | Callable[..., Solver] = "epo",
-    first: Words = (),
+    first: FirstWords = (),
     budget: int = 40,
     seconds: float | None = None,
     seeds: int = 4,
@@ -213,6 +233,9 @@ def attack(
     verify: int | None = 40,
     second_loss: "str | Loss | Mapping[str, str | Loss] | None" = None,
     locked: Sequence[str] = (),
+    keywords: bool | Sequence[str] = False,
+    nplib: Words | None = None,
+    modifiers: Words | None = None,
     batch_size: int | None = None,
     trace: str | PathLike | None = None,
     overwrite: bool = False,
@@ -224,7 +247,8 @@ def attack(
     Args:
         prompt: what the images should show.
         negative_prompt, model, loss, space, lexicon, solver, first: as in `improve`.
-        budget, seconds, seeds, seed, locked: as in `improve`.
+        budget, seconds, seeds, seed: as in `improve`.
+        locked, keywords, nplib, modifiers: as in `improve`.
         verify, second_loss: as in `improve`; the losses have to be proven higher.
         similarity: the lowest cosine of a candidate's positive prompt with the user's own.
         encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
@@ -270,6 +294,9 @@ def attack(
         second_loss=second_loss,
         task="attack",
         locked=locked,
+        keywords=keywords,
+        nplib=nplib,
+        modifiers=modifiers,
         make_constraint=lambda loaded: similar_to(prompt, loaded, encoder, similarity),
         batch_size=batch_size,
         trace=trace,
@@ -286,9 +313,9 @@ def _search_words(
     model: "str | TextToImage",
     loss: "str | Loss | None",
     space: str | Space,
-    lexicon: str | Lexicon | None,
+    lexicon: AnyLexicon,
     solver: str | Callable[..., Solver],
-    first: Words | None,
+    first: FirstWords | None,
     budget: int,
     seconds: float | None,
     seeds: int,
@@ -297,6 +324,9 @@ def _search_words(
     second_loss: "str | Loss | Mapping[str, str | Loss] | None",
     task: "Task",
     locked: Sequence[str],
+    keywords: bool | Sequence[str],
+    nplib: Words | None,
+    modifiers: Words | None,
     make_constraint: "Callable[[TextToImage], Constraint | None]",
     batch_size: int | None,
     trace: str | PathLike | None,
@@ -325,13 +355,26 @@ def _search_words(
     check_second_loss(second_loss)
     check_solver(solver, task)
     check_first(first, solver)
-    check_space_names(space, lexicon)
+    check_space_names(space)
+    check_lexicon(lexicon)
+    key_words = chosen_keywords(keywords, prompt, space)
+    negative_library = chosen_library("nplib", nplib, space)
+    positive_library = chosen_library("modifiers", modifiers, space)
     model = chosen_model(model, prompt, negative_prompt)
     if first is None:
         by_default = space == DEFAULT_SPACE and task == "improve"
         first = default_first(model, prompt, solver) if by_default else ()
     space = chosen_space(
-        space, prompt, negative_prompt, model, lexicon=lexicon, locked=locked, task=task
+        space,
+        prompt,
+        negative_prompt,
+        model,
+        lexicon=lexicon,
+        locked=locked,
+        keywords=key_words,
+        nplib=negative_library,
+        modifiers=positive_library,
+        task=task,
     )
     check_space(space, prompt, negative_prompt, model)
     second = chosen_second_losses(second_loss, model, lexicon, by_default=loss is None)

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dpodiff.api.defaults import default_second_losses
-from dpodiff.api.parts import chosen_loss
+from dpodiff.api.parts import AnyLexicon, chosen_loss
 from dpodiff.checks import check_callable
 from dpodiff.names import name_of
 from dpodiff.results.comparison import SEARCHED
-from dpodiff.spaces.lexicons import Lexicon
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 def chosen_second_losses(
     second: "str | Loss | Mapping[str, str | Loss] | None",
     model: "TextToImage",
-    lexicon: str | Lexicon | None = None,
+    lexicon: AnyLexicon = None,
     *,
     by_default: bool = True,
 ) -> "dict[str, Loss]":

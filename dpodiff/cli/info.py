@@ -11,7 +11,8 @@ NOT_FOR_USERS = ("book", "test", "dev")  # extras of those who change the book
 def collect() -> dict[str, Any]:
     """Versions, device, extras and known names, ready for JSON."""
     from dpodiff.api.advice import METHODS
-    from dpodiff.api.parts import LEXICONS, SPACES
+    from dpodiff.api.parts import LEXICONS
+    from dpodiff.api.spaces import SPACES
     from dpodiff.losses.loading import CALIBRATED, DECOMPOSED, MATCHERS, PIXELS, REWARDS
     from dpodiff.models import NAMES
     from dpodiff.results.stamp import Stamp

@@ -30,7 +30,7 @@ Loss = Annotated[
     str | None, typer.Option(help="A name such as contrastive.", show_default="that of the model")
 ]
 Lexicon = Annotated[
-    str | None, typer.Option(help="toy or wordnet.", show_default="that of the model")
+    str | None, typer.Option(help="toy, wordnet or llm.", show_default="that of the model")
 ]
 Solver = Annotated[str, typer.Option(help="epo, random, gpo, hpo, tpe, forward and others.")]
 Budget = Annotated[int, typer.Option(help="Evaluations, verification included.")]

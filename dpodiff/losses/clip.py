@@ -12,10 +12,12 @@ from dpodiff import names
 from dpodiff.losses.base import check_images, check_pairs
 from dpodiff.losses.preprocessing import Preprocessing
 from dpodiff.models.base import choose_device
+from dpodiff.models.hub import asking
 from dpodiff.models.pretrained import CONVERT, find, refuse_pickle
 from dpodiff.models.text_cache import TextCache
 from dpodiff.names import LoadError
 
+COPY = "give 'local-dir:FOLDER' for a local folder that holds it"
 PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of the toy weights
 
 
@@ -77,14 +79,17 @@ class SphericalCLIP:
         self.device = choose_device(device)
         checked = _checked_weights(source, pretrained)
         try:
-            # Any: open_clip types neither its parameters nor its methods.
-            self.clip: Any = open_clip.create_model(
-                source, pretrained, device=self.device, require_pretrained=True, **checked
-            )
+            with asking(_place(source, pretrained), name=source, folder=COPY):
+                # Any: open_clip types neither its parameters nor its methods.
+                self.clip: Any = open_clip.create_model(
+                    source, pretrained, device=self.device, require_pretrained=True, **checked
+                )
+                self._tokenize = open_clip.get_tokenizer(source)
+        except LoadError:
+            raise
         except (OSError, ValueError, SafetensorError) as error:
             raise LoadError(f"the CLIP {source!r} cannot be loaded: {error}") from error
         self.clip.eval().requires_grad_(False)
-        self._tokenize = open_clip.get_tokenizer(source)
         config = open_clip.get_model_preprocess_cfg(self.clip)
         self._preprocess = Preprocessing.of_open_clip(config)
         self._texts = TextCache(self._encode_texts)
@@ -133,6 +138,21 @@ def _source(model: str) -> str:
             f"no CLIP in {folder}; train it with `python -m dpodiff.toy.train --stage clip`"
         )
     return f"local-dir:{folder}"
+
+
+def _place(source: str, pretrained: str | None) -> str:
+    """The folder, file or hub id that holds the weights."""
+    import open_clip
+
+    if ":" in source:
+        return source.partition(":")[2]
+    config = open_clip.get_pretrained_cfg(source, pretrained or "")
+    return _hub_id(config) or pretrained or source
+
+
+def _hub_id(config: dict[str, Any]) -> str:
+    """The file or hub id of an entry in open_clip's table of weights; empty if it has none."""
+    return config.get("file") or config.get("hf_hub", "").rstrip("/")
 
 
 def _checked_weights(source: str, pretrained: str | None) -> dict[str, Any]:
@@ -186,10 +206,10 @@ def _download(config: dict[str, Any], name: str) -> None:
     from open_clip.pretrained import download_pretrained
 
     try:
-        path = download_pretrained(config)
-    except Exception as error:  # of the hub, or of its network library
-        raise LoadError(
-            f"the weights {name!r} cannot be had ({error}). They are downloaded on first use; "
-            "without a network take 'toy' for images of the toy world, or 'local-dir:FOLDER'"
-        ) from error
+        with asking(_hub_id(config) or name, name=name, folder=COPY):
+            path = download_pretrained(config)
+    except LoadError:
+        raise
+    except Exception as error:  # of another server, or of the network library
+        raise LoadError(f"the weights {name!r} cannot be had ({error}). You can {COPY}") from error
     refuse_pickle(Path(path))

@@ -4,7 +4,7 @@
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
 `latent` and its families           `stable_diffusion`, `sdxl`, `flow` (SD 3, Flux)
 `black_box`                         any function that makes images
-`pretrained`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, caches, memory, bars
+`pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars
 
 Imports from no other folder.
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dpodiff import names
 from dpodiff.models.base import Model, PromptError
+from dpodiff.models.hub import asking
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
@@ -47,10 +48,8 @@ FAMILIES = {
     "StableDiffusion3Pipeline": ("flow", "StableDiffusion3"),
     "FluxPipeline": ("flow", "Flux"),
 }
-CHOICES = (
-    f"'toy', one of {', '.join(map(repr, NAMES))}, the folder of a pipeline as diffusers saves it "
-    "(it holds a model_index.json), or the hub id of one"
-)
+FOLDERS = "the folder of a pipeline as diffusers saves it (it holds a model_index.json)"
+CHOICES = f"'toy', one of {', '.join(map(repr, NAMES))}, {FOLDERS}, or the hub id of one"
 
 
 def load(
@@ -80,7 +79,7 @@ def load(
     if name == names.TOY:
         return names.toy("model")(name, device, dtype)
     folder = NAMES.get(name, name)
-    pipeline = _pipeline_class(folder)
+    pipeline = _pipeline_class(folder, name)
     if pipeline not in FAMILIES:
         raise LoadError(
             f"{name} is a {pipeline}, which is not supported; these are: {', '.join(FAMILIES)}"
@@ -90,14 +89,14 @@ def load(
     return kind.from_pretrained(folder, name=name, device=device, dtype=dtype)
 
 
-def _pipeline_class(name: str) -> str | None:
+def _pipeline_class(folder: str, name: str) -> str | None:
     """The diffusers class that a folder or a hub repository says it is loaded with."""
-    index = Path(name) / "model_index.json"
-    if Path(name).is_dir():
+    index = Path(folder) / "model_index.json"
+    if Path(folder).is_dir():
         if not index.is_file():
             raise LoadError(f"the folder {name} holds no model_index.json; give {CHOICES}")
-    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
-        index = _fetch_index(name)
+    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", folder):
+        index = _fetch_index(folder, name)
     else:
         raise LoadError(f"there is no model or folder {name!r}; give {CHOICES}")
     try:
@@ -106,15 +105,9 @@ def _pipeline_class(name: str) -> str | None:
         raise LoadError(f"{index} is no index of a pipeline ({error}); give {CHOICES}") from None
 
 
-def _fetch_index(name: str) -> Path:
+def _fetch_index(source: str, name: str) -> Path:
     """The local copy of a hub repository's model_index.json."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    try:
-        return Path(huggingface_hub.hf_hub_download(name, "model_index.json"))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise LoadError(
-            f"{name!r} is no folder here, and the hub did not give its model_index.json "
-            f"({type(error).__name__}); give {CHOICES}"
-        ) from error
+    with asking(source, name=name, folder=f"give {FOLDERS}", otherwise="take the model 'toy'"):
+        return Path(huggingface_hub.hf_hub_download(source, "model_index.json"))

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpodiff.models.base import Model, choose_device
 from dpodiff.models.blocks import checkpoint_blocks
+from dpodiff.models.hub import asking
 from dpodiff.models.mixture import Piece, shown_text
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text import Encoded, TextEncoder
@@ -96,7 +97,7 @@ class LatentDiffusion(Model):
         """
         device = choose_device(device)
         dtype = dtype or (cls.half if device.type == "cuda" else torch.float32)
-        with hidden_bars(Path(folder).is_dir()), _one_error(folder):
+        with hidden_bars(Path(folder).is_dir()), _one_error(folder), asking(str(folder), name=name):
             index = _read_config(DiffusionPipeline, folder)
             kinds = {k: kind for k, kind in cls.parts.items() if index.get(k) != [None, None]}
             parts = {k: _load(kind, folder, k, dtype) for k, kind in kinds.items()}
@@ -206,6 +207,8 @@ def _one_error(folder: str | Path) -> Iterator[None]:
     """Turns errors of diffusers and transformers about missing or broken parts into one."""
     try:
         yield
+    except LoadError:
+        raise
     except (OSError, ValueError, SafetensorError) as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise LoadError(f"the model {folder} cannot be loaded: {reason}") from error

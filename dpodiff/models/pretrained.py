@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dpodiff.models.hub import asking
 from dpodiff.models.progress import hidden_bars
 from dpodiff.names import LoadError
 
@@ -51,7 +52,10 @@ def find(source: str) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.hf_hub_download(source, FILE))
+        with asking(source):
+            return Path(huggingface_hub.hf_hub_download(source, FILE))
+    except LoadError:
+        raise
     except Exception as error:  # of the hub, or of its network library
         raise _not_given(source, error) from error
 
@@ -136,9 +140,11 @@ def load(kind: type[T], source: str, **settings: Any) -> T:
     """
     folder = Path(source)
     try:
-        with hidden_bars(folder.is_dir()):
+        with hidden_bars(folder.is_dir()), asking(source):
             loader: Any = kind  # whose type does not say that it has `from_pretrained`
             return loader.from_pretrained(source, **settings)
+    except LoadError:
+        raise
     except Exception as error:  # of the operating system, the hub, or its network library
         weights = settings.get("use_safetensors")
         if weights and folder.is_dir() and not list(folder.glob("*.safetensors")):

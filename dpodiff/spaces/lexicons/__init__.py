@@ -5,12 +5,11 @@ from dpodiff.spaces.lexicons.builders import (
     antonym_space,
     describe,
     guidance_space,
-    modifiers_space,
-    nplib_space,
     synonym_space,
 )
 from dpodiff.spaces.lexicons.emphasis import emphasis_space
 from dpodiff.spaces.lexicons.keywords import extract_keywords
+from dpodiff.spaces.lexicons.library import modifiers_space, nplib_space, read_words
 from dpodiff.spaces.lexicons.llm import LLM, AnswerError, ServerError
 from dpodiff.spaces.lexicons.wordnet import WordNet
 
@@ -30,5 +29,6 @@ __all__ = [
     "guidance_space",
     "modifiers_space",
     "nplib_space",
+    "read_words",
     "synonym_space",
 ]

@@ -1,4 +1,4 @@
-"""From a prompt and a lexicon to a search space: DPO-Diff's synonym, antonym and NPLib spaces.
+"""From a prompt and a lexicon to a search space: DPO-Diff's synonym and antonym spaces.
 
 The words of the prompt are read from left to right, the longest known phrase first, so "left of" is
 one piece and not "left" and "of". Pieces are kept by their place in the prompt: whatever stands
@@ -10,8 +10,6 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-
-import numpy as np
 
 from dpodiff.spaces.lexicons.base import Dictionary, Lexicon, for_prompt, normal
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
@@ -64,10 +62,10 @@ def synonym_space(
         text = prompt[match]
         if text[0].isupper():
             synonyms = [word[:1].upper() + word[1:] for word in synonyms]
-        choices = _different([text, *synonyms])[: most + 1]
+        choices = different([text, *synonyms])[: most + 1]
         if len(choices) > 1:
             if droppable:
-                choices = _different([*choices, ""])
+                choices = different([*choices, ""])
             slots.append(Slot(text, choices, "positive", start=match.start))
     articles = lexicon.articles if isinstance(lexicon, Dictionary) else True
     return Space(prompt, tuple(slots), negative_prompt, articles and bool(slots))
@@ -103,60 +101,10 @@ def antonym_space(
     known = for_prompt(lexicon, prompt).antonyms
     for match, antonyms in known_pieces(prompt, known, locked, keywords):
         text = normal(prompt[match])
-        choices = _different(["", *not_in_prompt(prompt, antonyms)])[: most + 1]
+        choices = different(["", *not_in_prompt(prompt, antonyms)])[: most + 1]
         if len(choices) > 1:
             slots.setdefault(text, Slot(text, choices, "negative"))
     return Space(prompt, tuple(slots.values()), negative_prompt)
-
-
-def nplib_space(
-    prompt: str, words: Sequence[str], slots: int = 4, *, negative_prompt: str = ""
-) -> Space:
-    """The negative prompt may name words of a library, at most one from each of `slots` parts.
-
-    The library is cut in order into parts of nearly equal length, as in the released DPO-Diff. A
-    word that the prompt itself asks for is no choice.
-
-    Raises:
-        ValueError: if there are no slots, or fewer words than slots.
-
-    Examples:
-        >>> library = ["blurry", "dark", "ugly", "cropped"]
-        >>> space = dpodiff.nplib_space("a dark sea", library, slots=2)
-        >>> print(dpodiff.describe(space))
-        'a dark sea': 2 slots, 3 x 2 = 6 candidates
-          - (library): blurry | ugly
-          - (library): cropped
-    """
-    parts = _parts(prompt, words, slots)
-    chosen = tuple(Slot("", ("", *part), "negative") for part in parts)
-    return Space(prompt, chosen, negative_prompt)
-
-
-def modifiers_space(
-    prompt: str, words: Sequence[str], slots: int | None = None, *, negative_prompt: str = ""
-) -> Space:
-    """The positive prompt may end with quality words, such as "sharp, detailed".
-
-    Args:
-        prompt: the user's prompt. A word that it has is no choice.
-        words: the quality words.
-        slots: parts into which the words are cut as in `nplib_space`, of which each gives at most
-            one word; None for a slot a word, so that any of them may stand together.
-        negative_prompt: the user's own negative prompt; it stays as it is.
-
-    Raises:
-        ValueError: if `slots` is 0, or there are fewer words than slots.
-
-    Examples:
-        >>> space = dpodiff.modifiers_space("a red ball", ["sharp", "crisp", "detailed"])
-        >>> space.decode((1, 0, 1)).positive
-        'a red ball, sharp, detailed'
-    """
-    each = [(word,) for word in _different(not_in_prompt(prompt, words))]
-    parts = each if slots is None else _parts(prompt, words, slots)
-    chosen = tuple(Slot("modifier", ("", *part), "modifier") for part in parts)
-    return Space(prompt, chosen, negative_prompt)
 
 
 def guidance_space(
@@ -242,18 +190,6 @@ def known_pieces(
         first += 1
 
 
-def _parts(prompt: str, words: Sequence[str], count: int) -> list[np.ndarray]:
-    """Words that are not in the prompt, cut in order into parts of nearly equal length.
-
-    Raises:
-        ValueError: if there is no part, or fewer words than parts.
-    """
-    library = _different(not_in_prompt(prompt, words))
-    if not 1 <= count <= len(library):
-        raise ValueError(f"{len(library)} words fill 1 to {len(library)} slots, not {count}")
-    return np.array_split(np.array(library, dtype=object), count)
-
-
 def _is_phrase(words: Sequence[re.Match], prompt: str) -> bool:
     """Whether nothing but spacing stands between the words."""
     return all(prompt[a.end() : b.start()].isspace() for a, b in itertools.pairwise(words))
@@ -287,7 +223,7 @@ def _positions(words: list[str], phrases: Sequence[str], what: str, prompt: str)
     return indices
 
 
-def _different(words: Sequence[str]) -> tuple[str, ...]:
+def different(words: Sequence[str]) -> tuple[str, ...]:
     """The words without repetition, in order; upper and lower case are one word."""
     first: dict[str, str] = {}
     for word in words:

@@ -1,0 +1,206 @@
+"""What the front door makes of names of spaces and of words: the space to search."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from dpodiff import names
+from dpodiff.api.advice import check_known
+from dpodiff.api.defaults import is_toy
+from dpodiff.api.parts import AnyLexicon, chosen_lexicon
+from dpodiff.checks import check_text
+from dpodiff.spaces.lexicons import (
+    Dictionary,
+    antonym_space,
+    emphasis_space,
+    extract_keywords,
+    guidance_space,
+    modifiers_space,
+    nplib_space,
+    read_words,
+    synonym_space,
+)
+from dpodiff.spaces.lexicons.library import MODIFIERS, NEGATIVE, Library
+from dpodiff.spaces.space import Space
+
+if TYPE_CHECKING:
+    from dpodiff.models.base import TextToImage
+    from dpodiff.objective.objective import Task
+
+SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym")
+OF_LEXICON = ("antonym", "synonym")  # whose words come from a lexicon
+# A library by its file, or its words.
+Words = str | PathLike | Library
+
+
+def check_space_names(space: str | Space) -> None:
+    """Refuse unknown names of spaces, before a model is loaded.
+
+    Raises:
+        ValueError: naming those that are known.
+    """
+    if isinstance(space, Space):
+        return
+    check_text("space", space)
+    for name in _space_names(space):
+        check_known("space", name, SPACES)
+
+
+def chosen_keywords(
+    keywords: bool | Sequence[str], prompt: str, space: str | Space
+) -> Sequence[str] | None:
+    """The words of the prompt that may change; None is all of them.
+
+    Raises:
+        ValueError: if they are no list of words of the prompt, or the space does not ask for them.
+    """
+    if keywords is False:
+        return None
+    _check_has(space, OF_LEXICON, "keywords")
+    if keywords is True:
+        keywords = extract_keywords(prompt)
+    elif not _are_words(keywords):
+        raise ValueError(f"keywords must be True, False or a list of words, not {keywords!r}")
+    if not keywords:
+        raise ValueError(f"there are no key words in {prompt!r}, so no word may change")
+    synonym_space(prompt, Dictionary(), keywords=keywords)  # raises if one is not in the prompt
+    return keywords
+
+
+def chosen_library(name: str, words: Words | None, space: str | Space) -> Library | None:
+    """The words of a library that was given; None is the one that goes with the model.
+
+    Args:
+        name: of the argument and of the space, "nplib" or "modifiers".
+        words: a file, a list of words, or groups of words.
+        space: what may change.
+
+    Raises:
+        ValueError: if there are no words, or the space does not ask for them.
+    """
+    if words is None:
+        return None
+    _check_has(space, (name,), name)
+    if isinstance(words, str | PathLike):
+        return read_words(words)
+    groups = list(words.values()) if isinstance(words, Mapping) else [words]
+    if not all(map(_are_words, groups)) or not any(groups):
+        raise ValueError(
+            f"{name} must be the path of a word list, a list of words, or lists of words by the "
+            f"names of their groups, not {words!r}"
+        )
+    return words
+
+
+def chosen_space(
+    space: str | Space,
+    prompt: str,
+    negative_prompt: str,
+    model: "TextToImage",
+    *,
+    lexicon: AnyLexicon,
+    locked: Sequence[str] = (),
+    keywords: Sequence[str] | None = None,
+    nplib: Library | None = None,
+    modifiers: Library | None = None,
+    task: "Task",
+) -> Space:
+    """The space that was given, or the sum of those it names; only an improvement may drop words.
+
+    Raises:
+        ValueError: if the words of a space cannot be had.
+    """
+    if isinstance(space, Space):
+        return space
+    found = Space(prompt, (), negative_prompt)
+    for name in _space_names(space):
+        if name == "antonym":
+            words = chosen_lexicon(model, lexicon, prompt, "antonym")
+            found += antonym_space(
+                prompt, words, negative_prompt=negative_prompt, locked=locked, keywords=keywords
+            )
+        elif name == "synonym":
+            found += synonym_space(
+                prompt,
+                chosen_lexicon(model, lexicon, prompt, "synonym"),
+                droppable=task == "improve",
+                negative_prompt=negative_prompt,
+                locked=locked,
+                keywords=keywords,
+            )
+        elif name == "emphasis":
+            found += emphasis_space(prompt, negative_prompt=negative_prompt, locked=locked)
+        elif name == "guidance":
+            own = getattr(model, "guidance", None)  # a black box has none
+            found += guidance_space(prompt, own=own, negative_prompt=negative_prompt)
+        elif name == "modifiers":
+            words = modifiers or _library("modifiers", MODIFIERS, model)
+            found += modifiers_space(prompt, words, negative_prompt=negative_prompt)
+        else:
+            words = nplib or _library("negative library", NEGATIVE, model)
+            found += nplib_space(prompt, words, negative_prompt=negative_prompt)
+    return found
+
+
+def _space_names(space: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in space.split("+")))
+
+
+def _check_has(space: str | Space, needed: Sequence[str], argument: str) -> None:
+    """Refuse an argument that would change nothing.
+
+    Raises:
+        ValueError: if the space names none of those that the argument is for.
+    """
+    if isinstance(space, Space):
+        raise ValueError(f"{argument} chooses words for spaces by name, and a Space has its own")
+    if set(needed).isdisjoint(_space_names(space)):
+        wanted = " or ".join(map(repr, needed))
+        raise ValueError(f"{argument} is for the space {wanted}, which {space!r} does not hold")
+
+
+def _are_words(words: object) -> bool:
+    return (
+        isinstance(words, Sequence)
+        and not isinstance(words, str)
+        and all(isinstance(word, str) and word.strip() for word in words)
+    )
+
+
+def _library(toy: str, file: PathLike, model: "TextToImage") -> Library:
+    """The library that goes with a model: the toy model knows the words of the toy world alone."""
+    return names.toy(toy) if is_toy(model) else read_words(file)
+
+
+def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToImage") -> None:
+    """Refuse a space in which a search would be in vain.
+
+    Raises:
+        ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
+            prompt that the model does not look at, the guidance of a model that has none, or
+            weights of words that the model does not take; saying what would be right.
+    """
+    if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
+        raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
+    if space.size == 1:
+        raise ValueError(
+            f"nothing can change in {prompt!r}: none of its words has an alternative; "
+            "the space 'nplib' does not depend on them"
+        )
+    if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
+        raise ValueError(
+            f"as it is set, {model.name} does not look at negative prompts, which this space "
+            "changes: use space='modifiers+synonym', or set the model's guidance above 1"
+        )
+    if getattr(model, "guidance", 0.0) <= 1 and any(s.side == "guidance" for s in space.slots):
+        raise ValueError(
+            f"as it is set, {model.name} is not guided, so there is no guidance to choose: leave "
+            "'guidance' out of the space, or set the model's guidance above 1"
+        )
+    if not getattr(model, "takes_emphasis", False) and any(
+        slot.side == "emphasis" for slot in space.slots
+    ):
+        raise ValueError(
+            f"{model.name} takes no weights of words: leave 'emphasis' out of the space; Stable "
+            "Diffusion 1 and 2 and the toy model take them"
+        )
