@@ -141,7 +141,7 @@ def test_offline_mode_is_named_where_it_is_set(server, monkeypatch):
         ((401, "RepoNotFound"), "does not exist, or is not open to you"),
         ((404, "RepoNotFound"), "does not exist, or is not open to you"),
         ((403, ""), "does not exist, or is not open to you"),
-        ((500, ""), "answered with an error .*500"),
+        ((400, ""), "answered with an error .*400"),
         ((404, "EntryNotFound"), "a file that it needs is missing at http"),
     ],
 )
