@@ -90,10 +90,12 @@ def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
     """Whether a loss can be followed: it is asked about one gray image."""
     import torch
 
+    from dpodiff.losses.base import values
+
     shape = (1, 3, model.image_size, model.image_size)
     gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
     try:
-        return loss(gray, [prompt]).requires_grad
+        return values(loss, gray, [prompt]).requires_grad
     except RuntimeError as error:  # torch's word for numpy() of a tensor with a graph
         if "requires grad" not in str(error):
             raise

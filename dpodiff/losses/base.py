@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 
+from dpodiff.checks import shown
 from dpodiff.models.base import choose_device
 from dpodiff.names import name_of
 
@@ -73,18 +76,39 @@ def check_prompt(loss: Callable[..., Any], prompt: str) -> None:
 
 
 def values(
-    loss: Callable[..., torch.Tensor], images: torch.Tensor, prompts: Sequence[str]
+    loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str]
 ) -> torch.Tensor:
-    """What a loss gives, (batch,), on the device of the images.
+    """What a loss gives, floating point (batch,), on the device of the images, with its graph.
+
+    A list or an array of numbers is taken as well, and so are whole numbers.
 
     Raises:
-        ValueError: if it gives another shape.
+        ValueError: naming the loss, if it gives another shape, or no real numbers.
     """
-    found = loss(images, prompts)
+    found, said = loss(images, prompts), f"the loss {name_of(loss)} gave"
+    if isinstance(found, np.ndarray | np.generic | list | tuple | Real):
+        found = _from_numbers(found, said)
+    if not isinstance(found, torch.Tensor):
+        raise ValueError(f"{said} {shown(found)}; one number per image is needed, (batch,)")
     if tuple(found.shape) != (len(images),):
-        shape = tuple(found.shape)
-        raise ValueError(f"the loss {name_of(loss)} gave {shape} for a batch of {len(images)}")
-    return found.to(images.device)
+        raise ValueError(f"{said} {tuple(found.shape)} for a batch of {len(images)}")
+    unreal = found.dtype == torch.bool or found.is_complex() or found.is_meta
+    if unreal or found.layout is not torch.strided:
+        kind = "meta" if found.is_meta else found.dtype
+        raise ValueError(f"{said} {kind} values; real numbers are needed, one per image")
+    found = found.to(images.device)
+    return found if found.is_floating_point() else found.double()
+
+
+def _from_numbers(found: Any, said: str) -> torch.Tensor:
+    """A tensor of a list or an array; ValueError if it holds anything but real numbers."""
+    try:
+        array = np.asarray(found)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise ValueError(f"{said} {shown(found)}; real numbers are needed, one per image")
+    return torch.from_numpy(array.astype(float))
 
 
 def by_prompt(

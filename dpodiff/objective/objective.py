@@ -334,7 +334,7 @@ class Objective:
     def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
         images = self._render(stop, batch)
         with torch.no_grad():
-            return score(loss, images, self.space.prompt).float().tolist()
+            return score(loss, images, self.space.prompt).tolist()
 
     def _counted_losses(self, jobs: Sequence[Job], stop: int | None = None) -> Iterator[float]:
         """Yield the losses of the jobs in order, adding the cost of each batch."""

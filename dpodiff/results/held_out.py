@@ -175,6 +175,8 @@ def _table(rows: Mapping[str, Mapping[str, float]]) -> "pd.DataFrame":
 def _measures(
     images: "torch.Tensor", prompt: str, losses: Mapping[str, "Loss"], judge: Judge | None
 ) -> dict[str, float]:
+    from dpodiff.losses.base import values
+
     prompts = [prompt] * len(images)
-    row = {name: float(loss(images, prompts).mean()) for name, loss in losses.items()}
+    row = {name: float(values(loss, images, prompts).mean()) for name, loss in losses.items()}
     return row if judge is None else row | judge.measures(images, prompt)
