@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from reprlib import Repr
 from typing import Any
@@ -181,16 +181,26 @@ def check_kind(name: str, value: Any, kind: Any, what: str) -> None:
         raise ValueError(f"{name} must be {what}, not {shown(value)}")
 
 
-def check_each(name: str, values: Any, check: Callable[[str, Any], None]) -> None:
+def check_each(name: str, values: Any, check: Callable[[str, Any], None]) -> list[Any]:
     """Refuse what is no list, array or other iterable, or holds what a check refuses.
+
+    Args:
+        name: of the argument.
+        values: of the argument; an iterator is used up.
+        check: of each value, called with a name and the value.
+
+    Returns:
+        the values.
 
     Raises:
         ValueError: naming the argument.
     """
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise ValueError(f"{name} must be a list, not {shown(values)}")
-    for value in values:
+    found = list(values)
+    for value in found:
         check(f"each of {name}", value)
+    return found
 
 
 def is_writable(text: str, *, surrogates: bool = False) -> bool:

@@ -75,9 +75,7 @@ def check_prompt(loss: Callable[..., Any], prompt: str) -> None:
         check(prompt)
 
 
-def values(
-    loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str]
-) -> torch.Tensor:
+def values(loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
     """What a loss gives, floating point (batch,), on the device of the images, with its graph.
 
     A list or an array of numbers is taken as well, and so are whole numbers.

@@ -51,7 +51,9 @@ class Memory:
         self._first = images[0].cpu() if self._first is None else self._first
         if images.shape[1:] != self._first.shape:
             (positive, negative, *_), seed = jobs[0]
-            raise other_size(f"generate({positive!r}, {negative!r}, {seed})", self._first, images[0])
+            raise other_size(
+                f"generate({positive!r}, {negative!r}, {seed})", self._first, images[0]
+            )
         for (prompts, seed), image in zip(jobs, images):
             if prompts == self.own and seed in self.seeds:
                 self._images[seed] = image.cpu()

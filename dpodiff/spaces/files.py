@@ -23,8 +23,9 @@ from pathlib import Path
 from reprlib import repr  # cuts what is long
 from typing import Any, Literal
 
+from dpodiff.checks import check_each, check_kind, check_path, check_switch, shown
 from dpodiff.spaces.json_file import read_json, write_json
-from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, normal
+from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, check_kinds, normal
 from dpodiff.spaces.lexicons.builders import antonym_space, not_in_prompt, synonym_space
 from dpodiff.spaces.space import Space
 
@@ -39,7 +40,8 @@ def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: a .json file holds no JSON object, or no entry of the file is good.
+        ValueError: the path is none, a .json file holds no JSON object, a text file is empty, or no
+            entry of the file is good.
 
     Examples:
         >>> with open("prompts.txt", "w") as file:
@@ -48,6 +50,7 @@ def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
         >>> dpodiff.read_prompts("prompts.txt")
         {'a red ball': None, 'a blue boat': None}
     """
+    check_path("path", path, optional=False)
     read = _json_prompts if Path(path).suffix == ".json" else _text_prompts
     prompts, problems = read(path)
     return _with_warnings(path, prompts, problems)
@@ -73,7 +76,8 @@ def read_spaces(
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it holds no JSON object, or no entry of it is good.
+        ValueError: an argument is unknown, the file holds no JSON object, or no entry of it is
+            good.
 
     Examples:
         >>> with open("spaces.json", "w") as file:
@@ -83,6 +87,11 @@ def read_spaces(
         'a red ball': 1 slots, 2 candidates
           + ball: sphere
     """
+    check_path("path", path, optional=False)
+    check_kinds(kinds)
+    if mode not in ("default", "keyword"):
+        raise ValueError(f"unknown mode {shown(mode)}; choose from default, keyword")
+    check_switch("droppable", droppable)
     data, twice = read_json(path)
     problems = [f"{name!r} stands twice in one place, the first was taken" for name in twice]
     spaces = {}
@@ -102,10 +111,18 @@ def read_spaces(
     return _with_warnings(path, spaces, problems)
 
 
-def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
+def write_spaces(
+    path: str | os.PathLike, spaces: Iterable[Space], *, overwrite: bool = False
+) -> None:
     """Write a space file; a space's place among the others is its "prompt_id".
 
+    Args:
+        path: of the file.
+        spaces: of different prompts.
+        overwrite: whether a file that is there already may be replaced.
+
     Raises:
+        FileExistsError: there is a file already.
         ValueError: naming the prompt, if reading would not give back the same space, because the
             format cannot hold it; or if two spaces have one prompt. Nothing is written then.
 
@@ -116,6 +133,9 @@ def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
         >>> dpodiff.read_spaces("spaces.json")["a red ball"].slots[0].choices
         ('ball', 'sphere', 'orb')
     """
+    check_path("path", path, optional=False)
+    check_switch("overwrite", overwrite)
+    spaces = check_each("spaces", spaces, lambda name, one: check_kind(name, one, Space, "a Space"))
     entries: dict[str, Any] = {}
     for index, space in enumerate(spaces):
         words = {kind: _choices(space, kind) for kind in KINDS}
@@ -128,6 +148,8 @@ def write_spaces(path: str | os.PathLike, spaces: Iterable[Space]) -> None:
                 "Space.to_json keeps everything"
             )
         entries[space.prompt] = {**words, "prompt_id": index, "prompt": space.prompt}
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(f"{path} exists already; overwrite=True replaces it")
     write_json(path, entries)
 
 
@@ -225,6 +247,8 @@ def _text_prompts(path: str | os.PathLike) -> tuple[dict[str, float | None], lis
             continue
         if text:
             prompts[text] = None
+    if not prompts and not problems:
+        problems = ["it is empty"]
     return prompts, problems
 
 

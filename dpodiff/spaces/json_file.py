@@ -2,6 +2,8 @@
 
 import json
 import os
+import secrets
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,20 @@ def read_json(path: str | os.PathLike) -> tuple[dict[str, Any], list[str]]:
 
 
 def write_json(path: str | os.PathLike, data: Any) -> None:
-    """Write a JSON file so that a run which dies leaves the old file or the new one, not half."""
-    path = Path(path)
+    """Write a JSON file so that a run which dies leaves the old file or the new one, not half.
+
+    Several threads and processes may write one file: the last one counts. A link stays one, and a
+    file keeps its permissions.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(data, indent=2), encoding="ascii")
-    os.replace(part, path)
+    text = json.dumps(data, indent=2)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may be long
+    try:
+        part.write_text(text, encoding="ascii")
+        if path.exists():
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -5,7 +5,9 @@ questions. A word may be a phrase of several words ("left of"), in lower case wi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from dpodiff.checks import check_texts
 
 Kind = Literal["synonym", "antonym"]
 KINDS: tuple[Kind, ...] = ("synonym", "antonym")
@@ -60,6 +62,20 @@ class Dictionary:
     def antonyms(self, word: str) -> list[str]:
         """Words of opposite meaning, in the order they were given."""
         return list(self._antonyms.get(normal(word), ()))
+
+
+def check_kinds(kinds: Any) -> None:
+    """Refuse what is no list of kinds of words.
+
+    Raises:
+        ValueError: naming the known ones.
+    """
+    check_texts("kinds", kinds)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind {kind!r} of words; choose from {', '.join(KINDS)}")
+    if not kinds:
+        raise ValueError(f"kinds is empty; choose from {', '.join(KINDS)}")
 
 
 def normal(text: str) -> str:
