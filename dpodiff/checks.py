@@ -9,6 +9,7 @@ from typing import Any
 
 MOST_SEED = 2**32 - 1  # what every generator of random numbers takes
 MOST_IMAGES = 10_000  # seeds of one candidate
+MOST = 100_000  # of anything that is held in memory
 MOST_LETTERS = 10_000  # of a prompt; models take far fewer
 
 _short = Repr()
@@ -65,6 +66,17 @@ def check_seed(name: str, value: Any) -> None:
         ValueError: naming the argument.
     """
     check_whole(name, value, 0, MOST_SEED)
+
+
+def check_positive(name: str, **values: Any) -> None:
+    """Refuse settings that are not above 0; `clip` may be infinite, which is no clipping.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    for setting, value in values.items():
+        if setting != "clip" or isinstance(value, bool) or value != math.inf:
+            check_finite(f"{name}'s {setting}", value, above=0)
 
 
 def check_share(name: str, value: Any) -> None:

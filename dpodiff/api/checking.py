@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dpodiff.api.advice import check_known
-from dpodiff.api.parts import LEXICONS, _lexicon
-from dpodiff.checks import check_text
+from dpodiff.api.parts import _lexicon, check_lexicon
+from dpodiff.checks import check_prompt_text, shown
 from dpodiff.spaces.lexicons import Lexicon
 
 if TYPE_CHECKING:
@@ -88,12 +87,15 @@ def faithfulness(
           ✓ in the sky  1 of 1
     """
     from dpodiff import losses
+    from dpodiff.losses.base import check_images
     from dpodiff.losses.clip import PACKAGED
     from dpodiff.spaces.statements import statements
 
-    check_text("prompt", prompt)
-    if isinstance(lexicon, str):
-        check_known("lexicon", lexicon, LEXICONS)
+    check_images(images)
+    check_prompt_text("prompt", prompt)
+    check_lexicon(lexicon)
+    if not isinstance(clip, str | losses.SphericalCLIP):
+        raise ValueError(f"clip must be a SphericalCLIP or the name of one, not {shown(clip)}")
     name = clip if isinstance(clip, str) else clip.name
     if lexicon is None:
         lexicon = "toy" if name in PACKAGED else "wordnet"

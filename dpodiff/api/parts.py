@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any, get_args
 from dpodiff import names
 from dpodiff.api.advice import check_known
 from dpodiff.api.defaults import default_lexicon, default_loss, is_toy
-from dpodiff.checks import check_callable, check_path, check_text, check_whole
+from dpodiff.checks import (
+    MOST_IMAGES,
+    check_callable,
+    check_path,
+    check_prompt_text,
+    check_seed,
+    check_switch,
+    check_text,
+    check_texts,
+    check_whole,
+    shown,
+)
 from dpodiff.spaces.lexicons import (
     Lexicon,
     antonym_space,
@@ -16,6 +27,8 @@ from dpodiff.spaces.lexicons import (
     nplib_space,
     synonym_space,
 )
+from dpodiff.spaces.lexicons.base import check_words
+from dpodiff.spaces.lexicons.builders import not_in_prompt
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
@@ -25,6 +38,7 @@ if TYPE_CHECKING:
     from dpodiff.solvers.run import Callback, Viewer
 
 LEXICONS = ("toy", "wordnet")
+NEEDED = ("check", "generate")  # methods of a model
 SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym")
 # What is often written after prompts for Stable Diffusion.
 MODIFIERS = ("sharp", "detailed", "highly detailed", "high quality", "sharp focus", "professional")
@@ -41,6 +55,7 @@ def check_arguments(
     task: str,
     batch_size: int | None,
     trace: Any,
+    progress: bool,
     callback: "Callback | None",
     viewer: "Viewer | None" = None,
 ) -> None:
@@ -51,23 +66,24 @@ def check_arguments(
     """
     from dpodiff.objective import Task
 
-    check_text("prompt", prompt)
-    check_text("negative_prompt", negative_prompt)
+    check_prompt_text("prompt", prompt)
+    check_prompt_text("negative_prompt", negative_prompt)
     if not prompt.strip():
         raise ValueError("the prompt is empty: say what the image should show")
-    if not isinstance(model, str) and not hasattr(model, "generate"):
-        raise ValueError(f"model must be a name, a Model or a BlackBox, not {model!r}")
+    if isinstance(model, str):
+        check_text("model", model)
+    elif isinstance(model, type) or not all(callable(getattr(model, n, None)) for n in NEEDED):
+        raise ValueError(f"model must be a name, a Model or a BlackBox, not {shown(model)}")
     if not isinstance(loss, str):
         meant = "a name, or a callable from images and prompts to losses"
         check_callable("loss", loss, meant, optional=True)
-    check_whole("seeds", seeds)
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, not {seeds}: a candidate needs an image")
-    check_whole("seed", seed, 0)
+    check_whole("seeds", seeds, 1, MOST_IMAGES)
+    check_seed("seed", seed)
     check_known("task", task, get_args(Task))
     if batch_size is not None:
         check_whole("batch_size", batch_size, 1)
     check_path("trace", trace)
+    check_switch("progress", progress)
     check_callable("callback", callback, "a callable from a record, or None", optional=True)
     check_callable("viewer", viewer, "a callable from a record and images, or None", optional=True)
 
@@ -136,19 +152,44 @@ def chosen_lexicon(model: "TextToImage", lexicon: str | Lexicon | None) -> Lexic
     return _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
 
 
-def check_space_names(space: str | Space, lexicon: str | Lexicon | None) -> None:
-    """Refuse unknown names of spaces and lexicons, before a model is loaded.
+def check_lexicon(lexicon: str | Lexicon | None) -> None:
+    """Refuse what is no lexicon, nor the name of one.
 
     Raises:
         ValueError: naming those that are known.
     """
     if isinstance(lexicon, str):
         check_known("lexicon", lexicon, LEXICONS)
+    elif lexicon is not None:
+        check_words("lexicon", lexicon)
+
+
+def check_space_names(space: str | Space, lexicon: str | Lexicon | None) -> None:
+    """Refuse unknown names of spaces and lexicons, before a model is loaded.
+
+    Raises:
+        ValueError: naming those that are known.
+    """
+    check_lexicon(lexicon)
     if isinstance(space, Space):
         return
     check_text("space", space)
     for name in _space_names(space):
         check_known("space", name, SPACES)
+
+
+def check_locked(locked: Sequence[str], space: str | Space, prompt: str) -> None:
+    """Refuse locked words that cannot be kept.
+
+    Raises:
+        ValueError: if they are no list of words, one does not stand in the prompt, or the space is
+            made already.
+    """
+    check_texts("locked", locked)
+    if locked and isinstance(space, Space):
+        raise ValueError("locked is for spaces by name; a Space has its slots already")
+    if absent := not_in_prompt(prompt, locked):
+        raise ValueError(f"locked word {absent[0]!r} does not stand in the prompt {prompt!r}")
 
 
 def _space_names(space: str) -> list[str]:

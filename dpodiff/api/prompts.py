@@ -18,6 +18,7 @@ from dpodiff.api.defaults import DEFAULT_SPACE
 from dpodiff.api.first import Words, check_first, chosen_first, default_first
 from dpodiff.api.parts import (
     check_arguments,
+    check_locked,
     check_space,
     check_space_names,
     chosen_loss,
@@ -300,6 +301,7 @@ def _search_words(
         task=task,
         batch_size=batch_size,
         trace=trace,
+        progress=progress,
         callback=callback,
     )
     limit = Budget(budget, seconds)
@@ -308,6 +310,7 @@ def _search_words(
     check_solver(solver, task)
     check_first(first, solver)
     check_space_names(space, lexicon)
+    check_locked(locked, space, prompt)
     model = chosen_model(model, prompt, negative_prompt)
     if first is None:
         by_default = space == DEFAULT_SPACE and task == "improve"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dpodiff.checks import shown
+from dpodiff.checks import check_texts, shown
 from dpodiff.models.base import choose_device
 from dpodiff.names import name_of
 
@@ -194,6 +194,7 @@ def check_pairs(images: torch.Tensor, prompts: Sequence[str]) -> None:
         ValueError: if the images have another layout or range, or the numbers differ.
     """
     check_images(images)
+    check_texts("prompts", prompts)
     if len(prompts) != len(images):
         raise ValueError(f"{len(images)} images need as many prompts, not {len(prompts)}")
 
@@ -204,12 +205,16 @@ def check_images(images: torch.Tensor) -> None:
     Raises:
         ValueError: saying what it is instead.
     """
+    if not isinstance(images, torch.Tensor):
+        raise ValueError(f"images must be a tensor (batch, 3, height, width), not {shown(images)}")
     shape = tuple(images.shape)
     if len(shape) != 4 or shape[1] != 3:
         hint = "; images.permute(0, 3, 1, 2) puts the channels second" if shape[3:] == (3,) else ""
         raise ValueError(f"images must be (batch, 3, height, width), not {shape}{hint}")
     if not images.is_floating_point():
         raise ValueError(f"images must be floating point in [0, 1], not {images.dtype}")
+    if not images.numel():
+        raise ValueError(f"images are empty: {shape}")
     low, high = images.detach().aminmax()
     if not (low >= 0 and high <= 1):
         raise ValueError(f"images must lie in [0, 1], not in [{low:.3g}, {high:.3g}]")

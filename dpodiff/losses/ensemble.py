@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import torch
 
+from dpodiff.checks import check_finite
 from dpodiff.losses.base import check_pairs, check_prompt, is_differentiable, values
 from dpodiff.losses.loading import Statements, load
 from dpodiff.names import name_of
@@ -87,8 +88,7 @@ class Ensemble:
             raise ValueError(
                 f"combine must be one of {', '.join(get_args(Combine))}, not {combine!r}"
             )
-        if kappa < 0:
-            raise ValueError(f"kappa must be at least 0, not {kappa}: a bound is pessimistic")
+        check_finite("kappa", kappa, 0)  # a bound is pessimistic
         self.combine: Combine = combine
         self.kappa = kappa
         self.location, self.scale = _calibration(location, scale, list(self.losses))

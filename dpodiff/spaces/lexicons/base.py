@@ -7,7 +7,7 @@ questions. A word may be a phrase of several words ("left of"), in lower case wi
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from dpodiff.checks import check_texts
+from dpodiff.checks import check_kind, check_text, check_texts, shown
 
 Kind = Literal["synonym", "antonym"]
 KINDS: tuple[Kind, ...] = ("synonym", "antonym")
@@ -41,6 +41,9 @@ class Dictionary:
 
     Keys are read without regard to case and spacing.
 
+    Raises:
+        ValueError: if an argument is no mapping from words to lists of words.
+
     Examples:
         >>> words = dpodiff.Dictionary({"left of": ["beside"]}, {"red": ["green"]})
         >>> words.synonyms("Left  of"), words.antonyms("red"), words.antonyms("blue")
@@ -52,8 +55,8 @@ class Dictionary:
         synonyms: Mapping[str, Sequence[str]] | None = None,
         antonyms: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self._synonyms = {normal(word): list(words) for word, words in (synonyms or {}).items()}
-        self._antonyms = {normal(word): list(words) for word, words in (antonyms or {}).items()}
+        self._synonyms = _checked("synonyms", synonyms)
+        self._antonyms = _checked("antonyms", antonyms)
 
     def synonyms(self, word: str) -> list[str]:
         """Words of the same meaning, in the order they were given."""
@@ -62,6 +65,16 @@ class Dictionary:
     def antonyms(self, word: str) -> list[str]:
         """Words of opposite meaning, in the order they were given."""
         return list(self._antonyms.get(normal(word), ()))
+
+
+def _checked(name: str, words: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:
+    if words is None:
+        return {}
+    check_kind(name, words, Mapping, "a mapping from words to lists of words, or None")
+    for word, others in words.items():
+        check_text(f"each word of {name}", word)
+        check_texts(f"{name}[{shown(word)}]", others)
+    return {normal(word): list(others) for word, others in words.items()}
 
 
 def check_kinds(kinds: Any) -> None:
@@ -76,6 +89,20 @@ def check_kinds(kinds: Any) -> None:
             raise ValueError(f"unknown kind {kind!r} of words; choose from {', '.join(KINDS)}")
     if not kinds:
         raise ValueError(f"kinds is empty; choose from {', '.join(KINDS)}")
+
+
+def check_words(name: str, lexicon: Any) -> None:
+    """Refuse what is no lexicon.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    methods = (getattr(lexicon, method, None) for method in ("synonyms", "antonyms"))
+    if isinstance(lexicon, type) or not all(map(callable, methods)):
+        raise ValueError(
+            f"{name} must be a Lexicon, which has synonyms(word) and antonyms(word), "
+            f"not {shown(lexicon)}"
+        )
 
 
 def normal(text: str) -> str:
