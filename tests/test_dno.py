@@ -334,7 +334,9 @@ def test_reno_has_no_noise_for_the_steps_of_an_sde():
         ReNO(SPACE, objective(eta=1.0).noise())
 
 
-@pytest.mark.parametrize(("settings", "message"), [((0,), "samples must be at least 1"), ((4, 0.0), "mu must be")])
+@pytest.mark.parametrize(
+    ("settings", "message"), [((0,), "samples must be at least 1"), ((4, 0.0), "mu must be")]
+)
 def test_a_bad_hybrid_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Hybrid(*settings)

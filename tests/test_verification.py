@@ -66,7 +66,7 @@ def test_a_second_loss_has_to_agree():
     assert verify(result, losses={"same": shade}).accepted
     refused = verify(result, losses={"opposite": lambda images, prompts: -shade(images, prompts)})
     assert not refused.accepted
-    assert "opposite +5" in str(refused)
+    assert "opposite +0.45" in str(refused)
 
 
 def test_seeds_are_fresh_and_paid_for():
