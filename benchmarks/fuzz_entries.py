@@ -173,7 +173,18 @@ def _front(folder: Path) -> list[Entry]:
                 "retries": whole(0, 100),
             },
         ),
-        Entry("BlackBox", black_box, _black_box()),
+        Entry(
+            "BlackBox",
+            dpodiff.BlackBox,
+            {
+                "generate": function(paint),
+                "name": text("gray", ""),
+                "workers": whole(1, 1000),
+                "retries": whole(0),
+                "pause": number(0.0, 1, least=0),
+            },
+        ),
+        Entry("a black box's image", black_box, _black_box()),
     ]
 
 
@@ -204,18 +215,12 @@ def _black_box() -> dict[str, Kind]:
         torch.zeros(4, 4),
         np.zeros((4, 4, 3), int),
     ]
-    return {
-        "generate": function(*map(give, [*good, *bad]), raises),
-        "name": text("gray", ""),
-        "workers": whole(1, 1000, 2),
-        "retries": whole(0, None, 2),
-        "pause": number(0, least=0, most=0),
-    }
+    return {"generate": function(*map(give, [*good, *bad]), raises), "retries": of(0, 2)}
 
 
 def black_box(**arguments: Any) -> Any:
-    """A black box, and an image of it."""
-    return dpodiff.BlackBox(**arguments).generate([PROMPT], [""], [0])
+    """An image of a black box."""
+    return dpodiff.BlackBox(**arguments, pause=0).generate([PROMPT], [""], [0])
 
 
 def _results(folder: Path) -> list[Entry]:
@@ -366,7 +371,14 @@ def _spaces(folder: Path) -> list[Entry]:
             dpodiff.Space,
             {**said, "slots": each(kind_of(dpodiff.Slot), (), SPACE.slots)},
         ),
-        Entry("Space.from_json", from_json, {"change": anything(FLAGS), "at": of(*range(9))}),
+        Entry(
+            "Space.from_json",
+            from_json,
+            {
+                "change": anything(FLAGS),
+                "at": anything(st.integers(0, 8)),
+            },
+        ),
         Entry("Space.decode", position.decode, {"candidate": two}),
         Entry("Space.choose", position.choose, {"words": texts((), ["ugly"], ["dark", "ugly"])}),
         Entry("Space.sample", position.sample, {"rng": rng}),
@@ -532,7 +544,9 @@ def _files(folder: Path) -> list[Entry]:
         ),
         of_content("Trace.load", dpodiff.Trace.load, "any.jsonl"),
         Entry(
-            "Recorded.load", dpodiff.Recorded.load, {"name": text("claims"), "folder": path(folder)}
+            "Recorded.load",
+            dpodiff.Recorded.load,
+            {"name": text("claims"), "folder": path(dpodiff.results.records.RESULTS)},
         ),
         Entry("Recorded.load, stamp", record("stamp.json"), {"content": content}),
         Entry("Recorded.load, table", record("table.csv"), {"content": content}),
@@ -543,7 +557,7 @@ def _solvers(folder: Path) -> list[Entry]:
     space = {"space": kind_of(dpodiff.Space, SPACE), "seed": SEED}
     noise = of(torch.zeros(2, 1, 3, 4, 4))
     above, share = number(0.5, above=0), number(0.0, 0.5, least=0, most=1)
-    first = of((), [(0, 1)], [(1, 0), (0, 0)], is_good=lambda value: value in ((), []))
+    first = of((), [(0, 1)], [(1, 0), (0, 0)], is_good=_is_empty)
     epo = {
         "population": of(4, 6),
         "parents": of(2, 3),
@@ -592,7 +606,7 @@ def _solvers(folder: Path) -> list[Entry]:
             "Solver.tell",
             solver.tell,
             {
-                "candidates": of([(0, 1)], [(1, 1)]),
+                "candidates": of([(0, 1)], [(1, 1)], is_good=_is_empty),
                 "values": Kind(
                     st.lists(value, min_size=1, max_size=1),
                     lambda v: each(whole(-(10**40), 10**40)).is_good(v) or _are_floats(v),
@@ -603,12 +617,16 @@ def _solvers(folder: Path) -> list[Entry]:
             "recipes",
             recipe,
             {
-                "name": Kind(st.sampled_from(list(RECIPES)), RECIPES.__contains__, st.just("epo")),
+                "name": anything(st.sampled_from(list(RECIPES))),
                 **space,
-                "steps": of(50),
+                "steps": anything(st.just(50)),
             },
         ),
     ]
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | range) and not value
 
 
 def _are_floats(values: Any) -> bool:

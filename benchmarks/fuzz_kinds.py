@@ -173,4 +173,4 @@ def without_texts(kind: Kind) -> Kind:
 
 def anything(strategy: st.SearchStrategy) -> Kind:
     """Values that a call may take or refuse, as the content of a file."""
-    return Kind(strategy, lambda _: True)
+    return Kind(strategy, lambda _: True, strategy)

@@ -193,7 +193,7 @@ def check_kind(name: str, value: Any, kind: Any, what: str) -> None:
         raise ValueError(f"{name} must be {what}, not {shown(value)}")
 
 
-def check_each(name: str, values: Any, check: Callable[[str, Any], None]) -> list[Any]:
+def check_each(name: str, values: Any, check: Callable[[str, Any], object]) -> list[Any]:
     """Refuse what is no list, array or other iterable, or holds what a check refuses.
 
     Args:
@@ -207,7 +207,8 @@ def check_each(name: str, values: Any, check: Callable[[str, Any], None]) -> lis
     Raises:
         ValueError: naming the argument.
     """
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    scalar = getattr(values, "ndim", 1) == 0  # a tensor or an array of one number
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable) or scalar:
         raise ValueError(f"{name} must be a list, not {shown(values)}")
     found = list(values)
     for value in found:

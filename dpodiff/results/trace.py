@@ -213,11 +213,11 @@ class Trace:
             ValueError: naming the line, if any other one cannot be read.
         """
         trace = cls(path)
-        lines = Path(path).read_text(encoding="ascii").splitlines()
+        lines = Path(path).read_bytes().splitlines()
         for number, line in enumerate(lines, start=1):
             try:
                 trace._read(json.loads(line))
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 if number < len(lines):
                     raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
                 warnings.warn(f"{path}: its last line is cut short, left out", stacklevel=2)
