@@ -43,6 +43,7 @@ from dpodiff.toy.words import toy_lexicon
 PROMPT = "a red ball on the sea"
 SEED = whole(0, 2**32 - 1)
 SEEDS = whole(1, 10_000, 3)
+OFF = of(False, is_good=lambda value: isinstance(value, bool))  # a switch
 TASK = of("improve", "attack")
 FLAGS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -116,7 +117,7 @@ def _front(folder: Path) -> list[Entry]:
         "second_loss": of(None, "white", losses.black, {"b": losses.black}),
         "locked": texts((), ["red"], is_good=lambda value: set(value) <= {*PROMPT.split(), "a"}),
     }
-    quiet = {"progress": of(False)}
+    quiet = {"progress": OFF}
     gray = partial(dpodiff.improve, model=GRAY)
     return [
         Entry(
@@ -248,7 +249,7 @@ def _results(folder: Path) -> list[Entry]:
                 "finalists": whole(1),
                 "losses": optional(mapping),
                 "level": number(0.5, 0.9, above=0, most=1 - 1e-9),
-                "progress": of(False),
+                "progress": OFF,
             },
         ),
         Entry(
@@ -555,7 +556,7 @@ def _files(folder: Path) -> list[Entry]:
 
 def _solvers(folder: Path) -> list[Entry]:
     space = {"space": kind_of(dpodiff.Space, SPACE), "seed": SEED}
-    noise = of(torch.zeros(2, 1, 3, 4, 4))
+    noise, steps = of(torch.zeros(2, 1, 3, 4, 4)), of(50, 25, is_good=whole(1, 100_000).is_good)
     above, share = number(0.5, above=0), number(0.0, 0.5, least=0, most=1)
     first = of((), [(0, 1)], [(1, 0), (0, 0)], is_good=_is_empty)
     epo = {
@@ -577,9 +578,9 @@ def _solvers(folder: Path) -> list[Entry]:
             cls.ForwardSelection,
             {**space, "singles": whole(1), "batch": whole(1), "ridge": above, "first": first},
         ),
-        Entry("GPO", cls.GPO, {**space, "steps": of(50), "temperature": above, "lr": above}),
-        Entry("HPO", cls.HPO, {**space, **epo, "steps": of(50)}),
-        Entry("PEZ", cls.PEZ, {**space, "steps": of(50), "lr": above, "patience": whole(1)}),
+        Entry("GPO", cls.GPO, {**space, "steps": steps, "temperature": above, "lr": above}),
+        Entry("HPO", cls.HPO, {**space, **epo, "steps": steps}),
+        Entry("PEZ", cls.PEZ, {**space, "steps": steps, "lr": above, "patience": whole(1)}),
         Entry("DNO", cls.DNO, {**descent, "k": whole(1), "permutations": whole(1, 100_000)}),
         Entry("ReNO", cls.ReNO, {**descent, "steps": whole(1, 100_000), "every": whole(1)}),
         Entry(
@@ -674,7 +675,7 @@ def _losses(folder: Path) -> list[Entry]:
         Entry(
             "losses.white()",
             partial(judged, losses.white),
-            {"images": of(IMAGES), "prompts": of([PROMPT] * 2)},
+            called,
         ),
         Entry("a loss's values", given, {"found": pair}),
         Entry("a model's images", made, {"found": _images()}),
@@ -734,7 +735,11 @@ def _figures(folder: Path) -> list[Entry]:
         Entry(
             "plots.contact_sheet",
             plots.contact_sheet,
-            {"images": images, "titles": of(None, ["a", "_"]), "columns": whole(1, 100)},
+            {
+                "images": images,
+                "titles": optional(texts(["a", "_"], is_good=lambda v: len(v) == 2)),
+                "columns": whole(1, 100),
+            },
         ),
         Entry(
             "plots.slider",

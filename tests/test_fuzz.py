@@ -17,7 +17,7 @@ def fuzz():
 
 
 def test_any_argument_is_taken_as_documented_or_refused_by_a_clear_error(fuzz, tmp_path):
-    found = {one.name: fuzz.fuzz(one, 8, derandomize=True) for one in fuzz.entries(tmp_path)}
+    found = {one.name: fuzz.fuzz(one, 12, derandomize=True) for one in fuzz.entries(tmp_path)}
     defects = [defect for tally in found.values() for defect in tally.defects.values()]
     assert not defects, "\n".join(defects)
     total = sum((tally.counts for tally in found.values()), start=fuzz.Counter())

@@ -234,11 +234,7 @@ class Run:
         status = self.close(status)
         records = self.trace.records
         if bad := sum(bool(r.losses) and math.isinf(r.value) for r in records):
-            warnings.warn(
-                f"{bad} of {len(records)} candidates had losses that are not finite; "
-                "they count as infinitely bad",
-                stacklevel=3,
-            )
+            warnings.warn(_not_finite(self.objective.loss, bad, len(records)), stacklevel=3)
         best, baseline = self.best, self.baseline
         return Result(
             candidate=best.candidate,
@@ -271,6 +267,13 @@ class Run:
                 stacklevel=4,
             )
         return status
+
+
+def _not_finite(loss: Any, bad: int, count: int) -> str:
+    said = f"{bad} of {count} candidates had losses that are not finite, by {name_of(loss)}"
+    if bad < count:
+        return f"{said}; they count as infinitely bad"
+    return f"{said}: nothing was found, as no candidate can be told from another"
 
 
 def _described(part: Any) -> str | None:

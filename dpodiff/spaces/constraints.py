@@ -163,7 +163,11 @@ def sentence_transformer(
         ) from error
     try:
         with hidden_bars(Path(name).is_dir()):
-            model = SentenceTransformer(name, device=None if device is None else str(device))
+            model = SentenceTransformer(
+                name,
+                device=None if device is None else str(device),
+                model_kwargs={"use_safetensors": True},  # no pickle is opened
+            )
     except Exception as error:  # of the operating system, the hub, or its network library
         raise LoadError(
             f"the sentence encoder {name!r} cannot be loaded ({_first_line(error)}); {OFFLINE}"
