@@ -255,7 +255,7 @@ def test_a_weighted_sum_has_a_gradient_if_all_its_losses_do():
     ("weights", "message"),
     [
         ({}, "at least one loss"),
-        ({white: math.nan}, "must be finite, not nan"),
+        ({white: math.nan}, "must be a finite number, not nan"),
         ({"white": 1.0}, "'white' is no loss; dpodiff.losses.load"),
     ],
 )

@@ -37,7 +37,7 @@ def check_parameters(cells: Sequence[str]) -> None:
         the notebook has no parameter 'promt'; did you mean 'prompt'? It has prompt
     """
     check_texts("cells", cells)
-    places = [place for place, cell in enumerate(cells) if cell.startswith(GIVEN)]
+    places = [place for place, cell in enumerate(cells) if cell.splitlines()[:1] == [GIVEN]]
     if not places or not places[-1]:
         return
     known = _assigned(cells[places[-1] - 1])

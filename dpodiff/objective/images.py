@@ -52,7 +52,7 @@ def _made(model: TextToImage, found: Any, jobs: Sequence[Job]) -> torch.Tensor:
         ValueError: naming the model, if it is no such batch; and the first image that is none.
     """
     right = isinstance(found, torch.Tensor) and found.is_floating_point() and found.ndim == 4
-    if right and len(found) == len(jobs) and found.shape[1] == 3:
+    if right and not found.is_meta and found.shape[:2] == (len(jobs), 3):
         low, high = found.aminmax() if found.numel() else (-1, -1)
         if low >= 0 and high <= 1:
             return found

@@ -70,9 +70,9 @@ class Objective:
             all of its noise.
 
     Raises:
-        ValueError: if loss or constraint cannot be called, there is no seed, one is no whole
-            number, the task is unknown, the batch is empty, eta is not in its range, or the loss
-            cannot judge the prompt.
+        ValueError: if loss or constraint cannot be called, there is no seed, one is not
+            from 0 to 2^32 - 1, the task is unknown, the batch is empty, eta is not in its range, or
+            the loss cannot judge the prompt.
         RuntimeError: by any method that makes images, if one alone runs out of memory.
 
     Examples:
