@@ -767,7 +767,11 @@ def _figures(folder: Path) -> list[Entry]:
         Entry(
             "plots.triangle",
             plots.triangle,
-            {"clouds": of(cloud), "corners": of(("a", "", "$c$")), "center": of(None)},
+            {
+                "clouds": of(cloud),
+                "corners": texts(("a", "", "$c$"), is_good=lambda v: len(v) == 3),
+                "center": of(None),
+            },
         ),
         Entry("plots.intervals", plots.intervals, {"frame": of(table), "xlabel": text("x")}),
         Entry(

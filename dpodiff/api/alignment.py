@@ -18,6 +18,7 @@ import torch
 from dpodiff.api.advice import check_known, check_method, keyword_advice
 from dpodiff.api.parts import (
     check_arguments,
+    check_lexicon,
     check_space,
     check_space_names,
     chosen_loss,
@@ -146,6 +147,7 @@ def align(
     if estimator is not None:
         settings["estimator"] = estimator
     _check_settings(method, settings)
+    check_lexicon(lexicon)
     space = _words_asked_for(space, method)
     if space is not None:
         check_space_names(space, lexicon)

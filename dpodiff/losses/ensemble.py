@@ -86,7 +86,7 @@ class Ensemble:
         if isinstance(losses, str) or not isinstance(losses, Mapping | Sequence):
             raise ValueError(f"losses must be a list or a mapping of losses, not {shown(losses)}")
         self.losses = _named(losses, statements)
-        if combine not in get_args(Combine):
+        if not isinstance(combine, str) or combine not in get_args(Combine):
             raise ValueError(
                 f"combine must be one of {', '.join(get_args(Combine))}, not {combine!r}"
             )
