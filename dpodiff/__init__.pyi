@@ -18,6 +18,7 @@ from .api import (
     faithfulness as faithfulness,
     improve as improve,
 )
+from .api.parameters import check_parameters as check_parameters
 from .gradients import (
     Hybrid as Hybrid,
 )

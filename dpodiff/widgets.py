@@ -24,6 +24,7 @@ from PIL import Image
 
 from dpodiff.api import default_loss, improve
 from dpodiff.api.defaults import DEFAULT_SPACE, default_second_losses
+from dpodiff.api.parts import chosen_loss
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.result import Result, price_text
@@ -196,8 +197,10 @@ class Panel(widgets.VBox):
         if isinstance(self.arguments["model"], str):
             self._say(f"loading {self.arguments['model']} ...")
             self.arguments["model"] = load(self.arguments["model"])
-        if self.arguments["loss"] is None:
-            model = self.arguments["model"]
+        model, loss = self.arguments["model"], self.arguments["loss"]
+        if isinstance(loss, str):
+            self.arguments["loss"] = chosen_loss(loss, model, self.arguments["lexicon"])
+        elif loss is None:
             self.arguments["loss"] = default_loss(model)
             if self.arguments["second_loss"] is None:
                 self.arguments["second_loss"] = default_second_losses(model)

@@ -25,10 +25,14 @@ from dpodiff.results.acceptance import planned
 SPACE = negative_space(6, 6)
 LARGE = negative_space(9, 9, 9)
 PROMPT = SPACE.prompt
+MOST = 100.0
 
 
 class Words(FakeModel):
-    """Images whose shade is noise of the seed, multiplied for each word of the negative prompt."""
+    """Images whose shade is noise of the seed, multiplied for each word of the negative prompt.
+
+    No factor is above `MOST`, so that all shades are at most 1.
+    """
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -37,7 +41,7 @@ class Words(FakeModel):
     def generate(self, prompts, negative_prompts, seeds):
         images = super().generate(prompts, [""] * len(prompts), seeds)
         factors = [self.factor ** len(negative.split()) for negative in negative_prompts]
-        return images * torch.tensor(factors).view(-1, 1, 1, 1)
+        return images * torch.tensor(factors).view(-1, 1, 1, 1) / MOST
 
 
 class Useless(FakeModel):
@@ -55,7 +59,8 @@ class Useless(FakeModel):
         for prompt, negative, seed in zip(prompts, negative_prompts, seeds, strict=True):
             entropy = [self.run, seed, *f"{prompt}|{negative}".encode()]
             rng = np.random.default_rng(entropy)
-            losses.append(rng.standard_t(3) + self.harm * ("w1" in negative))
+            quality = rng.standard_t(3) + self.harm * ("w1" in negative)
+            losses.append(0.5 + quality / 10_000)  # a shade, from 0 to 1
         self.batches.append(len(seeds))
         return torch.tensor(losses).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
 

@@ -77,9 +77,9 @@ def test_the_hybrid_takes_losses_without_a_gradient(loss):
     [
         ({"eta": 1.2}, "eta must lie"),
         ({"eta": -1}, "eta must lie"),
-        ({"gamma": -0.1}, "gamma from 0 on"),
-        ({"lr": 0}, "lr above 0"),
-        ({"lr": math.nan}, "lr above 0"),
+        ({"gamma": -0.1}, "gamma must be at least 0"),
+        ({"lr": 0}, "lr must be above 0"),
+        ({"lr": math.nan}, "lr must be a finite number"),
         ({"loss": detached}, "the loss detached has no gradient in the images; the hybrid"),
         ({"loss": through_numpy}, "no gradient in the images; the hybrid"),
         ({"method": "adam"}, "unknown method 'adam'; choose from dno, reno"),

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
-from helpers import fake_shade, negative_space, shade
+from helpers import FakeModel, fake_shade, negative_space, shade
 from PIL import Image
 
 from dpodiff import Budget, Objective, RandomSearch, Similarity, Trace, Weighted, improve, search
@@ -257,6 +257,105 @@ def test_images_of_two_sizes_are_refused():
 
     with pytest.raises(ValueError, match=r"generate\('b', '', 2\) gave another size.*2x4 and 3x4"):
         generate(BlackBox(sized))
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        (Image.new("I;16", (4, 2), 65535 // 5), 0.2),
+        (Image.new("F", (4, 2), 0.2), 0.2),
+        (Image.new("L", (4, 2), 51), 0.2),
+        (Image.new("RGBA", (4, 2), (0, 0, 0, 204)), 0.2),  # a fifth of the white below
+        (Image.new("LA", (4, 2), (255, 0)), 1.0),
+        (Image.new("RGB", (4, 2), (51, 51, 51)).quantize(2), 0.2),
+    ],
+    ids=["I;16", "F", "L", "RGBA", "LA", "P"],
+)
+def test_modes_of_pil_keep_their_shades(source, value):
+    image = as_image(source)
+    assert image.shape == (3, 2, 4)
+    assert image.unique().tolist() == pytest.approx([value], abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (Image.new("I", (4, 2), 300), "mode I does not say which value is white"),
+        (Image.new("F", (4, 2), 255.0), "must lie in"),
+        (torch.zeros(3, 2, 4, device="meta"), "not one on the device meta"),
+    ],
+)
+def test_images_without_known_shades_are_refused(source, said):
+    with pytest.raises(ValueError, match=said):
+        as_image(source)
+
+
+def test_sizes_that_change_between_batches_are_refused():
+    made = []
+
+    def growing(prompt, negative_prompt, seed):
+        made.append(seed)
+        return np.full((2 + (len(made) > 2), 4, 3), 0.5)
+
+    objective = Objective(BlackBox(growing), shade, negative_space(4), (0, 1), batch_size=2)
+    objective.evaluate([(0,)])
+    with pytest.raises(ValueError, match=r"'w0-1', 0\) gave another size.*: 2x4 and 3x4"):
+        objective.evaluate([(1,)])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda image: image.numpy().transpose(0, 2, 3, 1), list, lambda image: image.double()]
+)
+def test_images_of_a_model_of_ones_own_are_read_alike(make):
+    class Own(FakeModel):
+        def generate(self, *jobs):
+            return make(super().generate(*jobs))
+
+    values = [
+        Objective(model, shade, negative_space(4), (0, 1)).evaluate([(0,)])[0].value
+        for model in (Own(), FakeModel())
+    ]
+    assert values[0] == pytest.approx(values[1])
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            torch.full((2, 3, 2, 2), torch.nan),
+            r"fake: generate\('a red ball', '', 0\) gave no image",
+        ),
+        (torch.full((2, 3, 2, 2), 255.0), "values up to 255 should be uint8"),
+        (torch.zeros(1, 3, 2, 2), "fake gave 1 images for 2 prompts"),
+        (None, "fake gave no images but None"),
+    ],
+)
+def test_what_a_model_of_ones_own_may_not_give_is_refused(found, said):
+    class Own(FakeModel):
+        def generate(self, *jobs):
+            return found
+
+    with pytest.raises(ValueError, match=said):
+        Objective(Own(), shade, negative_space(4), (0, 1)).evaluate([(0,)])
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_call_that_fails_is_made_again_as_often_as_asked(failures):
+    asked = []
+
+    def failing(*job):
+        asked.append(job)
+        if len(asked) <= failures:
+            raise ConnectionError("lost")
+        return drawn(*job)
+
+    model = BlackBox(failing, retries=2, pause=0)
+    if failures <= 2:
+        assert len(generate(model, JOBS[:1])) == 1
+    else:
+        with pytest.raises(RuntimeError, match=r"generate\('a', 'x', 0\) failed 3 times: .*lost"):
+            generate(model, JOBS[:1])
+    assert len(asked) == min(failures + 1, 3)
 
 
 def test_no_worker_is_refused():

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,30 @@ from book.downloads import places, without_traces
 
 ROOT = Path(__file__).parents[1]
 BROWSER = next(filter(None, map(shutil.which, check_pages.BROWSERS)), None)
+
+# A chapter that shows a prompt in every way.
+PROMPT = "a <script>alert(7)</script> <b>ball</b> & $x$ _cup_"
+PROMPTS_SHOWN = """
+import numpy as np, pandas as pd, torch, dpodiff
+from IPython.display import HTML, display
+
+def paint(prompt, negative_prompt, seed):
+    return np.full((8, 8, 3), (seed % 7 + len(negative_prompt)) / 100)
+
+model = dpodiff.BlackBox(paint, name=prompt)
+settings = {"loss": "white", "space": "nplib", "budget": 4, "seeds": 1, "verify": 0}
+result = dpodiff.improve(prompt, model=model, progress=False, **settings)
+print(result)
+frame = pd.DataFrame({prompt: [prompt], "loss": [0.12345]}, index=[prompt])
+display(dpodiff.plots.table(frame, caption=prompt), frame)
+display(dpodiff.plots.slider([result.images], [prompt]), dpodiff.plots.strip(result))
+panel = dpodiff.panel(prompt, model=model, **settings)
+panel.run()
+panel.wait()
+display(panel)
+display(HTML(panel.status.value))
+assert panel.result is not None
+"""
 
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium installed")
 
@@ -57,8 +82,10 @@ def write_book(root: Path, *code: str) -> build.Book:
 def built(tmp_path_factory) -> build.Book:
     """The small book, built once."""
     shown = "import sys, ipywidgets\nprint(word, budget)\nprint('progress', file=sys.stderr)"
+    prompts = f"prompt = {PROMPT!r}\n{PROMPTS_SHOWN}"
     named = "from pathlib import Path\nprint(sys.executable)\nPath('dpodiff').resolve()"
-    book = write_book(tmp_path_factory.mktemp("book"), shown, named, "ipywidgets.IntSlider()")
+    cells = [shown, named, "ipywidgets.IntSlider()", prompts]
+    book = write_book(tmp_path_factory.mktemp("book"), *cells)
     build.main(["--root", str(book.root)])
     return book
 
@@ -75,6 +102,40 @@ def test_page_shows_what_the_chapter_printed_under_the_profile(built):
     page = (built.index.parent / "notebooks" / "01_chapter.html").read_text()
     assert "plane 3" in page
     assert ">progress\n" not in page
+
+
+class Page(HTMLParser):
+    """What a browser reads: the text of each kind of element, and the attributes that are shown."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.texts, self.attributes, self.ignored = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("br", "img", "input", "link", "meta", "hr", "source", "wbr"):
+            self.open.append((tag, dict(attrs).get("class") or ""))
+        self.attributes += [value or "" for name, value in attrs if name in ("alt", "title")]
+
+    def handle_endtag(self, tag):
+        if tag in (tags := [tag for tag, _ in self.open]):
+            del self.open[len(tags) - 1 - tags[::-1].index(tag) :]
+
+    def handle_data(self, data):
+        self.texts.append(([tag for tag, _ in self.open], data))
+        if any("mathjax_ignore" in kinds for _, kinds in self.open):
+            self.ignored.append(data)
+
+
+def test_a_prompt_is_shown_as_it_is_written(built):
+    page = Page((built.index.parent / "notebooks" / "01_chapter.html").read_text())
+    shown = [tags for tags, text in page.texts if PROMPT in text and "script" not in tags]
+    assert {"td", "th", "caption", "figcaption"} <= {tags[-1] for tags in shown}
+    assert sum(PROMPT in text for text in page.attributes) >= 2  # of the slider and the panel
+    within = [tags[-1] for tags, text in page.texts if text == "alert(7)"]
+    assert within == []  # no element of the prompt's own
+    # Tables, captions and the panel are left alone by MathJax.
+    assert sum(PROMPT in text for text in page.ignored) >= 5
 
 
 def test_buttons_lead_to_the_notebook_in_the_repository(built):

@@ -314,13 +314,14 @@ def test_gradients_that_are_not_finite_move_nothing():
 @pytest.mark.parametrize(
     ("make", "settings", "message"),
     [
-        (DNO, {"lr": 0}, "dno needs lr above 0"),
-        (DNO, {"gamma": -1}, "dno needs gamma from 0 on, not -1"),
-        (DNO, {"gamma": math.nan}, "dno needs gamma from 0 on"),
-        (DNO, {"clip": 0}, "dno needs clip above 0"),
-        (ReNO, {"steps": 0}, "reno needs steps above 0"),
-        (ZeroOrder, {"radius": 1.5}, r"radius in \(0, 1\]"),
-        (ZeroOrder, {"neighbors": 0}, "at least 1 neighbor"),
+        (DNO, {"lr": 0}, "dno's lr must be above 0"),
+        (DNO, {"gamma": -1}, "dno's gamma must be at least 0, not -1"),
+        (DNO, {"gamma": math.nan}, "dno's gamma must be a finite number, not nan"),
+        (DNO, {"gamma": math.inf}, "dno's gamma must be a finite number, not inf"),
+        (DNO, {"clip": 0}, "dno's clip must be above 0"),
+        (ReNO, {"steps": 0}, "reno's steps must be at least 1"),
+        (ZeroOrder, {"radius": 1.5}, "radius of zero-order search must be at most 1, not 1.5"),
+        (ZeroOrder, {"neighbors": 0}, "neighbors of zero-order search must be at least 1"),
     ],
 )
 def test_bad_settings_are_refused(make, settings, message):
@@ -333,7 +334,9 @@ def test_reno_has_no_noise_for_the_steps_of_an_sde():
         ReNO(SPACE, objective(eta=1.0).noise())
 
 
-@pytest.mark.parametrize(("settings", "message"), [((0,), "1 sample"), ((4, 0.0), "mu must be")])
+@pytest.mark.parametrize(
+    ("settings", "message"), [((0,), "samples must be at least 1"), ((4, 0.0), "mu must be")]
+)
 def test_a_bad_hybrid_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Hybrid(*settings)

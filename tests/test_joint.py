@@ -120,7 +120,7 @@ def test_questions_of_noise_carry_the_penalty_whoever_asks():
 
 @pytest.mark.parametrize("settings", [{"prompts": 0}, {"steps": 0}])
 def test_empty_turns_are_refused(settings):
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         joint(objective(), **settings)
 
 

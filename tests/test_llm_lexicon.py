@@ -1,8 +1,12 @@
 """The language model is a real HTTP server on this machine, which behaves well and badly."""
 
+import base64
+import contextlib
 import json
+import re
 import sys
 import threading
+import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -10,6 +14,7 @@ from helpers import FakeModel, shade
 
 from dpodiff import LLM, antonym_space, attack, improve, synonym_space
 from dpodiff.spaces.lexicons import AnswerError, ServerError
+from dpodiff.spaces.lexicons.llm_answers import read_answer
 
 KEY = "sk-a-key-that-nobody-may-see"
 PROMPT = "a plane with fumes coming out"
@@ -36,6 +41,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers, self.requests, self.release = [], [], threading.Event()
+        self.sent = 0  # bytes of an endless answer
 
     def handle_error(self, request, client_address):
         """A client that went away is no error of a test."""
@@ -89,6 +95,38 @@ def cut(handler):
 
 def slow(handler):
     handler.server.release.wait()
+
+
+def begun(handler, kind="application/json"):
+    handler.send_response(200)
+    handler.send_header("Content-Type", kind)
+    handler.end_headers()
+
+
+def dripping_body(handler):
+    begun(handler)
+    drip(handler)
+
+
+def dripping_headers(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    drip(handler)
+
+
+def drip(handler):
+    """A byte now and then, until the client is gone or the test over."""
+    with contextlib.suppress(OSError):
+        while not handler.server.release.wait(0.02):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+
+
+def endless(handler):
+    begun(handler)
+    with contextlib.suppress(OSError):
+        while handler.server.sent < 100 * 2**20:
+            handler.wfile.write(b"x" * 2**16)
+            handler.server.sent += 2**16
 
 
 @pytest.fixture
@@ -235,12 +273,6 @@ def test_a_server_that_fails_is_named_after_a_bounded_number_of_tries(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_slow_server_is_given_up(server, tmp_path):
-    server.answers = [slow]
-    with pytest.raises(ServerError, match="timed out"):
-        LLM("test-model", cache=tmp_path, timeout=0.1, retries=0).lexicon(PROMPT, ["synonym"])
-
-
 def test_no_server_at_all(llm, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     with pytest.raises(ServerError, match="Connection error.*OPENAI_BASE_URL"):
@@ -271,7 +303,101 @@ def test_the_key_is_written_nowhere(server, llm, tmp_path):
     said = [str(caught.value), repr(llm), *(path.read_text() for path in tmp_path.iterdir())]
     assert len(said) == 3
     assert not any(KEY in text for text in said)
-    assert caught.value.__suppress_context__  # nor does a traceback show what the server said
+    assert caught.value.__cause__ is caught.value.__context__ is None  # which knows the request
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        KEY.upper(),
+        KEY.replace("-", " "),
+        KEY[3:20],
+        KEY[::-1],
+        "\u200b".join(KEY),
+        base64.b64encode(KEY.encode()).decode(),
+        KEY.encode().hex(),
+    ],
+    ids="upper spaces part reversed between base64 hex".split(),
+)
+def test_a_key_that_is_repeated_otherwise_is_written_nowhere(server, llm, tmp_path, echo):
+    answer = json.dumps({"substitutes": [{"word": "plane", "others": ["jet", f"x {echo}"]}]})
+    escaped = answer.replace("-", "\\u002d")
+    server.answers = [says(escaped), fails(401, f"wrong key {echo}")]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        llm.lexicon(PROMPT, ["synonym"])
+    with pytest.raises(ServerError, match="wrong key") as caught:
+        llm.lexicon("a boat", ["synonym"])
+    texts = [str(caught.value), *map(str, warned), *(p.read_text() for p in tmp_path.iterdir())]
+    letters = [re.sub(r"[^a-z0-9]", "", text.lower()) for text in texts]
+    hidden = re.sub(r"[^a-z0-9]", "", echo.lower())
+    assert not any(hidden[i : i + 10] in text for text in letters for i in range(len(hidden) - 9))
+
+
+@pytest.mark.parametrize(
+    "answer", [dripping_body, dripping_headers, slow], ids=lambda f: f.__name__
+)
+def test_an_answer_that_takes_too_long_is_given_up(server, tmp_path, answer):
+    server.answers = [answer]
+    with pytest.raises(ServerError, match="timed out"):
+        LLM("test-model", cache=tmp_path, timeout=0.2, retries=0).lexicon(PROMPT, ["synonym"])
+
+
+def test_an_answer_without_end_is_given_up(server, llm, tmp_path):
+    server.answers = [endless]
+    with pytest.raises(ServerError, match="more than 1000000 bytes"):
+        llm.lexicon(PROMPT, ["synonym"])
+    assert server.sent < 100 * 2**20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deeply_nested_answer_is_no_answer(server, llm):
+    deep = "[" * 100_000
+    server.answers = [raw(f'{{"choices": {deep}')]
+    with pytest.raises(ServerError, match="cannot be read"):
+        llm.lexicon(PROMPT, ["synonym"])
+    server.answers = [says(f'{{"substitutes": {deep}}}')]
+    with pytest.raises(AnswerError, match="no usable synonyms"):
+        llm.lexicon(PROMPT, ["synonym"])
+
+
+def test_what_is_no_word_is_left_out_and_told(server, llm):
+    odd = ["air\ncraft", "<b>jet</b>", "a\0b", "w" * 61, "\ud800", "boat, car", "{x}", "glider"]
+    many = [f"word{i}" for i in range(10_000)]
+    items = [{"word": "plane", "others": odd}, {"word": "a", "others": many}]
+    items += [{"word": word, "others": ["x"]} for word in many]
+    server.answers = [says(json.dumps({"substitutes": items}))]
+    with pytest.warns(UserWarning, match="no plain words, or too many.*'<b>jet</b>'"):
+        lexicon = llm.lexicon(PROMPT, ["synonym"])
+    assert lexicon.synonyms("plane") == ["air craft", "glider"]
+    assert lexicon.synonyms("a") == many[:20]
+    assert lexicon.synonyms("word9999") == []
+
+
+@pytest.mark.parametrize("answer", ["red" + " " * 300_000 + "x", "- " * 200_000, "a ->" * 100_000])
+def test_a_long_answer_is_read_in_linear_time(answer):
+    """Quadratic time would be minutes."""
+    assert read_answer(answer) is None or read_answer(answer).words == {}
+
+
+def test_an_answer_that_cannot_be_kept_is_used(server, tmp_path):
+    (tmp_path / "file").touch()
+    server.answers = [says(GOOD)]
+    with pytest.warns(UserWarning, match="could not be kept"):
+        lexicon = LLM("test-model", cache=tmp_path / "file").lexicon(PROMPT, ["synonym"])
+    assert lexicon.synonyms("plane") == ["aircraft", "jet"]
+
+
+@pytest.mark.parametrize(
+    "answer", [3, [], None, {"plane": "jet"}, {"plane": [3]}, {"plane": {"jet": 1}}], ids=repr
+)
+def test_an_answer_on_disk_that_is_no_list_of_words_is_named(server, llm, tmp_path, answer):
+    server.answers = [says(GOOD)]
+    llm.lexicon(PROMPT, ["synonym"])
+    (path,) = tmp_path.iterdir()
+    path.write_text(json.dumps({"answer": answer}))
+    with pytest.raises(ValueError, match="holds no answer; delete it"):
+        llm.lexicon(PROMPT, ["synonym"])
 
 
 @pytest.mark.parametrize("by_name", [False, True])

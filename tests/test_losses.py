@@ -3,14 +3,16 @@
 import io
 import math
 
+import numpy as np
 import open_clip
 import pytest
 import tiny
 import torch
+from helpers import FakeModel, negative_space
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
-from dpodiff import LoadError, losses
+from dpodiff import Budget, LoadError, Objective, RandomSearch, improve, losses, search
 from dpodiff.losses import JPEG, SphericalCLIP, Weighted, black, contrast, spherical_distance, white
 
 PROMPTS = ["a red ball", "a blue box on the sea"]
@@ -253,7 +255,7 @@ def test_a_weighted_sum_has_a_gradient_if_all_its_losses_do():
     ("weights", "message"),
     [
         ({}, "at least one loss"),
-        ({white: math.nan}, "must be finite, not nan"),
+        ({white: math.nan}, "must be a finite number, not nan"),
         ({"white": 1.0}, "'white' is no loss; dpodiff.losses.load"),
     ],
 )
@@ -266,3 +268,84 @@ def test_a_weighted_sum_names_the_loss_of_wrong_shape():
     total = Weighted({white: 1.0, lambda images, prompts: images.mean(): 1.0})
     with pytest.raises(ValueError, match=r"<lambda>.* gave \(\) for a batch of 2"):
         total(random_images(2, 3, 4, 4), PROMPTS)
+
+
+def gives(found):
+    """What an evaluation on two seeds makes of a loss that gives this."""
+    objective = Objective(FakeModel(), lambda images, prompts: found, negative_space(2), (0, 1))
+    return objective.evaluate([(0,)])[0].losses
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [0.25, 1],
+        (0.25, 1.0),
+        np.array([0.25, 1.0]),
+        np.array([0.25, 1.0], np.float16),
+        torch.tensor([0.25, 1.0], dtype=torch.bfloat16),
+        torch.tensor([0.25, 1.0], requires_grad=True),
+    ],
+    ids=repr,
+)
+def test_numbers_of_any_kind_are_taken_as_losses(found):
+    assert gives(found) == (0.25, 1.0)
+
+
+def test_losses_keep_their_precision():
+    exact = 1 + 2**-40
+    assert gives(torch.tensor([exact, 1.0], dtype=torch.float64)) == (exact, 1.0)
+    assert gives(torch.tensor([2**40 + 1, 1])) == (2**40 + 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "gave None; one number per image is needed"),
+        (0.5, r"gave \(\) for a batch of 2"),
+        ([0.5], r"gave \(1,\) for a batch of 2"),
+        (torch.zeros(2, 1), r"gave \(2, 1\) for a batch of 2"),
+        (torch.ones(2, dtype=torch.bool), "gave torch.bool values"),
+        (torch.ones(2, dtype=torch.cfloat), "gave torch.complex64 values"),
+        (torch.ones(2, device="meta"), "gave meta values"),
+        ([True, False], "gave .True, False.; real numbers"),
+        (["a", "b"], "real numbers are needed"),
+        ([[1], [1, 2]], "real numbers are needed"),
+        (np.array([1j, 2j]), "real numbers are needed"),
+    ],
+)
+def test_what_is_no_loss_is_refused_by_name(found, said):
+    with pytest.raises(ValueError, match=f"the loss gives.*lambda.* {said}"):
+        gives(found)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_losses_that_are_not_finite_are_counted_and_never_the_best(bad):
+    def loss(images, prompts):
+        shades = images.mean(dim=(1, 2, 3))
+        return torch.where(shades < 0.3, bad, shades)
+
+    space = negative_space(6, 6)
+    objective = Objective(FakeModel(), loss, space, (0,), task="improve")
+    with pytest.warns(
+        UserWarning, match=r"\d+ of 36 candidates .* not finite, by test_losses_that"
+    ):
+        result = search(RandomSearch(space), objective, Budget(40), progress=False)
+    assert math.isfinite(result.losses[0])
+    assert result.losses[0] == min(r.losses[0] for r in result.trace.records if r.losses[0] >= 0.3)
+
+
+def test_a_search_whose_losses_are_all_nan_says_so():
+    settings = {
+        "model": FakeModel(),
+        "space": negative_space(6, 6),
+        "budget": 20,
+        "progress": False,
+    }
+
+    def broken(images, prompts):
+        return torch.full((len(images),), torch.nan)
+
+    with pytest.warns(UserWarning, match="not finite, by .*broken: nothing was found"):
+        result = improve("a red ball", loss=broken, **settings)
+    assert str(result).startswith("nothing found: no candidate has a finite loss")

@@ -16,9 +16,11 @@ from papermill.parameterize import parameterize_notebook
 from shells import Shell, cleared, opened, run_cell
 from traitlets.config import Config
 
+from dpodiff import check_parameters
 from dpodiff.toy import WEIGHTS
 
 QUICKSTART = Path(__file__).parents[1] / "notebooks" / "01_quickstart.ipynb"
+NOTEBOOKS = sorted(QUICKSTART.parent.glob("*.ipynb"))
 SMALL = {"budget": 2, "seeds": 1}
 
 pytestmark = pytest.mark.skipif(
@@ -95,8 +97,22 @@ def test_the_package_is_installed_where_it_is_missing_only(shell, monkeypatch, m
     assert asked == ['install --quiet "dpodiff[plots,panel]"'] * missing
 
 
-def test_papermill_passes_the_answer_to_a_bad_parameter_on(tmp_path):
+def test_papermill_passes_the_answer_to_a_parameter_that_is_not_declared_on(tmp_path):
     with pytest.raises(papermill.PapermillExecutionError) as caught:
-        run(tmp_path, **SMALL | {"model": "tyo"})
-    assert caught.value.ename == "LoadError"
-    assert "there is no model or folder 'tyo'" in caught.value.evalue
+        run(tmp_path, promt="a red ball")
+    assert caught.value.ename == "ValueError"
+    answer = "the notebook has no parameter 'promt'; did you mean 'prompt'? It has prompt, model"
+    assert caught.value.evalue.startswith(answer)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_checks_its_parameters_right_after_it_declares_them(path):
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    tags = [cell.metadata.get("tags", []) for cell in cells]
+    (declared,) = [place for place, tag in enumerate(tags) if "parameters" in tag]
+    assert cells[declared + 1].source == "dpodiff.check_parameters(In)"
+    known = {name for name, _ in papermill.inspect_notebook(str(path)).items()}
+    given = "# Parameters\n" + "\n".join(f"{name} = 1" for name in known)
+    check_parameters(["", cells[declared].source, given])
+    with pytest.raises(ValueError, match="has no parameter 'other'"):
+        check_parameters(["", cells[declared].source, f"{given}\nother = 1"])

@@ -250,3 +250,14 @@ def test_a_slider_takes_figures_too():
 def test_a_slider_needs_a_label_a_frame():
     with pytest.raises(ValueError, match="1 frames, but 2 labels"):
         slider([np.zeros((1, 3, 4, 4))], ["a", "b"])
+
+
+@pytest.mark.parametrize("draw", [lines, scatter])
+def test_names_with_marks_of_formulas_are_shown_as_they_are(draw):
+    points = {"_": ([1, 2], [0.1, 0.2]), "$x$": ([1, 2], [0.2, 0.3])}
+    figure = draw(points, xlabel="$a_b$", ylabel="_")
+    assert {"_", "$x$", "$a_b$"} <= set(texts(figure))
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["_", "$x$"]
+    shown = [*legend.get_texts(), figure.axes[0].xaxis.label, figure.axes[0].yaxis.label]
+    assert not any(text.get_parse_math() for text in shown)

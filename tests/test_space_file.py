@@ -1,5 +1,6 @@
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -147,6 +148,50 @@ def test_a_file_of_something_else_is_one_clear_error(path, reader, content, mess
     with pytest.raises(ValueError, match=message) as caught:
         reader(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n  \n"])
+def test_a_text_file_without_a_prompt_is_refused(tmp_path, content):
+    (tmp_path / "empty.txt").write_bytes(content)
+    with pytest.raises(ValueError, match="it is empty"):
+        read_prompts(tmp_path / "empty.txt")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kinds": ("foo",)}, "unknown kind 'foo' of words; choose from synonym, antonym"),
+        ({"kinds": "synonym"}, "kinds must be a list of strings, not 'synonym'"),
+        ({"kinds": ()}, "kinds is empty"),
+        ({"mode": "KEYWORD"}, "unknown mode 'KEYWORD'; choose from default, keyword"),
+    ],
+)
+def test_unknown_settings_of_reading_are_answered_with_the_known_ones(path, settings, message):
+    write_spaces(path, [])
+    with pytest.raises(ValueError, match=message):
+        read_spaces(path, **settings)
+
+
+def test_a_file_is_replaced_on_request_alone_and_stays_where_and_how_it_is(path, tmp_path):
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    path.write_text("mine")
+    path.chmod(0o600)
+    with pytest.raises(FileExistsError, match="exists already; overwrite=True replaces it"):
+        write_spaces(link, [])
+    assert path.read_text() == "mine"
+    write_spaces(link, [], overwrite=True)
+    assert link.is_symlink() and path.read_text() == "{}"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_threads_may_write_one_file(path):
+    with ThreadPoolExecutor(8) as pool:
+        writing = [pool.submit(write_json, path, {"n": n, "text": "x" * 9999}) for n in range(80)]
+        for done in writing:
+            done.result()
+            assert len(json.loads(path.read_text())["text"]) == 9999
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_an_empty_file_of_spaces_is_one(path):

@@ -12,7 +12,7 @@ SPACE = negative_space(6, 6)
 
 
 class Planted(FakeModel):
-    """Images whose shade is noise of the seed, and lower with one word."""
+    """Images whose shade is noise of the seed, and lower with one word, by up to 5 of 11."""
 
     def __init__(self, gain: float) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Planted(FakeModel):
     def generate(self, prompts, negative_prompts, seeds):
         images = super().generate(prompts, negative_prompts, seeds)
         gains = [self.gain * ("w0-1" in negative) for negative in negative_prompts]
-        return images - torch.tensor(gains).view(-1, 1, 1, 1)
+        return (images - torch.tensor(gains).view(-1, 1, 1, 1) + 5) / 11
 
 
 def found(model, *, seed=0, budget=12, seeds=range(4), **settings):
@@ -66,7 +66,7 @@ def test_a_second_loss_has_to_agree():
     assert verify(result, losses={"same": shade}).accepted
     refused = verify(result, losses={"opposite": lambda images, prompts: -shade(images, prompts)})
     assert not refused.accepted
-    assert "opposite +5" in str(refused)
+    assert "opposite +0.45" in str(refused)
 
 
 def test_seeds_are_fresh_and_paid_for():

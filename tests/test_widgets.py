@@ -207,7 +207,7 @@ gate.reached.wait(); panel.stop_button.click(); gate.open.set(); panel.wait()
         ("negative_prompt='unspeakable'", "unknown word 'unspeakable'"),
         ("budget=0", "a budget needs at least 1 evaluation, not 0"),
         ("budget=-3", "a budget needs at least 1 evaluation, not -3"),
-        ("seeds=0", "seeds must be at least 1, not 0: a candidate needs an image"),
+        ("seeds=0", "seeds must be at least 1, not 0"),
         ("space='<b>'", "unknown space '<b>'; choose from antonym, emphasis, guidance, modifiers"),
         ("solver='sgd'", "unknown solver 'sgd'; choose from random, epo"),
         ("prompt='the of', space='synonym'", "nothing can change in 'the of'"),

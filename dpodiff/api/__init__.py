@@ -6,6 +6,7 @@
 `defaults`   what is taken where nothing is given
 `checking`   `faithfulness`: which statements of a prompt its images show
 `solvers`, `second_losses`  the same for solvers and constraints, and for second losses
+`parameters`  `check_parameters`: those that papermill was given
 `advice`     what to say to names that a function does not know
 
 May import from every other folder but `toy`, whose parts it gets by name from `dpodiff.names`.

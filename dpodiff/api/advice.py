@@ -96,7 +96,7 @@ def check_known(what: str, name: Any, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:
         message = f"unknown {what} {name!r}; choose from {', '.join(known)}"
-        near = _near(name, known)
+        near = nearest(name, known)
         raise ValueError(f"{message}; {near}" if near else message)
 
 
@@ -111,7 +111,7 @@ def keyword_advice(function: str, name: str, known: Iterable[str]) -> str:
     Returns:
         where the argument belongs, or the nearest one that the function has.
     """
-    return ELSEWHERE[function].get(name) or _near(name, known)
+    return ELSEWHERE[function].get(name) or nearest(name, known)
 
 
 def known_keywords_only(function: Callable[P, R]) -> Callable[P, R]:
@@ -130,6 +130,7 @@ def known_keywords_only(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def _near(name: Any, known: Iterable[str]) -> str:
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """A question that names the nearest of the known names; empty if none is near."""
     near = difflib.get_close_matches(str(name).lower(), known, n=1)
     return f"did you mean {near[0]!r}?" if near else ""

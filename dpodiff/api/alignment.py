@@ -25,6 +25,7 @@ from dpodiff.api.parts import (
     has_gradient,
 )
 from dpodiff.api.spaces import check_space, check_space_names, chosen_space
+from dpodiff.checks import check_kind
 from dpodiff.gradients import Checkpointed, Estimator, Full, Hybrid
 from dpodiff.losses.base import Loss
 from dpodiff.models.base import TextToImage, require_model
@@ -139,6 +140,7 @@ def align(
         task=task,
         batch_size=batch_size,
         trace=trace,
+        progress=progress,
         callback=callback,
         viewer=viewer,
     )
@@ -197,9 +199,11 @@ def _solver(
 ) -> Solver:
     make = METHODS[method] if isinstance(method, str) else method
     try:
-        return make(objective.space, objective.noise(), seed=seed, **settings)
+        made = make(objective.space, objective.noise(), seed=seed, **settings)
     except TypeError as error:
         raise ValueError(f"{method}: {error}") from None
+    check_kind(f"what {method} makes", made, Solver, "a Solver")
+    return made
 
 
 def _check_settings(method: str | Callable[..., Solver], settings: dict[str, Any]) -> None:
@@ -232,6 +236,8 @@ def _settings_of(method: str) -> list[str]:
 
 def _estimator(estimator: "str | Estimator | Hybrid | None") -> "Estimator | Hybrid | None":
     if not isinstance(estimator, str):
+        meant = f"a name ({', '.join(ESTIMATORS)}), an estimator of dpodiff.gradients, or None"
+        check_kind("estimator", estimator, Estimator | Hybrid | None, meant)
         return estimator
     check_known("estimator", estimator, ESTIMATORS)
     return ESTIMATORS[estimator]

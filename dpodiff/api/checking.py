@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpodiff.api.parts import AnyLexicon, check_lexicon, lexicon_of
-from dpodiff.checks import check_text
+from dpodiff.checks import check_prompt_text, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,11 +87,15 @@ def faithfulness(
           ✓ in the sky  1 of 1
     """
     from dpodiff import losses
+    from dpodiff.losses.base import check_images
     from dpodiff.losses.clip import PACKAGED
     from dpodiff.spaces.statements import statements
 
-    check_text("prompt", prompt)
+    check_images(images)
+    check_prompt_text("prompt", prompt)
     check_lexicon(lexicon)
+    if not isinstance(clip, str | losses.SphericalCLIP):
+        raise ValueError(f"clip must be a SphericalCLIP or the name of one, not {shown(clip)}")
     name = clip if isinstance(clip, str) else clip.name
     if lexicon is None:
         lexicon = "toy" if name in PACKAGED else "wordnet"

@@ -1,12 +1,27 @@
 """What the front door makes of names: models, spaces, losses; and checks of what it was given."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from dpodiff import names
 from dpodiff.api.advice import check_known
 from dpodiff.api.defaults import default_lexicon, default_loss, is_toy
-from dpodiff.checks import check_callable, check_path, check_text, check_whole
+from dpodiff.checks import (
+    MOST_IMAGES,
+    check_callable,
+    check_path,
+    check_prompt_text,
+    check_seed,
+    check_switch,
+    check_text,
+    check_texts,
+    check_whole,
+    shown,
+)
 from dpodiff.spaces.lexicons import LLM, Kind, Lexicon
+from dpodiff.spaces.lexicons.base import check_words
+from dpodiff.spaces.lexicons.builders import not_in_prompt
+from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
@@ -15,6 +30,7 @@ if TYPE_CHECKING:
 
 LEXICONS = ("toy", "wordnet", "llm")
 AnyLexicon = str | Lexicon | LLM | None
+NEEDED = ("check", "generate")  # methods of a model
 
 
 def check_arguments(
@@ -28,6 +44,7 @@ def check_arguments(
     task: str,
     batch_size: int | None,
     trace: Any,
+    progress: bool,
     callback: "Callback | None",
     viewer: "Viewer | None" = None,
 ) -> None:
@@ -38,23 +55,24 @@ def check_arguments(
     """
     from dpodiff.objective import Task
 
-    check_text("prompt", prompt)
-    check_text("negative_prompt", negative_prompt)
+    check_prompt_text("prompt", prompt)
+    check_prompt_text("negative_prompt", negative_prompt)
     if not prompt.strip():
         raise ValueError("the prompt is empty: say what the image should show")
-    if not isinstance(model, str) and not hasattr(model, "generate"):
-        raise ValueError(f"model must be a name, a Model or a BlackBox, not {model!r}")
+    if isinstance(model, str):
+        check_text("model", model)
+    elif isinstance(model, type) or not all(callable(getattr(model, n, None)) for n in NEEDED):
+        raise ValueError(f"model must be a name, a Model or a BlackBox, not {shown(model)}")
     if not isinstance(loss, str):
         meant = "a name, or a callable from images and prompts to losses"
         check_callable("loss", loss, meant, optional=True)
-    check_whole("seeds", seeds)
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, not {seeds}: a candidate needs an image")
-    check_whole("seed", seed, 0)
+    check_whole("seeds", seeds, 1, MOST_IMAGES)
+    check_seed("seed", seed)
     check_known("task", task, get_args(Task))
     if batch_size is not None:
         check_whole("batch_size", batch_size, 1)
     check_path("trace", trace)
+    check_switch("progress", progress)
     check_callable("callback", callback, "a callable from a record, or None", optional=True)
     check_callable("viewer", viewer, "a callable from a record and images, or None", optional=True)
 
@@ -77,10 +95,12 @@ def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
     """Whether a loss can be followed: it is asked about one gray image."""
     import torch
 
+    from dpodiff.losses.base import values
+
     shape = (1, 3, model.image_size, model.image_size)
     gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
     try:
-        return loss(gray, [prompt]).requires_grad
+        return values(loss, gray, [prompt]).requires_grad
     except RuntimeError as error:  # torch's word for numpy() of a tensor with a graph
         if "requires grad" not in str(error):
             raise
@@ -115,17 +135,29 @@ def chosen_loss(
 
 
 def check_lexicon(lexicon: Any) -> None:
-    """Refuse what is no lexicon, before a model is loaded.
+    """Refuse what is no lexicon, nor the name of one, before a model is loaded.
 
     Raises:
         ValueError: naming those that are known.
     """
     if isinstance(lexicon, str):
         check_known("lexicon", lexicon, LEXICONS)
-    elif not (lexicon is None or isinstance(lexicon, LLM) or hasattr(lexicon, "antonyms")):
-        raise ValueError(
-            f"lexicon must be one of {', '.join(LEXICONS)}, a Lexicon or an LLM, not {lexicon!r}"
-        )
+    elif not (lexicon is None or isinstance(lexicon, LLM)):
+        check_words("lexicon", lexicon)
+
+
+def check_locked(locked: Sequence[str], space: str | Space, prompt: str) -> None:
+    """Refuse locked words that cannot be kept.
+
+    Raises:
+        ValueError: if they are no list of words, one does not stand in the prompt, or the space is
+            made already.
+    """
+    check_texts("locked", locked)
+    if locked and isinstance(space, Space):
+        raise ValueError("locked is for spaces by name; a Space has its slots already")
+    if absent := not_in_prompt(prompt, locked):
+        raise ValueError(f"locked word {absent[0]!r} does not stand in the prompt {prompt!r}")
 
 
 def loaded_lexicon(model: "TextToImage", lexicon: AnyLexicon) -> Lexicon | LLM:

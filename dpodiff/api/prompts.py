@@ -20,6 +20,7 @@ from dpodiff.api.parts import (
     AnyLexicon,
     check_arguments,
     check_lexicon,
+    check_locked,
     chosen_loss,
     chosen_model,
 )
@@ -348,6 +349,7 @@ def _search_words(
         task=task,
         batch_size=batch_size,
         trace=trace,
+        progress=progress,
         callback=callback,
     )
     limit = Budget(budget, seconds)
@@ -357,6 +359,7 @@ def _search_words(
     check_first(first, solver)
     check_space_names(space)
     check_lexicon(lexicon)
+    check_locked(locked, space, prompt)
     key_words = chosen_keywords(keywords, prompt, space)
     negative_library = chosen_library("nplib", nplib, space)
     positive_library = chosen_library("modifiers", modifiers, space)

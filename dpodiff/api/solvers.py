@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dpodiff.api.defaults import is_toy
 from dpodiff.api.parts import has_gradient
+from dpodiff.checks import check_kind
 from dpodiff.names import name_of
 from dpodiff.solvers import Solver
 from dpodiff.solvers.base import FirstCandidates
@@ -40,12 +41,22 @@ def chosen_solver(
     seed: int,
     first: FirstCandidates = (),
 ) -> Solver:
-    """The solver that a name or a callable stands for; not every one takes first candidates."""
+    """The solver that a name or a callable stands for; not every one takes first candidates.
+
+    Raises:
+        ValueError: if a callable does not make a solver.
+    """
     make = solver if callable(solver) else RECIPES[solver]
     if first:
         make = partial(make, first=first)
     if callable(solver):
-        return make(space, seed=seed)
+        name = name_of(solver)
+        try:
+            made = make(space, seed=seed)
+        except TypeError as error:
+            raise ValueError(f"the solver {name}, called with space and seed: {error}") from error
+        check_kind(f"what the solver {name} makes", made, Solver, "a Solver")
+        return made
     # A black box, asked for its steps, says that it has none.
     steps = None if solver in BLIND else model.steps
     return make(space, steps=steps, seed=seed)

@@ -1,12 +1,12 @@
 """DNO's hybrid gradient: the loss by trial, the sampler by its gradient."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from dpodiff.checks import MOST, check_finite, check_kind, check_whole
 from dpodiff.gradients.estimators import Checkpointed, Estimator
 
 
@@ -47,10 +47,9 @@ class Hybrid:
     estimator: Estimator = field(default_factory=Checkpointed)
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ValueError(f"a hybrid gradient needs at least 1 sample, not {self.samples}")
-        if not (self.mu > 0 and math.isfinite(self.mu)):
-            raise ValueError(f"mu must be above 0, not {self.mu}")
+        check_whole("samples", self.samples, 1, MOST)
+        check_finite("mu", self.mu, above=0)
+        check_kind("estimator", self.estimator, Estimator, "an estimator of dpodiff.gradients")
 
     @property
     def remote_samples(self) -> int:

@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 
+from dpodiff.checks import check_texts, shown
 from dpodiff.models.base import choose_device
 from dpodiff.names import name_of
 
@@ -72,19 +75,38 @@ def check_prompt(loss: Callable[..., Any], prompt: str) -> None:
         check(prompt)
 
 
-def values(
-    loss: Callable[..., torch.Tensor], images: torch.Tensor, prompts: Sequence[str]
-) -> torch.Tensor:
-    """What a loss gives, (batch,), on the device of the images.
+def values(loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+    """What a loss gives, floating point (batch,), on the device of the images, with its graph.
+
+    A list or an array of numbers is taken as well, and so are whole numbers.
 
     Raises:
-        ValueError: if it gives another shape.
+        ValueError: naming the loss, if it gives another shape, or no real numbers.
     """
-    found = loss(images, prompts)
+    found, said = loss(images, prompts), f"the loss {name_of(loss)} gave"
+    if isinstance(found, np.ndarray | np.generic | list | tuple | Real):
+        found = _from_numbers(found, said)
+    if not isinstance(found, torch.Tensor):
+        raise ValueError(f"{said} {shown(found)}; one number per image is needed, (batch,)")
     if tuple(found.shape) != (len(images),):
-        shape = tuple(found.shape)
-        raise ValueError(f"the loss {name_of(loss)} gave {shape} for a batch of {len(images)}")
-    return found.to(images.device)
+        raise ValueError(f"{said} {tuple(found.shape)} for a batch of {len(images)}")
+    unreal = found.dtype == torch.bool or found.is_complex() or found.is_meta
+    if unreal or found.layout is not torch.strided:
+        kind = "meta" if found.is_meta else found.dtype
+        raise ValueError(f"{said} {kind} values; real numbers are needed, one per image")
+    found = found.to(images.device)
+    return found if found.is_floating_point() else found.double()
+
+
+def _from_numbers(found: Any, said: str) -> torch.Tensor:
+    """A tensor of a list or an array; ValueError if it holds anything but real numbers."""
+    try:
+        array = np.asarray(found)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise ValueError(f"{said} {shown(found)}; real numbers are needed, one per image")
+    return torch.from_numpy(array.astype(float))
 
 
 def by_prompt(
@@ -172,6 +194,7 @@ def check_pairs(images: torch.Tensor, prompts: Sequence[str]) -> None:
         ValueError: if the images have another layout or range, or the numbers differ.
     """
     check_images(images)
+    check_texts("prompts", prompts)
     if len(prompts) != len(images):
         raise ValueError(f"{len(images)} images need as many prompts, not {len(prompts)}")
 
@@ -182,12 +205,16 @@ def check_images(images: torch.Tensor) -> None:
     Raises:
         ValueError: saying what it is instead.
     """
+    if not isinstance(images, torch.Tensor):
+        raise ValueError(f"images must be a tensor (batch, 3, height, width), not {shown(images)}")
     shape = tuple(images.shape)
     if len(shape) != 4 or shape[1] != 3:
         hint = "; images.permute(0, 3, 1, 2) puts the channels second" if shape[3:] == (3,) else ""
         raise ValueError(f"images must be (batch, 3, height, width), not {shape}{hint}")
     if not images.is_floating_point():
         raise ValueError(f"images must be floating point in [0, 1], not {images.dtype}")
+    if not images.numel():
+        raise ValueError(f"images are empty: {shape}")
     low, high = images.detach().aminmax()
     if not (low >= 0 and high <= 1):
         raise ValueError(f"images must lie in [0, 1], not in [{low:.3g}, {high:.3g}]")

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from dpodiff import names
+from dpodiff.checks import check_text
 from dpodiff.losses.base import check_images, check_pairs
 from dpodiff.losses.preprocessing import Preprocessing
 from dpodiff.models.base import choose_device
@@ -74,6 +75,9 @@ class SphericalCLIP:
     ) -> None:
         import open_clip
 
+        check_text("model", model)
+        if pretrained is not None:
+            check_text("pretrained", pretrained)
         source = _source(model)
         self.name, self.pretrained = model, pretrained
         self.device = choose_device(device)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from dpodiff.checks import check_callable, check_kind
 from dpodiff.losses.base import by_prompt, check_pairs, no_contrast
 from dpodiff.losses.clip import SphericalCLIP
 
@@ -61,6 +62,8 @@ class Contrastive:
         contrasts: Callable[[str], Sequence[str]],
         form: Form = "softmax",
     ) -> None:
+        check_kind("clip", clip, SphericalCLIP, "a SphericalCLIP")
+        check_callable("contrasts", contrasts, "a callable from a prompt to contrast prompts")
         if form not in get_args(Form):
             raise ValueError(f"form must be one of {', '.join(get_args(Form))}, not {form!r}")
         self.clip, self.contrasts, self.form = clip, contrasts, form

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import torch
 
+from dpodiff.checks import check_each, check_finite, shown
 from dpodiff.losses.base import check_pairs, check_prompt, is_differentiable, values
 from dpodiff.losses.loading import Statements, load
 from dpodiff.names import name_of
@@ -82,13 +83,14 @@ class Ensemble:
         location: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
     ) -> None:
+        if isinstance(losses, str) or not isinstance(losses, Mapping | Sequence):
+            raise ValueError(f"losses must be a list or a mapping of losses, not {shown(losses)}")
         self.losses = _named(losses, statements)
-        if combine not in get_args(Combine):
+        if not isinstance(combine, str) or combine not in get_args(Combine):
             raise ValueError(
                 f"combine must be one of {', '.join(get_args(Combine))}, not {combine!r}"
             )
-        if kappa < 0:
-            raise ValueError(f"kappa must be at least 0, not {kappa}: a bound is pessimistic")
+        check_finite("kappa", kappa, 0)  # a bound is pessimistic
         self.combine: Combine = combine
         self.kappa = kappa
         self.location, self.scale = _calibration(location, scale, list(self.losses))
@@ -262,6 +264,9 @@ def _calibration(
 ) -> tuple[list[float] | None, list[float] | None]:
     if location is None and scale is None:
         return None, None
+    for name, given in {"location": location, "scale": scale}.items():
+        if given is not None:
+            check_each(name, given, check_finite)
     if location is None or scale is None or not len(location) == len(scale) == len(names):
         raise ValueError(f"location and scale must both have {len(names)} numbers, one per loss")
     for name, width in zip(names, scale, strict=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dpodiff import names
+from dpodiff.checks import check_callable, check_text
 from dpodiff.losses.aesthetic import Aesthetic
 from dpodiff.losses.clip import PACKAGED, SphericalCLIP
 from dpodiff.losses.contrastive import Contrastive
@@ -16,6 +17,7 @@ from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.pickscore import PickScore
 from dpodiff.losses.pixels import JPEG, black, contrast, white
 from dpodiff.losses.vqascore import VQAScore
+from dpodiff.models.base import choose_device
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
@@ -75,6 +77,11 @@ def load(
         >>> dpodiff.losses.load("contrastive:toy", statements=statements)
         Contrastive(SphericalCLIP('toy'), form='softmax')
     """
+    check_text("name", name)
+    meant = "a callable from a prompt to its statements, or None"
+    check_callable("statements", statements, meant, optional=True)
+    if device is not None:
+        device = choose_device(device)
     kind, _, source = name.partition(":")
     if name in PIXELS:
         return PIXELS[name]

@@ -1,11 +1,11 @@
 """Several losses as one."""
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from dpodiff.checks import check_finite, check_kind
 from dpodiff.losses.base import check_prompt, is_differentiable, values
 from dpodiff.names import name_of
 
@@ -37,14 +37,14 @@ class Weighted:
     def __init__(
         self, weights: Mapping[Callable[[torch.Tensor, Sequence[str]], torch.Tensor], float]
     ) -> None:
+        check_kind("weights", weights, Mapping, "a mapping from losses to weights")
         self.weights = dict(weights)
         if not self.weights:
             raise ValueError("a weighted sum needs at least one loss")
         for loss, weight in self.weights.items():
             if not callable(loss):
                 raise ValueError(f"{loss!r} is no loss; dpodiff.losses.load makes one of a name")
-            if not math.isfinite(weight):
-                raise ValueError(f"the weight of {loss!r} must be finite, not {weight}")
+            check_finite(f"the weight of {name_of(loss)}", weight)
         self.differentiable = all(map(is_differentiable, self.weights))
 
     def __repr__(self) -> str:

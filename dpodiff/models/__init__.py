@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpodiff import names
+from dpodiff.checks import check_text
 from dpodiff.models.base import Model, PromptError
 from dpodiff.models.hub import asking
 from dpodiff.names import LoadError
@@ -76,6 +77,7 @@ def load(
         >>> model.steps, model.guidance, model.image_size
         (6, 3.0, 64)
     """
+    check_text("name", name)
     if name == names.TOY:
         return names.toy("model")(name, device, dtype)
     folder = NAMES.get(name, name)

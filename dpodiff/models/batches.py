@@ -1,7 +1,8 @@
 """How many images are made at a time: as many as memory holds.
 
 An image does not depend on those beside it, so the size of a batch is a matter of speed and memory
-alone, and may change on the way:
+alone, and may change on the way. Only the last digits of an image may change with it, as a batch of
+another size is added up in another order; a solver that follows gradients may then end elsewhere.
 
     asked for           begins with    grows                               when memory runs out
     None, on a CPU      16             never: larger ones are no faster    halved

@@ -8,7 +8,9 @@ Random search and EPO need no more than that. What follows gradients or looks at
 has to see inside, and is refused.
 """
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
@@ -16,10 +18,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dpodiff.checks import check_callable, check_finite, check_text, check_whole
 from dpodiff.models.base import PromptError, refusal
 from dpodiff.names import name_of
 from dpodiff.weighted_text import refuse_weights
 
+MOST_WORKERS = 1000  # threads
 ImageLike = Image.Image | np.ndarray | torch.Tensor
 Job = tuple[str, str, int]  # prompt, negative prompt, seed
 Generate = Callable[[str, str, int], ImageLike]
@@ -33,6 +37,8 @@ class BlackBox:
             PIL image, an array (height, width, 3) or a tensor (3, height, width), either of uint8
             or of floating point in [0, 1]. Equal arguments should give equal images.
         name: for the record.
+        retries: how often a call that raised is made again.
+        pause: seconds before the first of them; each pause is twice as long as the one before.
         workers: calls at the same time, each in a thread; the order of the images is kept. More
             than the search's `batch_size`, 16 if not given, find no work.
 
@@ -41,7 +47,7 @@ class BlackBox:
         takes_negative: True; whether the negative prompt changes anything is unknown too.
 
     Raises:
-        ValueError: if there is no worker.
+        ValueError: if an argument is out of its range, such as no worker.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -56,10 +62,23 @@ class BlackBox:
     forwards = backwards = 0
     takes_negative = True
 
-    def __init__(self, generate: Generate, name: str = "black box", workers: int = 1) -> None:
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
+    def __init__(
+        self,
+        generate: Generate,
+        name: str = "black box",
+        workers: int = 1,
+        *,
+        retries: int = 0,
+        pause: float = 1.0,
+    ) -> None:
+        meant = "a callable from prompt, negative prompt and seed to an image"
+        check_callable("generate", generate, meant)
+        check_text("name", name)
+        check_whole("workers", workers, 1, MOST_WORKERS)
+        check_whole("retries", retries, 0)
+        check_finite("pause", pause, 0)
         self._generate, self.name, self.workers = generate, name, workers
+        self.retries, self.pause = retries, pause
 
     def __repr__(self) -> str:
         made_by = name_of(self._generate)  # no repr, which may show an API key
@@ -97,7 +116,8 @@ class BlackBox:
 
         Raises:
             ValueError: if what came back is no such image, or two differ in size.
-            RuntimeError: if a call fails, naming prompt and seed, from the exception it raised.
+            RuntimeError: if a call fails, and its retries too, naming prompt and seed, from the
+                last exception it raised.
         """
         jobs = list(zip(prompts, negative_prompts, seeds, strict=True))
         if self.workers == 1:
@@ -106,8 +126,7 @@ class BlackBox:
             images = self._images_in_threads(jobs)
         for job, image in zip(jobs, images):
             if image.shape != images[0].shape:
-                sizes = " and ".join("x".join(map(str, i.shape[1:])) for i in (images[0], image))
-                raise ValueError(f"{self._call(job)} gave another size than before: {sizes}")
+                raise other_size(self._call(job), images[0], image)
         return torch.stack(images)
 
     def _images_in_threads(self, jobs: Sequence[Job]) -> list[torch.Tensor]:
@@ -142,14 +161,23 @@ class BlackBox:
             over.set()
 
     def _image(self, job: Job) -> torch.Tensor:  # (3, height, width)
-        try:
-            source = self._generate(*job)
-        except Exception as error:
-            raise RuntimeError(f"{self._call(job)} failed: {error!r}") from error
+        source = self._asked(job)
         try:
             return as_image(source)
         except ValueError as error:
             raise ValueError(f"{self._call(job)} gave no image: {error}") from None
+
+    def _asked(self, job: Job) -> ImageLike:
+        """What the callable gives, asked again if it raises."""
+        for retry in itertools.count():
+            try:
+                return self._generate(*job)
+            except Exception as error:
+                if retry == self.retries:
+                    tries = f" {retry + 1} times" if retry else ""
+                    raise RuntimeError(f"{self._call(job)} failed{tries}: {error!r}") from error
+            time.sleep(self.pause * 2**retry)
+        raise AssertionError  # not reached
 
     def _call(self, job: Job) -> str:
         prompt, negative, seed = job
@@ -177,15 +205,18 @@ def as_image(source: ImageLike) -> torch.Tensor:
     """An image as a tensor (3, height, width), float32 in [0, 1], on the CPU.
 
     Args:
-        source: a PIL image of any mode, an array (height, width, 3) or a tensor (3, height,
-            width), either of uint8 or of floating point in [0, 1].
+        source: a PIL image, an array (height, width, 3) or a tensor (3, height, width), either of
+            uint8 or of floating point in [0, 1]. What is transparent is laid on white. A PIL image
+            of mode "I" is refused, as it does not say which value is white.
 
     Raises:
         ValueError: if it is none of these.
     """
     if isinstance(source, Image.Image):
-        source = np.asarray(source.convert("RGB"))
+        source = _pixels(source)
     if isinstance(source, torch.Tensor):
+        if source.is_meta:
+            raise ValueError("a tensor with values is needed, not one on the device meta")
         layout, image = "(3, height, width)", source.detach().cpu()
     elif isinstance(source, np.ndarray) and source.dtype.kind in "uif":
         dtype = np.float32 if source.dtype.kind == "f" else source.dtype
@@ -197,6 +228,26 @@ def as_image(source: ImageLike) -> torch.Tensor:
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
         raise ValueError(f"{layout} is needed, not {tuple(source.shape)}")
     return _unit(image)
+
+
+def other_size(call: str, first: torch.Tensor, image: torch.Tensor) -> ValueError:
+    """The error for an image whose size is not that of the first one."""
+    sizes = " and ".join("x".join(map(str, one.shape[1:])) for one in (first, image))
+    return ValueError(f"{call} gave another size than before: {sizes}")
+
+
+def _pixels(image: Image.Image) -> np.ndarray:  # (height, width, 3)
+    """The values of a PIL image, of uint8 or in [0, 1]."""
+    if image.mode == "I":
+        raise ValueError("a PIL image of mode I does not say which value is white: convert it")
+    if image.mode == "F" or image.mode.startswith("I;16"):
+        gray = np.asarray(image).astype(np.float32)
+        gray = gray if image.mode == "F" else gray / 65535
+        return np.repeat(gray[..., None], 3, axis=2)
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
 
 
 def _unit(image: torch.Tensor) -> torch.Tensor:

@@ -169,12 +169,12 @@ def refuse_pickle(path: Path) -> None:
     Raises:
         LoadError: saying how to convert it.
     """
-    if path.suffix in PICKLES:
+    if path.suffix.lower() in PICKLES:
         raise LoadError(f"{path} is a pickle: {CONVERT}")
 
 
 def _missing_in(folder: Path) -> LoadError:
-    if pickles := sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES):
+    if pickles := sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICKLES):
         return LoadError(f"{folder} holds {pickles[0]} but no {FILE}: {CONVERT}")
     return LoadError(f"the folder {folder} holds no {FILE}")
 

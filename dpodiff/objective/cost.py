@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dpodiff.models.base import Model, TextToImage
 
 
+MOST = 1_000_000  # evaluations of a budget
+
+
 @dataclass(frozen=True)
 class Budget:
     """How far a search may go; whatever is used up first ends it.
@@ -41,7 +44,7 @@ class Budget:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        check_whole("the evaluations of a budget", self.evaluations)
+        check_whole("the evaluations of a budget", self.evaluations, most=MOST)
         if self.evaluations < 1:
             raise ValueError(f"a budget needs at least 1 evaluation, not {self.evaluations}")
         if self.seconds is None:

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dpodiff.checks import shown
+from dpodiff.losses.base import values
 from dpodiff.models.base import TextToImage, require_model
+from dpodiff.models.black_box import as_image, other_size
 from dpodiff.models.noise import FixedNoise, draw
 from dpodiff.spaces.space import Prompts
 
@@ -27,7 +30,7 @@ def render(
         stop: number of steps after which the clean image is estimated; None takes all steps.
 
     Raises:
-        ValueError: if the model is a black box and must not be.
+        ValueError: if the model is a black box and must not be, or gives no such images.
     """
     rows: dict[float | None, list[int]] = {}  # guidance -> its images
     for row, (prompts, _) in enumerate(jobs):
@@ -38,6 +41,37 @@ def render(
     ]
     order = torch.tensor([row for same in rows.values() for row in same])
     return torch.cat(made)[order.argsort()]
+
+
+def _made(model: TextToImage, found: Any, jobs: Sequence[Job]) -> torch.Tensor:
+    """What a model made, as images (batch, 3, height, width) in [0, 1].
+
+    Tensors of uint8, arrays and lists of PIL images are taken as well.
+
+    Raises:
+        ValueError: naming the model, if it is no such batch; and the first image that is none.
+    """
+    right = isinstance(found, torch.Tensor) and found.is_floating_point() and found.ndim == 4
+    if right and not found.is_meta and found.shape[:2] == (len(jobs), 3):
+        low, high = found.aminmax() if found.numel() else (-1, -1)
+        if low >= 0 and high <= 1:
+            return found
+    try:
+        made = list(found)
+    except TypeError:
+        raise ValueError(f"{model.name} gave no images but {shown(found)}") from None
+    if len(made) != len(jobs):
+        raise ValueError(f"{model.name} gave {len(made)} images for {len(jobs)} prompts")
+    images = []
+    for ((positive, negative, *_), seed), image in zip(jobs, made, strict=True):
+        called = f"{model.name}: generate({positive!r}, {negative!r}, {seed})"
+        try:
+            images.append(as_image(image))
+        except ValueError as error:
+            raise ValueError(f"{called} gave no image: {error}") from None
+        if images[-1].shape != images[0].shape:
+            raise other_size(called, images[0], images[-1])
+    return torch.stack(images)
 
 
 def _render(
@@ -55,11 +89,13 @@ def _render(
     with torch.no_grad():
         if stop is not None:
             own = require_model(model, "steps")
-            return own.generate(positive, negative, list(seeds), guidance=guidance, stop=stop)
-        if guidance is not None:
+            made = own.generate(positive, negative, list(seeds), guidance=guidance, stop=stop)
+        elif guidance is not None:
             own = _guided(model)
-            return own.generate(positive, negative, list(seeds), guidance=guidance)
-        return model.generate(positive, negative, list(seeds))
+            made = own.generate(positive, negative, list(seeds), guidance=guidance)
+        else:
+            made = model.generate(positive, negative, list(seeds))
+    return _made(model, made, jobs)
 
 
 def _guided(model: TextToImage) -> Any:
@@ -80,9 +116,6 @@ def score(loss: "Loss", images: torch.Tensor, prompt: str) -> torch.Tensor:
     """Losses (batch,) of images for one prompt; with a graph if the images have one.
 
     Raises:
-        ValueError: if the loss does not give one number per image.
+        ValueError: naming the loss, if it does not give one number per image.
     """
-    losses = loss(images, [prompt] * len(images))
-    if tuple(losses.shape) != (len(images),):
-        raise ValueError(f"the loss gave {tuple(losses.shape)} for a batch of {len(images)}")
-    return losses
+    return values(loss, images, [prompt] * len(images))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from dpodiff.models.black_box import other_size
 from dpodiff.objective.evaluation import Evaluation
 from dpodiff.objective.images import Job
 from dpodiff.spaces.space import Prompts
@@ -25,6 +26,7 @@ class Memory:
         self.evaluations: dict[Prompts, Evaluation] = {}
         # After all steps, of the first seeds, one per seed.
         self._losses: dict[Prompts, tuple[float, ...]] = {}
+        self._first: torch.Tensor | None = None  # image of all
         self._images: dict[int, torch.Tensor] = {}  # by seed, (3, height, width), on the CPU
 
     def missing(self, prompts: Prompts, seeds: Sequence[int]) -> Sequence[int]:
@@ -41,7 +43,17 @@ class Memory:
         return row[: len(seeds)]
 
     def keep(self, jobs: Sequence[Job], images: torch.Tensor) -> None:
-        """Keep those of the images that are of the user's own prompt and the objective's seeds."""
+        """Keep those of the images that are of the user's own prompt and the objective's seeds.
+
+        Raises:
+            ValueError: if the images have another size than those before.
+        """
+        self._first = images[0].cpu() if self._first is None else self._first
+        if images.shape[1:] != self._first.shape:
+            (positive, negative, *_), seed = jobs[0]
+            raise other_size(
+                f"generate({positive!r}, {negative!r}, {seed})", self._first, images[0]
+            )
         for (prompts, seed), image in zip(jobs, images):
             if prompts == self.own and seed in self.seeds:
                 self._images[seed] = image.cpu()

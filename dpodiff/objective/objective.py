@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
-from dpodiff.checks import check_callable, check_whole
+from dpodiff.checks import (
+    MOST_IMAGES,
+    check_callable,
+    check_each,
+    check_kind,
+    check_seed,
+    shown,
+)
 from dpodiff.gradients import Hybrid
 from dpodiff.losses.base import check_prompt
 from dpodiff.models.base import PromptError, TextToImage, require_model
@@ -74,9 +81,9 @@ class Objective:
             all of its noise.
 
     Raises:
-        ValueError: if loss or constraint cannot be called, there is no seed, one is no whole
-            number, the task is unknown, the batch is empty, eta is not in its range, or the loss
-            cannot judge the prompt.
+        ValueError: if loss or constraint cannot be called, there is no seed, one is not
+            from 0 to 2^32 - 1, the task is unknown, the batch is empty, eta is not in its range, or
+            the loss cannot judge the prompt.
         RuntimeError: by any method that makes images, if one alone runs out of memory.
 
     Examples:
@@ -103,13 +110,16 @@ class Objective:
         batch_size: int | None = None,
         eta: float = 0.0,
     ) -> None:
+        if not callable(getattr(model, "generate", None)):
+            raise ValueError(f"model must be a Model or a BlackBox, not {shown(model)}")
+        check_kind("space", space, Space, "a Space")
         check_callable("loss", loss, "a callable from images and prompts to losses")
         meant = "a callable from a candidate's prompts to whether they are allowed, or None"
         check_callable("constraint", constraint, meant, optional=True)
         self.model, self.loss, self.space = model, loss, space
-        self.seeds = tuple(seeds)
-        for seed in self.seeds:
-            check_whole("a seed", seed)
+        self.seeds = tuple(check_each("seeds", seeds, check_seed))
+        if len(self.seeds) > MOST_IMAGES:
+            raise ValueError(f"at most {MOST_IMAGES} seeds are possible, not {len(self.seeds)}")
         self.task: Task = task
         self.constraint, self.batch_size, self.eta = constraint, batch_size, eta
         self.batches = Batches(model, batch_size)
@@ -380,7 +390,7 @@ class Objective:
     def _losses(self, loss: "Loss", stop: int | None, batch: Sequence[Job]) -> list[float]:
         images = self._render(stop, batch)
         with torch.no_grad():
-            return score(loss, images, self.space.prompt).float().tolist()
+            return score(loss, images, self.space.prompt).tolist()
 
     def _counted_losses(self, jobs: Sequence[Job], stop: int | None = None) -> Iterator[float]:
         """Yield the losses of the jobs in order, adding the cost of each batch."""

@@ -16,6 +16,7 @@ from dpodiff.plots.base import LINES, PALETTE
 from dpodiff.plots.curves import convergence, intervals, lines, scatter
 from dpodiff.plots.faithfulness import statements
 from dpodiff.plots.images import Slider, contact_sheet, slider, strip
+from dpodiff.plots.tables import table
 from dpodiff.plots.words import distribution, learned, population, triangle
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "slider",
     "statements",
     "strip",
+    "table",
     "triangle",
 ]

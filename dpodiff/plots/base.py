@@ -1,9 +1,15 @@
 """What all figures share: how they show themselves, their colors and sizes."""
 
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from dpodiff.checks import check_kind, check_text, shown
 
 # Okabe and Ito (2008): told apart with every common color blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -37,6 +43,69 @@ def color_of(index: int) -> str:
 def line_of(index: int) -> str:
     """The line style of the curve with this number."""
     return LINES[index % len(LINES)]
+
+
+def name_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
+    """Name both axes; a "$" in a name is no formula.
+
+    Raises:
+        ValueError: if a name is no text.
+    """
+    check_text("xlabel", xlabel)
+    check_text("ylabel", ylabel)
+    ax.set_xlabel(xlabel, fontsize=FONT, parse_math=False)
+    ax.set_ylabel(ylabel, fontsize=FONT, parse_math=False)
+
+
+def add_legend(ax: Axes, named: Mapping[str, Artist], title: str | None = None) -> None:
+    """A legend of artists by name; a "$" in a name is no formula, and a "_" hides none."""
+    if not named:
+        return
+    legend = ax.legend(
+        list(named.values()),
+        [f"{number}" for number in range(len(named))],
+        title=title,
+        fontsize=FONT - 1,
+        frameon=False,
+    )
+    for text, name in zip(legend.get_texts(), named, strict=True):
+        text.set_text(name)
+        text.set_parse_math(False)
+
+
+def check_points(name: str, values: Any) -> None:
+    """Refuse what is no mapping from names to pairs of x and y of one length.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    check_kind(name, values, Mapping, "a mapping from names to x and y")
+    for key, pair in values.items():
+        check_text(f"each name of {name}", key)
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise ValueError(f"{name}[{key!r}] must be x and y, not {shown(pair)}")
+        x, y = (numbers(f"{name}[{key!r}]", part) for part in pair)
+        if x.ndim != 1 or x.shape != y.shape:
+            raise ValueError(f"{name}[{key!r}] has {x.shape} values of x, but {y.shape} of y")
+
+
+def numbers(name: str, values: Any, what: str = "numbers") -> np.ndarray:
+    """Values as an array of floating point.
+
+    Raises:
+        ValueError: naming the argument, if they are no numbers.
+    """
+    try:
+        found = np.asarray(values)
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ):  # rows of different lengths; a tensor with a graph
+        found = np.empty(0, object)
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be {what}, not {shown(values)}")
+    return found.astype(float)
 
 
 def open_frame(ax: Axes) -> None:

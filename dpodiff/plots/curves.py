@@ -2,12 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.ticker import MaxNLocator
 
-from dpodiff.plots.base import FONT, PALETTE, BookFigure, color_of, line_of, open_frame
+from dpodiff.checks import check_each, check_kind, check_switch, check_text, shown
+from dpodiff.plots.base import (
+    FONT,
+    PALETTE,
+    BookFigure,
+    add_legend,
+    check_points,
+    color_of,
+    line_of,
+    name_axes,
+    open_frame,
+)
 from dpodiff.results.trace import Trace
 
 if TYPE_CHECKING:
@@ -36,6 +48,9 @@ def lines(
         markers: whether to mark the points.
         bands: lower and upper end of a band about some of the curves, by the same names.
 
+    Raises:
+        ValueError: if an argument is none of these.
+
     Examples:
         >>> curves = {"EPO": ([1, 2, 3], [0.9, 0.7, 0.6])}
         >>> curves["random"] = ([1, 2, 3], [0.9, 0.8, 0.8])
@@ -43,11 +58,15 @@ def lines(
         >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
         ('evaluations', 2)
     """
+    check_points("curves", curves)
+    check_switch("markers", markers)
+    check_points("bands", bands or {})
     figure = BookFigure(figsize=(6, 3.8), layout="constrained")
     ax = figure.subplots()
+    named: dict[str, Artist] = {}
     for index, (name, (x, y)) in enumerate(curves.items()):
         color = color_of(index)
-        ax.plot(
+        (named[name],) = ax.plot(
             x,
             y,
             marker=MARKERS[index % len(MARKERS)] if markers else None,
@@ -59,10 +78,8 @@ def lines(
         if bands is not None and name in bands:
             low, high = bands[name]
             ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
-    ax.set_xlabel(xlabel, fontsize=FONT)
-    ax.set_ylabel(ylabel, fontsize=FONT)
-    if any(curves):
-        ax.legend(fontsize=FONT - 1, frameon=False)
+    name_axes(ax, xlabel, ylabel)
+    add_legend(ax, {name: line for name, line in named.items() if name})
     open_frame(ax)
     return figure
 
@@ -77,23 +94,28 @@ def scatter(
         xlabel, ylabel: of the axes.
         diagonal: whether to draw the line on which x and y are equal.
 
+    Raises:
+        ValueError: if an argument is none of these.
+
     Examples:
         >>> points = {"prompts": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.2])}
         >>> figure = dpodiff.plots.scatter(points, xlabel="before", ylabel="after")
         >>> figure.axes[0].get_ylabel()
         'after'
     """
+    check_points("clouds", clouds)
+    check_switch("diagonal", diagonal)
     figure = BookFigure(figsize=(4.6, 3.8), layout="constrained")
     ax = figure.subplots()
+    named: dict[str, Artist] = {}
     for index, (name, (x, y)) in enumerate(clouds.items()):
         color, marker = color_of(index), MARKERS[index % len(MARKERS)]
-        ax.scatter(x, y, s=28, color=color, marker=marker, alpha=0.7, label=name)
+        named[name] = ax.scatter(x, y, s=28, color=color, marker=marker, alpha=0.7, label=name)
     if diagonal:
         left = ax.get_xlim()[0]
         ax.axline((left, left), slope=1, color="0.5", linestyle="--", linewidth=1)
-    ax.set_xlabel(xlabel, fontsize=FONT)
-    ax.set_ylabel(ylabel, fontsize=FONT)
-    ax.legend(fontsize=FONT - 1, frameon=False)
+    name_axes(ax, xlabel, ylabel)
+    add_legend(ax, named)
     open_frame(ax)
     return figure
 
@@ -118,6 +140,9 @@ def convergence(
             runs of different prompts can stand in one plot.
         means: whether to draw the means over runs, which claims are about, and nothing else.
 
+    Raises:
+        ValueError: if an argument is none of these, or there is no run.
+
     Examples:
         >>> curves = dpodiff.Recorded.load("claims").of("random", "epo").curves
         >>> curves = curves[curves["search_seed"] == 0]
@@ -125,11 +150,14 @@ def convergence(
         >>> figure.axes[0].get_xlabel(), len(figure.axes[0].lines)
         ('cost in evaluations', 2)
     """
+    check_switch("relative", relative)
+    check_switch("means", means)
     bought = {name: [_bought(run) for run in group] for name, group in _grouped(runs).items()}
     figure = BookFigure(figsize=(6, 3.8), layout="constrained")
     ax = figure.subplots()
     longest = max(math.ceil(spent[-1] - CENT) for group in bought.values() for spent, _ in group)
     evaluations = np.arange(1, longest + 1)
+    named: dict[str, Artist] = {}
     for index, (name, group) in enumerate(bought.items()):
         best = np.stack([_best_so_far(run, evaluations, relative) for run in group])
         color = color_of(index)
@@ -140,18 +168,18 @@ def convergence(
             ax.fill_between(
                 evaluations, low, high, step="post", color=color, alpha=0.2, linewidth=0
             )
-        ax.step(
+        label = f"{name} ({len(group)})"
+        (named[label],) = ax.step(
             evaluations,
             middle,
             where="post",
-            label=f"{name} ({len(group)})",
+            label=label,
             color=color,
             linestyle=line_of(index),
         )
-    ax.set_xlabel("cost in evaluations", fontsize=FONT)
-    ax.set_ylabel(ylabel, fontsize=FONT)
+    name_axes(ax, "cost in evaluations", ylabel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(title="method (runs)", fontsize=FONT - 1, frameon=False)
+    add_legend(ax, named, title="method (runs)")
     open_frame(ax)
     return figure
 
@@ -166,6 +194,9 @@ def intervals(
             `paired_bootstrap` gives them.
         xlabel: what the differences are of.
 
+    Raises:
+        ValueError: if the frame has no row, or lacks a column.
+
     Examples:
         >>> claims = [("EPO beats random search", "epo", "random")]
         >>> table = dpodiff.Recorded.load("claims").contrasts(claims, "loss, search seeds")
@@ -173,6 +204,8 @@ def intervals(
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['EPO beats random search']
     """
+    _check_columns("frame", frame, ("mean", "low", "high"))
+    check_text("xlabel", xlabel)
     figure = BookFigure(figsize=(6, 1 + 0.4 * len(frame)), layout="constrained")
     ax = figure.subplots()
     rows = np.arange(len(frame))
@@ -182,7 +215,9 @@ def intervals(
     ax.set_yticks(rows, [str(name) for name in frame.index], fontsize=FONT, parse_math=False)
     ax.set_ylim(len(frame) - 0.5, -0.5)  # the first row on top
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    figure.supxlabel(xlabel, fontsize=FONT)  # long names leave little room below the axes alone
+    figure.supxlabel(
+        xlabel, fontsize=FONT, parse_math=False
+    )  # long names leave little room below the axes alone
     open_frame(ax)
     return figure
 
@@ -191,12 +226,33 @@ def _grouped(
     runs: "Mapping[str, Sequence[Trace]] | pd.DataFrame",
 ) -> "Mapping[str, Sequence[Trace | pd.DataFrame]]":
     if isinstance(runs, Mapping):
+        for name, group in runs.items():
+            check_text("each name of runs", name)
+            check_each(f"runs[{name!r}]", group, _check_run)
+        if not any(runs.values()):
+            raise ValueError("runs is empty: there is nothing to draw")
         return runs
+    _check_columns("runs", runs, ("solver", "spent", "best"))
     others = [column for column in runs if column not in ("solver", "spent", "best")]
     return {
         str(name): [run for _, run in group.groupby(others, dropna=False)]
         for name, group in runs.groupby("solver", sort=False)
     }
+
+
+def _check_run(name: str, run: Any) -> None:
+    if not isinstance(run, Trace) or not run.records:
+        raise ValueError(f"{name} must be a Trace with records, not {shown(run)}")
+
+
+def _check_columns(name: str, frame: Any, columns: Sequence[str]) -> None:
+    import pandas as pd
+
+    check_kind(name, frame, pd.DataFrame, f"a frame with columns {', '.join(columns)}")
+    if missing := [column for column in columns if column not in frame]:
+        raise ValueError(f"{name} lacks the column {missing[0]!r}")
+    if not len(frame):
+        raise ValueError(f"{name} has no row")
 
 
 def _bought(run: "Trace | pd.DataFrame") -> Bought:

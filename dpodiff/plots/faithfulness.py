@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.colors import ListedColormap
 
+from dpodiff.checks import check_kind
 from dpodiff.plots.base import FONT, BookFigure, no_frame
 from dpodiff.plots.images import CELL, _pixels, _show
 
@@ -45,7 +46,11 @@ def statements(
         >>> [text.get_text() for text in figure.axes[-1].get_yticklabels()]
         ['red ball', 'ball', 'on the sea']
     """
+    import pandas as pd
+
     pixels = _pixels(images)
+    for name, table in {"probabilities": probabilities, "holds": holds}.items():
+        check_kind(name, table, pd.DataFrame, "a frame, a row a statement and a column an image")
     if probabilities.shape[1] != len(pixels):
         raise ValueError(f"{len(pixels)} images, but {probabilities.shape[1]} columns")
     if holds.shape != probabilities.shape:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from dpodiff.plots.base import FONT, BookFigure, no_frame
+from dpodiff.checks import check_each, check_texts, check_whole, shown
+from dpodiff.plots.base import FONT, BookFigure, no_frame, numbers
 from dpodiff.results.result import Result
 from dpodiff.spaces.prompts import Prompts
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Images = torch.Tensor | np.ndarray
 
+MOST_COLUMNS = 100
 CELL = 1.5  # inches an image
 LINE = 0.2  # inches a line of text
 LETTERS = 13  # an inch of text
@@ -52,21 +54,22 @@ def strip(
     """
     if isinstance(before, Result):
         return _strip_of(before)
-    count = 0 if after is None else len(after)
-    if after is None or len(before) != count:
-        raise ValueError(f"{len(before)} images before, but {count} after")
-    width = CELL * max(len(before), 3)
+    shots = [_pixels(before), _pixels(after)]
+    if len(shots[0]) != len(shots[1]):
+        raise ValueError(f"{len(shots[0])} images before, but {len(shots[1])} after")
+    check_texts("texts", texts)
+    if len(texts) != 2:
+        raise ValueError(f"texts must be two, not {shown(texts)}")
+    width = CELL * max(len(shots[0]), 3)
     titles = [textwrap.fill(text, int(width * LETTERS)) for text in texts]
     heights = [CELL + LINE * (title.count("\n") + 2.5) for title in titles]
     figure = BookFigure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, images, row, text in zip(
-        parts, (before, after), losses or (None, None), titles, strict=True
-    ):
+    for part, images, row, text in zip(parts, shots, losses or (None, None), titles, strict=True):
         part.suptitle(text, fontsize=FONT, x=0.01, ha="left", parse_math=False)
         axes = part.subplots(1, len(images), squeeze=False)[0]
         labels = [""] * len(images) if row is None else [f"loss {loss:.3f}" for loss in row]
-        for ax, image, label in zip(axes, _pixels(images), labels, strict=True):
+        for ax, image, label in zip(axes, images, labels, strict=True):
             _show(ax, image)
             ax.set_xlabel(label, fontsize=FONT)
     return figure
@@ -92,6 +95,9 @@ def contact_sheet(
         ['a', 'b', 'c']
     """
     pixels = _pixels(images)
+    check_whole("columns", columns, 1, MOST_COLUMNS)
+    if titles is not None:
+        check_texts("titles", titles)
     titles = [""] * len(pixels) if titles is None else list(titles)
     if len(titles) != len(pixels):
         raise ValueError(f"{len(pixels)} images, but {len(titles)} titles")
@@ -158,6 +164,11 @@ def slider(
         >>> slider._repr_html_().count("<figure ")
         2
     """
+    frames = check_each("frames", frames, lambda _, frame: _check_frame(frame))
+    check_texts("labels", labels)
+    check_whole("columns", columns, 1, MOST_COLUMNS)
+    if not frames:
+        raise ValueError("frames is empty: a slider needs at least one")
     if len(frames) != len(labels):
         raise ValueError(f"{len(frames)} frames, but {len(labels)} labels")
     figures = (
@@ -186,12 +197,17 @@ def _described(when: str, prompts: Prompts) -> str:
     return text if prompts.guidance is None else f"{text} | guidance: {prompts.guidance:g}"
 
 
-def _pixels(images: "Images") -> np.ndarray:
+def _pixels(images: "Images | None") -> np.ndarray:
     """Images (n, 3, height, width) as matplotlib wants them: (n, height, width, 3)."""
-    pixels = np.asarray(images, dtype=float)
+    pixels = numbers("images", images, "a tensor or an array (n, 3, height, width)")
     if pixels.ndim != 4 or pixels.shape[1] != 3 or not len(pixels):
         raise ValueError(f"images must be (n, 3, height, width), n >= 1, not {pixels.shape}")
     return pixels.transpose(0, 2, 3, 1).clip(0, 1)
+
+
+def _check_frame(frame: "Images | BookFigure") -> None:
+    if not isinstance(frame, BookFigure):
+        _pixels(frame)
 
 
 def _show(ax: Axes, image: np.ndarray) -> None:

@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.ticker import MaxNLocator
 
-from dpodiff.plots.base import FONT, PALETTE, WIDTH, BookFigure, no_frame, open_frame
+from dpodiff.checks import (
+    check_each,
+    check_finite,
+    check_kind,
+    check_text,
+    check_texts,
+    check_whole,
+    shown,
+)
+from dpodiff.plots.base import FONT, PALETTE, WIDTH, BookFigure, no_frame, numbers, open_frame
+from dpodiff.plots.images import MOST_COLUMNS
 from dpodiff.spaces.space import Candidate, Slot, Space
 
 ROW = 0.34  # inches a row of words
@@ -81,8 +91,12 @@ def learned(
         >>> dpodiff.plots.learned(space, history).axes[0].get_title()
         '− library: blurry'
     """
-    for moment in history:
-        _check(space, moment)
+    check_whole("columns", columns, 1, MOST_COLUMNS)
+    check_text("xlabel", xlabel)
+    check_text("ylabel", ylabel)
+    history = check_each("history", history, lambda _, moment: _check(space, moment))
+    if not history:
+        raise ValueError("history is empty: at least one moment is needed")
     rows = math.ceil(len(space.slots) / columns)
     figure = BookFigure(figsize=(WIDTH, 1.5 * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
@@ -101,8 +115,8 @@ def learned(
         ax.set_axis_off()
     for ax in axes[: len(space.slots)][-columns:]:
         ax.tick_params(labelbottom=True)  # also where no plot stands below
-    figure.supxlabel(xlabel, fontsize=FONT)
-    figure.supylabel(ylabel, fontsize=FONT)
+    figure.supxlabel(xlabel, fontsize=FONT, parse_math=False)
+    figure.supylabel(ylabel, fontsize=FONT, parse_math=False)
     return figure
 
 
@@ -118,7 +132,7 @@ def population(
         parents: so many of the best stand above a line.
 
     Raises:
-        ValueError: if the values are not as many as the candidates.
+        ValueError: if a candidate does not fit the space, or the values are not as many numbers.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
@@ -126,6 +140,12 @@ def population(
         >>> [text.get_text() for text in figure.axes[0].texts]  # the best on top
         ['ugly', 'blurry']
     """
+    check_kind("space", space, Space, "a Space")
+    candidates = check_each("candidates", candidates, lambda _, one: space.check(one))
+    values = check_each("values", values, check_finite)
+    check_whole("parents", parents, 0)
+    if not candidates:
+        raise ValueError("candidates is empty: at least one is needed")
     if len(candidates) != len(values):
         raise ValueError(f"{len(candidates)} candidates, but {len(values)} values")
     ranked = sorted(zip(values, candidates))
@@ -160,6 +180,9 @@ def triangle(
         corners: the three choices.
         center: a point (3,) marked by a cross in all of them.
 
+    Raises:
+        ValueError: if an argument is none of these.
+
     Examples:
         >>> points = np.random.default_rng(0).dirichlet([1, 1, 1], size=50)
         >>> corners = "red", "green", "blue"
@@ -167,6 +190,15 @@ def triangle(
         >>> figure.axes[0].get_title()
         'even'
     """
+    check_kind("clouds", clouds, Mapping, "a mapping from titles to points (n, 3)")
+    check_texts("corners", corners)
+    if not clouds or len(corners) != 3:
+        raise ValueError(f"a triangle has points and 3 corners, not {shown(clouds)}, {corners!r}")
+    for title, points in clouds.items():
+        check_text("each title of clouds", title)
+        _check_point(f"clouds[{title!r}]", points, 2)
+    if center is not None:
+        _check_point("center", center, 1)
     places = np.array([[0, 0], [1, 0], [0.5, math.sqrt(3) / 2]])
     side = WIDTH / max(len(clouds), 2)  # inches
     figure = BookFigure(figsize=(side * len(clouds), side + 0.4), layout="constrained")
@@ -192,7 +224,21 @@ def triangle(
     return figure
 
 
+def _check_point(name: str, points: np.ndarray, dimensions: int) -> None:
+    found = numbers(name, points)
+    if found.ndim != dimensions or found.shape[-1] != 3:
+        raise ValueError(f"{name} must have 3 weights a point, not {found.shape}")
+
+
+def _check_row(name: str, row: Sequence[float]) -> None:
+    found = numbers(name, row)
+    if found.ndim != 1 or not (np.isfinite(found) & (found >= 0)).all():
+        raise ValueError(f"{name} must be a row of numbers from 0 on, not {shown(row)}")
+
+
 def _check(space: Space, probabilities: Sequence[Sequence[float]]) -> None:
+    check_kind("space", space, Space, "a Space")
+    check_each("probabilities", probabilities, _check_row)
     if len(probabilities) != len(space.slots):
         raise ValueError(f"{len(space.slots)} slots need as many rows, not {len(probabilities)}")
     for slot, row in zip(space.slots, probabilities):

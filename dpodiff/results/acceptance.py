@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dpodiff.checks import check_whole
+from dpodiff.checks import MOST_IMAGES, check_whole
 from dpodiff.objective.cost import Budget
 from dpodiff.results.comparison import Verification
 from dpodiff.results.result import Result, describe, release
@@ -60,7 +60,7 @@ def planned(fresh: int | None, budget: Budget, seeds: int) -> Plan:
     """
     if fresh is None or (fresh == 0 and not isinstance(fresh, bool)):
         return Plan(why_not=OFF)
-    check_whole("verify", fresh)
+    check_whole("verify", fresh, most=MOST_IMAGES)
     try:
         check_seeds(fresh, 1, LEVEL)
     except ValueError as error:

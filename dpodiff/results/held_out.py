@@ -7,8 +7,16 @@ meaning is left in the words, and how far the images have moved.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from dpodiff.checks import (
+    check_callable,
+    check_each,
+    check_kind,
+    check_seed,
+    check_text,
+    shown,
+)
 from dpodiff.results.result import Result
 from dpodiff.weighted_text import plain
 
@@ -64,7 +72,8 @@ def held_out(
         One row a measure, with columns "before", "after" and "difference".
 
     Raises:
-        ValueError: if the search or its verification has used one of the seeds.
+        ValueError: if an argument is of a wrong kind, or one of the seeds was used by the search or
+            its verification.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -78,7 +87,14 @@ def held_out(
         measure
         white     -0.25  -0.75        -0.5
     """
-    objective, seeds = result.objective, list(seeds)
+    check_kind("result", result, Result, "the Result of a search")
+    seeds = check_each("seeds", seeds, check_seed)
+    if not seeds:
+        raise ValueError("seeds is empty: at least one fresh seed is needed")
+    _check_measures(losses, judge)
+    check_callable("encoder", encoder, "a callable from texts to vectors, or None", optional=True)
+    check_clip(clip, optional=True)
+    objective = result.objective
     used = {"search": objective.seeds}
     if result.verification is not None:
         used["verification"] = result.verification.seeds
@@ -125,6 +141,8 @@ def on_search_seeds(
         measure
         white     -0.25  -0.75        -0.5
     """
+    check_kind("result", result, Result, "the Result of a search")
+    _check_measures(losses, judge)
     images = {"before": result.before, "after": result.images}
     prompt = result.objective.space.prompt
     return _table({k: _measures(images[k], prompt, losses, judge) for k in images})
@@ -145,6 +163,9 @@ def visual_distance(
     Returns:
         distances (batch,).
 
+    Raises:
+        ValueError: if these are no images, not as many, or no CLIP.
+
     Examples:
         >>> clip = dpodiff.SphericalCLIP("toy-heldout")
         >>> white, black = torch.ones(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
@@ -153,8 +174,31 @@ def visual_distance(
         >>> bool(dpodiff.visual_distance(white, black, clip) > 0)
         True
     """
-    apart = clip.features(before) - clip.features(after)
+    check_clip(clip)
+    first, second = clip.features(before), clip.features(after)
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} images before, but {len(second)} after")
+    apart = first - second
     return apart.square().sum(dim=-1) / 2  # 1 - cosine of unit vectors, and 0 for equal ones
+
+
+def check_clip(clip: Any, *, optional: bool = False) -> None:
+    """Refuse what gives no features of images; None may stand for an optional argument.
+
+    Raises:
+        ValueError: saying what would.
+    """
+    if not (optional and clip is None) and not callable(getattr(clip, "features", None)):
+        raise ValueError(f"clip must be a SphericalCLIP, not {shown(clip)}")
+
+
+def _check_measures(losses: Any, judge: Any) -> None:
+    check_kind("losses", losses, Mapping, "a mapping from names to losses")
+    for name, loss in losses.items():
+        check_text("each name of losses", name)
+        check_callable(f"the loss {name}", loss, "a callable from images and prompts to losses")
+    if judge is not None and not callable(getattr(judge, "measures", None)):
+        raise ValueError(f"judge must have measures(images, prompt), which {shown(judge)} has not")
 
 
 def _similarity(result: Result, encoder: "Encoder") -> float:
@@ -175,6 +219,8 @@ def _table(rows: Mapping[str, Mapping[str, float]]) -> "pd.DataFrame":
 def _measures(
     images: "torch.Tensor", prompt: str, losses: Mapping[str, "Loss"], judge: Judge | None
 ) -> dict[str, float]:
+    from dpodiff.losses.base import values
+
     prompts = [prompt] * len(images)
-    row = {name: float(loss(images, prompts).mean()) for name, loss in losses.items()}
+    row = {name: float(values(loss, images, prompts).mean()) for name, loss in losses.items()}
     return row if judge is None else row | judge.measures(images, prompt)

@@ -8,7 +8,6 @@ Claims are about prompts, so searches of one prompt with several seeds are avera
 """
 
 import html
-import json
 import textwrap
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpodiff import names
+from dpodiff.checks import check_finite, check_kind, check_path, check_text
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.statistics import Interval, paired_bootstrap
 from dpodiff.results.verdicts import Verdict, verdict
+from dpodiff.spaces.json_file import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +66,11 @@ class Recorded:
 
         Raises:
             FileNotFoundError: there is none of that name, or it was not finished.
+            ValueError: naming the file that cannot be read, or lacks a column.
         """
-        import pandas as pd
-
+        check_text("name", name)
+        check_path("folder", folder, optional=False)
+        folder = Path(folder)
         stamp, table = folder / name / "stamp.json", folder / name / "table.csv"
         if not (stamp.is_file() and table.is_file()):
             begun = (path.parent for path in folder.glob("*/stamp.json"))
@@ -78,9 +81,11 @@ class Recorded:
         curves = folder / name / "curves.csv"
         return cls(
             name,
-            Stamp(**json.loads(stamp.read_text())),
-            pd.read_csv(table),
-            pd.read_csv(curves) if curves.is_file() else None,
+            _read_stamp(stamp),
+            _read_table(table),
+            _read_table(curves, ("prompt", "solver", "spent", "best"))
+            if curves.is_file()
+            else None,
         )
 
     def of(self, *solvers: str) -> "Recorded":
@@ -285,6 +290,34 @@ class Recorded:
         title = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}"
         text = html.escape(self.stamp_text())
         return f"<details><summary>{html.escape(title)}</summary><pre>{text}</pre></details>"
+
+
+def _read_stamp(path: Path) -> Stamp:
+    """ValueError names the file that holds no stamp."""
+    data, _ = read_json(path)
+    try:
+        stamp = Stamp(**data)
+    except TypeError as error:
+        raise ValueError(f"{path}: not a stamp: {error}") from None
+    kinds = {"parameters": dict, "versions": dict, "commit": str, "device": str, "time": str}
+    for name, kind in kinds.items():
+        check_kind(f"{path}: {name}", getattr(stamp, name), kind, f"a {kind.__name__}")
+    if stamp.seconds is not None:
+        check_finite(f"{path}: seconds", stamp.seconds, 0)
+    return stamp
+
+
+def _read_table(path: Path, columns: "Sequence[str]" = ()) -> "pd.DataFrame":
+    """ValueError names the file that is no table, or lacks one of the columns."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, pd.errors.ParserError) as error:  # an empty file, or no UTF-8, too
+        raise ValueError(f"{path}: not a table: {error}") from None
+    if missing := [name for name in columns if name not in table]:
+        raise ValueError(f"{path}: lacks the column {missing[0]!r}")
+    return table
 
 
 def _other_weights(stamp: Stamp) -> list[str]:

@@ -4,6 +4,7 @@ A verified result (`dpodiff.improve`, `dpodiff.attack`) holds what was proven be
 and if nothing was, the user's own prompt. The best candidate of the search is in `Result.found`.
 """
 
+import math
 import os
 import textwrap
 import traceback
@@ -83,7 +84,12 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """A line: better, by how much and how sure; not proven better; or not verified, and why."""
+        """A line: better, by how much and how sure; not proven better; or not verified, and why.
+
+        If the losses of all candidates were NaN or infinite, it says so instead.
+        """
+        if not any(math.isfinite(mean(r.losses)) for r in self.found.trace.records):
+            return "nothing found: no candidate has a finite loss"
         if self.verification is not None:
             return str(self.verification)
         own_seeds = "noise belongs to its own seeds"

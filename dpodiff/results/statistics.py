@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from dpodiff.checks import check_finite, check_seed, check_whole, shown
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+MOST_DRAWS = 100_000_000  # numbers drawn for a bootstrap
 SUBSETS = 2**14  # with the empty one, of which the interval of a few differences is made
 
 
@@ -48,13 +51,12 @@ def paired_bootstrap(
         >>> f"{gain.mean:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
         '-0.018 [-0.032, -0.002]'
     """
-    values = np.asarray(differences, dtype=float)
+    values = _differences(differences)
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"an interval needs at least 2 differences in a row, not {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} differences not finite")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level}")
+    _check_interval(values, level)
+    check_whole("resamples", resamples, 1, MOST_DRAWS // len(values))
+    check_seed("seed", seed)
     draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(values[draws].mean(axis=1), tails)
@@ -88,19 +90,35 @@ def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interva
         >>> dpodiff.subset_interval(change).high < 0
         True
     """
-    values = np.asarray(differences, dtype=float)
+    values = _differences(differences)
     if values.ndim != 1 or len(values) < 6:
         raise ValueError(f"at least 6 differences in a row are needed, not {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} differences not finite")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level}")
+    _check_interval(values, level)
     members = _subsets(len(values))
     means = np.sort(members @ values / members.sum(axis=1))
     outside = int((len(means) + 1) * (1 - level) / 2)
     if outside == 0:
         return Interval(float(values.mean()), -math.inf, math.inf)
     return Interval(float(values.mean()), float(means[outside - 1]), float(means[-outside]))
+
+
+def _differences(values: "ArrayLike") -> np.ndarray:
+    """Numbers in a row, as float64; ValueError if they are none."""
+    try:
+        found = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        found = np.empty(0, object)
+    if found.dtype.kind not in "iuf":
+        raise ValueError(f"differences must be numbers in a row, not {shown(values)}")
+    return found.astype(float)
+
+
+def _check_interval(values: np.ndarray, level: float) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} differences not finite")
+    check_finite("level", level)
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, not {level}")
 
 
 def _subsets(count: int) -> np.ndarray:

@@ -13,6 +13,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from dpodiff.checks import (
+    MOST_IMAGES,
+    check_callable,
+    check_finite,
+    check_kind,
+    check_switch,
+    check_text,
+    check_whole,
+)
 from dpodiff.objective.cost import measured
 from dpodiff.objective.images import Job, render, score
 from dpodiff.objective.journal import FRESH, judged
@@ -67,6 +76,12 @@ def verify(
         >>> checked.seeds, checked.evaluations
         ((1, 2, 3, 4, 5, 6), 12.0)
     """
+    check_kind("result", result, Result, "the Result of a search")
+    check_kind("losses", losses, Mapping | None, "a mapping from names to losses, or None")
+    for name, loss in (losses or {}).items():
+        check_text("each name of losses", name)
+        check_callable(f"the loss {name}", loss, "a callable from images and prompts to losses")
+    check_switch("progress", progress)
     if result.noise is not None:
         raise ValueError("the result is the noise of its own seeds, so other seeds say nothing")
     check_seeds(seeds, finalists, level)
@@ -102,7 +117,7 @@ def verify(
 
 def can_prove(seeds: int, finalists: int, level: float = LEVEL) -> bool:
     """Whether the intervals of so few seeds have ends at all; see `subset_interval`."""
-    return min(2**seeds, SUBSETS) * (1 - level) / 2 >= finalists
+    return min(2 ** min(seeds, SUBSETS.bit_length()), SUBSETS) * (1 - level) / 2 >= finalists
 
 
 def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
@@ -111,8 +126,9 @@ def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
     Raises:
         ValueError: saying what would be right.
     """
-    if finalists < 1:
-        raise ValueError(f"finalists must be at least 1, not {finalists}")
+    check_whole("finalists", finalists, 1)
+    check_whole("seeds", seeds, most=MOST_IMAGES)
+    check_finite("level", level)
     if seeds < FEWEST:
         raise ValueError(f"at least {FEWEST} fresh seeds are needed, not {seeds}")
     if not 0 < level < 1:

@@ -17,10 +17,12 @@ a subclass implements the method for each kind of query that it asks, such as `_
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 from typing import Any, NoReturn, overload
 
 import numpy as np
 
+from dpodiff.checks import check_each, check_kind, check_seed, shown
 from dpodiff.names import name_of
 from dpodiff.objective.queries import (
     GradientQuery,
@@ -64,6 +66,8 @@ class Solver(ABC):
     name: str
 
     def __init__(self, space: Space, *, seed: int = 0) -> None:
+        check_kind("space", space, Space, "a Space")
+        check_seed("seed", seed)
         self.space, self.seed = space, seed
         self.values: dict[Candidate, float] = {}
         self._rng = np.random.default_rng(seed)
@@ -115,7 +119,15 @@ class Solver(ABC):
         return {}
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
-        """Learn the values of candidates, whether or not they were asked for."""
+        """Learn the values of candidates, whether or not they were asked for.
+
+        Raises:
+            ValueError: if there is not one number for each candidate of the space.
+        """
+        candidates = check_each("candidates", candidates, lambda _, one: self.space.check(one))
+        values = check_each("values", values, _check_value)
+        if len(candidates) != len(values):
+            raise ValueError(f"{len(candidates)} candidates, but {len(values)} values")
         for candidate, value in zip(candidates, values, strict=True):
             self._seen.add(candidate)
             self.values[candidate] = math.inf if math.isnan(value) else value
@@ -161,6 +173,11 @@ class Solver(ABC):
         return self.space.sample(self._rng)
 
 
+def _check_value(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name} must be a number, not {shown(value)}")
+
+
 class First:
     """The candidates that a solver is told to try before all others.
 
@@ -189,7 +206,5 @@ class First:
         return name_of(self.given) if callable(self.given) else [list(c) for c in self.given]
 
     def _checked(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-        found = tuple(tuple(map(int, candidate)) for candidate in candidates)
-        for candidate in found:
-            self.space.decode(candidate)
-        return found
+        found = check_each("first", candidates, lambda _, one: self.space.check(one))
+        return tuple(tuple(map(int, candidate)) for candidate in found)

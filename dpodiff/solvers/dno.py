@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dpodiff.checks import MOST, check_finite, check_kind, check_positive, check_whole
 from dpodiff.gradients import Checkpointed, Full
 from dpodiff.gradients.regularization import improbability, norm_surprise
 from dpodiff.names import name_of
@@ -73,9 +74,11 @@ class DNO(Solver):
         permutations: int = 100,
     ) -> None:
         super().__init__(space, seed=seed)
+        check_noise(noise)
         check_positive(self.name, lr=lr, clip=clip)
-        if not gamma >= 0:
-            raise ValueError(f"{self.name} needs gamma from 0 on, not {gamma}")
+        check_finite(f"{self.name}'s gamma", gamma, 0)
+        check_whole(f"{self.name}'s k", k, 1)
+        check_whole(f"{self.name}'s permutations", permutations, 1, MOST)
         self.lr, self.gamma, self.clip = lr, gamma, clip
         self.k, self.permutations = k, permutations
         self.estimator = Checkpointed() if estimator is None else estimator
@@ -191,7 +194,10 @@ class ReNO(DNO):
         momentum: float = 0.9,
     ) -> None:
         self.steps, self.every, self.momentum = steps, every, momentum
-        check_positive(self.name, steps=steps, every=every, momentum=momentum)
+        check_noise(noise)
+        check_whole(f"{self.name}'s steps", steps, 1, MOST)
+        check_whole(f"{self.name}'s every", every, 1)
+        check_positive(self.name, momentum=momentum)
         if noise.shape[1] != 1:
             raise ValueError("reno has few steps, so none of their noise: set eta to 0")
         super().__init__(
@@ -225,12 +231,13 @@ class ReNO(DNO):
         return torch.optim.SGD([self.noise], lr=self.lr, momentum=self.momentum, nesterov=True)
 
 
-def check_positive(name: str, **values: float) -> None:
-    """Refuse arguments that have to be above 0.
+def check_noise(noise: torch.Tensor) -> None:
+    """Refuse what is no noise of some seeds.
 
     Raises:
-        ValueError: naming the first one.
+        ValueError: saying what it must be.
     """
-    for argument, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name} needs {argument} above 0, not {value}")
+    shape = "a tensor (seeds, vectors, channel, h, w) of floating point"
+    check_kind("noise", noise, torch.Tensor, shape)
+    if noise.ndim != 5 or not noise.numel() or not noise.is_floating_point():
+        raise ValueError(f"noise must be {shape}, not {tuple(noise.shape)} of {noise.dtype}")

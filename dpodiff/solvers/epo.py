@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from dpodiff.checks import MOST, check_share, check_whole
 from dpodiff.objective.queries import GradientQuery
 from dpodiff.solvers.base import First, FirstCandidates, Solver
 from dpodiff.spaces.space import Candidate, Space
@@ -66,15 +67,20 @@ class EPO(Solver):
         first: FirstCandidates = (),
     ) -> None:
         super().__init__(space, seed=seed)
+        check_whole("population", population, 2, MOST)
+        check_whole("parents", parents, 2)
+        check_whole("mutations", mutations, 0, MOST)
+        check_share("rate", rate)
+        check_whole("crossovers", crossovers, 0, MOST)
+        if changed is not None:
+            check_whole("changed", changed, 1)
         self.population, self.parents = population, parents
         self.mutations, self.rate, self.crossovers = mutations, rate, crossovers
         self.changed, self.first = changed, First(space, first)
         if not 2 <= parents <= population:
             raise ValueError(f"EPO needs 2 <= parents <= population, not {parents}, {population}")
-        if min(mutations, crossovers) < 0 or mutations + crossovers < 1:
+        if mutations + crossovers < 1:
             raise ValueError(f"EPO needs children, not {mutations} and {crossovers}")
-        if changed is not None and changed < 1:
-            raise ValueError(f"EPO needs changed = None, or at least 1 slot, not {changed}")
 
     @property
     def parameters(self) -> dict[str, Any]:

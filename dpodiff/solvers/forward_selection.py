@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from dpodiff.checks import check_finite, check_whole
 from dpodiff.solvers.base import First, FirstCandidates, Solver
 from dpodiff.spaces.space import Candidate, Space
 
@@ -64,11 +65,9 @@ class ForwardSelection(Solver):
         first: FirstCandidates = (),
     ) -> None:
         super().__init__(space, seed=seed)
-        if min(singles, batch) < 1 or not ridge > 0:
-            raise ValueError(
-                "forward selection needs singles and batch of at least 1 and a ridge above 0, "
-                f"not {singles}, {batch}, {ridge}"
-            )
+        check_whole("the singles of forward selection", singles, 1)
+        check_whole("the batch of forward selection", batch, 1)
+        check_finite("the ridge of forward selection", ridge, above=0)
         self.singles, self.batch, self.ridge = singles, batch, ridge
         self.first = First(space, first)
         self._order = self._rng.permutation(len(space.slots)).tolist()

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dpodiff.checks import MOST, check_callable, check_finite, check_positive, check_whole
 from dpodiff.gradients import Shortcut
 from dpodiff.gradients.relaxation import Relaxed
 from dpodiff.names import name_of
@@ -130,6 +131,14 @@ class GPO(Solver):
         batch: int = 16,
     ) -> None:
         super().__init__(space, seed=seed)
+        check_whole("steps", steps, 1, MOST)
+        check_callable("schedule", schedule, "a callable from steps to estimators")
+        check_positive("GPO", temperature=temperature, lr=lr, clip=clip)
+        for name, value in {"first": first, "low": low, "high": high}.items():
+            check_finite(f"GPO's {name}", value)
+        for name, value in {"momentum": momentum, "alpha": alpha}.items():
+            check_finite(f"GPO's {name}", value, 0)
+        check_whole("GPO's batch", batch, 1)
         self.steps, self.estimators = steps, tuple(schedule(steps))
         self.temperature, self.first, self.low, self.high = temperature, first, low, high
         self.lr, self.momentum, self.alpha = lr, momentum, alpha
@@ -139,9 +148,6 @@ class GPO(Solver):
         self.taken = self.skipped = 0
 
     def _check(self) -> None:
-        for name in ("temperature", "lr", "clip", "batch"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"GPO needs {name} above 0, not {getattr(self, name)}")
         for name in ("momentum", "alpha"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"GPO needs 0 <= {name} < 1, not {getattr(self, name)}")

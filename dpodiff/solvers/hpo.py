@@ -11,6 +11,7 @@ schedule. What is left, not the whole budget, has to feed the evolution.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dpodiff.checks import check_callable
 from dpodiff.objective.queries import GradientQuery, ValueAndGradient
 from dpodiff.solvers.epo import EPO
 from dpodiff.solvers.gpo import GPO
@@ -69,6 +70,7 @@ class HPO(EPO):
             rate=rate,
             crossovers=crossovers,
         )
+        check_callable("gpo", gpo, "a callable that makes a GPO")
         self.gpo = gpo(space, steps=steps, seed=seed)
 
     @property

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dpodiff.checks import check_kind, check_whole
 from dpodiff.objective.evaluation import mean
 from dpodiff.objective.queries import (
     GradientQuery,
@@ -24,7 +25,7 @@ from dpodiff.objective.queries import (
     ValueAndGradient,
 )
 from dpodiff.solvers.base import Solver
-from dpodiff.solvers.dno import DNO, check_positive
+from dpodiff.solvers.dno import DNO
 from dpodiff.solvers.epo import EPO
 from dpodiff.spaces.space import Candidate, Space
 
@@ -59,11 +60,14 @@ class Joint(Solver):
     """
 
     def __init__(self, words: Solver, noise: DNO, *, prompts: int = 8, steps: int = 4) -> None:
+        check_kind("words", words, Solver, "a Solver")
+        check_kind("noise", noise, DNO, "a DNO")
         if words.space != noise.space:
             raise ValueError("words and noise must have the same space")
         super().__init__(words.space, seed=words.seed)
         self.name = f"{words.name} + {noise.name}"
-        check_positive(self.name, prompts=prompts, steps=steps)
+        check_whole("prompts", prompts, 1)
+        check_whole("steps", steps, 1)
         self.words, self.noise, self.prompts, self.steps = words, noise, prompts, steps
         self._best = self.space.identity
         self._turn: dict[Candidate, float] = {}  # values of this turn of the words

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from dpodiff.checks import MOST, check_callable, check_finite, check_whole
 from dpodiff.gradients.relaxation import corner
 from dpodiff.names import name_of
 from dpodiff.objective.queries import GradientQuery, ValueAndGradient
@@ -77,14 +78,17 @@ class PEZ(Solver):
         patience: int = 10,
     ) -> None:
         super().__init__(space, seed=seed)
+        check_whole("steps", steps, 1, MOST)
+        check_callable("schedule", schedule, "a callable from steps to estimators")
+        for name, value in {"lr": lr, "weight_decay": weight_decay, "softness": softness}.items():
+            check_finite(f"PEZ's {name}", value, 0)
+        check_whole("PEZ's patience", patience, 1)
         self.steps, self.lr, self.weight_decay = steps, lr, weight_decay
         self.softness, self.patience = softness, patience
-        if not lr > 0 or weight_decay < 0:
-            raise ValueError(f"PEZ needs lr > 0 and weight_decay >= 0, not {lr}, {weight_decay}")
+        if not lr > 0:
+            raise ValueError(f"PEZ needs lr > 0, not {lr}")
         if not 0 <= softness < 0.5:
             raise ValueError(f"PEZ needs 0 <= softness < 0.5, not {softness}")
-        if patience < 1:
-            raise ValueError(f"PEZ needs a patience of at least 1 step, not {patience}")
         self.estimators = tuple(schedule(steps))
         self._estimators = itertools.cycle(self.estimators)
         self._start(space.identity)

@@ -1,5 +1,6 @@
 """Random search: the baseline that every other solver has to beat."""
 
+from dpodiff.checks import check_whole
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.space import Candidate, Space
 
@@ -23,6 +24,7 @@ class RandomSearch(Solver):
 
     def __init__(self, space: Space, *, seed: int = 0, batch: int = 16) -> None:
         super().__init__(space, seed=seed)
+        check_whole("batch", batch, 1)
         self.batch = batch
 
     def ask(self) -> list[Candidate]:

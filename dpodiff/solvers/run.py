@@ -241,11 +241,7 @@ class Run:
         status = self.close(status)
         records = self.trace.records
         if bad := sum(bool(r.losses) and math.isinf(r.value) for r in records):
-            warnings.warn(
-                f"{bad} of {len(records)} candidates had losses that are not finite; "
-                "they count as infinitely bad",
-                stacklevel=3,
-            )
+            warnings.warn(_not_finite(self.objective.loss, bad, len(records)), stacklevel=3)
         best, baseline = self.best, self.baseline
         return Result(
             candidate=best.candidate,
@@ -287,6 +283,13 @@ def _settings_of(model: "TextToImage") -> dict[str, Any]:
         with suppress(AttributeError, ValueError):
             found[name] = getattr(model, name)
     return {k: v if isinstance(v, int | float) else str(v) for k, v in found.items()}
+
+
+def _not_finite(loss: Any, bad: int, count: int) -> str:
+    said = f"{bad} of {count} candidates had losses that are not finite, by {name_of(loss)}"
+    if bad < count:
+        return f"{said}; they count as infinitely bad"
+    return f"{said}: nothing was found, as no candidate can be told from another"
 
 
 def _described(part: Any) -> str | None:

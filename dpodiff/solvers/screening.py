@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dpodiff.checks import check_each, check_kind, check_whole
 from dpodiff.objective.queries import (
     GradientQuery,
     NoiseQuery,
@@ -51,10 +52,10 @@ class Rung:
     best_of: int = 4
 
     def __post_init__(self) -> None:
-        if min(self.step or 1, self.seeds or 1) < 1 or 0 in (self.step, self.seeds):
-            raise ValueError(f"{self}: step and seeds are None or at least 1")
-        if self.best_of < 2:
-            raise ValueError(f"{self}: best_of must be at least 2, or nobody is left out")
+        for name, value in {"step": self.step, "seeds": self.seeds}.items():
+            if value is not None:
+                check_whole(f"the {name} of a rung", value, 1)
+        check_whole("best_of of a rung", self.best_of, 2)  # else nobody is left out
 
 
 class Screening(Solver):
@@ -89,6 +90,8 @@ class Screening(Solver):
     def __init__(
         self, solver: Solver, rungs: Sequence[Rung], *, first: FirstCandidates = ()
     ) -> None:
+        check_kind("solver", solver, Solver, "a Solver")
+        rungs = check_each("rungs", rungs, lambda name, one: check_kind(name, one, Rung, "a Rung"))
         if not rungs:
             raise ValueError("screening needs at least one rung")
         super().__init__(solver.space, seed=solver.seed)

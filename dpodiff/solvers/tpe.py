@@ -9,6 +9,7 @@ the choices at which the first is high and the second low (Optuna: Akiba et al.,
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dpodiff.checks import check_whole
 from dpodiff.solvers.base import First, FirstCandidates, Solver
 from dpodiff.spaces.space import Candidate, Space
 
@@ -59,8 +60,8 @@ class TPE(Solver):
         first: FirstCandidates = (),
     ) -> None:
         super().__init__(space, seed=seed)
-        if min(startup, batch) < 1:
-            raise ValueError(f"TPE needs startup and batch of at least 1, not {startup}, {batch}")
+        check_whole("TPE's startup", startup, 1)
+        check_whole("TPE's batch", batch, 1)
         self.startup, self.batch, self.first = startup, batch, First(space, first)
         self._study = _study(seed, startup)
         self._distributions = _distributions(space)

@@ -14,8 +14,10 @@ import math
 import numpy as np
 import torch
 
+from dpodiff.checks import MOST, check_finite, check_whole
 from dpodiff.objective.queries import NoiseEvaluation, NoiseQuery
 from dpodiff.solvers.base import Solver
+from dpodiff.solvers.dno import check_noise
 from dpodiff.spaces.space import Space
 
 
@@ -51,10 +53,9 @@ class ZeroOrder(Solver):
         neighbors: int = 4,
     ) -> None:
         super().__init__(space, seed=seed)
-        if not 0 < radius <= 1:
-            raise ValueError(f"zero-order search needs a radius in (0, 1], not {radius}")
-        if neighbors < 1:
-            raise ValueError(f"zero-order search needs at least 1 neighbor, not {neighbors}")
+        check_noise(noise)
+        check_finite("the radius of zero-order search", radius, most=1, above=0)
+        check_whole("the neighbors of zero-order search", neighbors, 1, MOST)
         self.radius, self.neighbors = radius, neighbors
         self.noise = noise.detach().clone()
         self._best, self._values = self.noise.clone(), [math.inf] * len(noise)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dpodiff.checks import check_callable, check_text
 from dpodiff.models.hub import asking
 from dpodiff.models.progress import hidden_bars
 from dpodiff.models.text_cache import TextCache
@@ -63,6 +64,8 @@ class Similarity:
     """
 
     def __init__(self, prompt: str, encoder: Encoder, threshold: float = 0.9) -> None:
+        check_text("prompt", prompt)
+        check_callable("encoder", encoder, "a callable from texts to vectors (n, dim)")
         check_cosine(threshold)
         self.prompt, self.encoder, self.threshold = prompt, encoder, threshold
         self._encode = TextCache(self._vectors)
@@ -97,7 +100,7 @@ def check_cosine(value: float) -> None:
     Raises:
         ValueError: if it is no number from -1 to 1.
     """
-    if not isinstance(value, Real) or not -1 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not -1 <= value <= 1:
         raise ValueError(f"similarity is a cosine, from -1 to 1, not {value!r}")
 
 
@@ -130,6 +133,7 @@ def load_encoder(name: str, device: str | torch.device | None = None) -> Encoder
         >>> (red @ crimson > red @ boat).item()
         True
     """
+    check_text("name", name)
     if name == "toy":
         from dpodiff.losses import SphericalCLIP
 
@@ -159,7 +163,11 @@ def sentence_transformer(
         ) from error
     try:
         with hidden_bars(Path(name).is_dir()), asking(name, otherwise=OTHERS):
-            model = SentenceTransformer(name, device=None if device is None else str(device))
+            model = SentenceTransformer(
+                name,
+                device=None if device is None else str(device),
+                model_kwargs={"use_safetensors": True},  # no pickle is opened
+            )
     except LoadError:
         raise
     except Exception as error:  # of the operating system, or of the package

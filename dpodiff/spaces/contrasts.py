@@ -10,10 +10,11 @@ import itertools
 import re
 from typing import NamedTuple
 
+from dpodiff.checks import check_prompt_text, check_whole
 from dpodiff.spaces.articles import with_article
 from dpodiff.spaces.lexicons import Lexicon
-from dpodiff.spaces.lexicons.base import for_prompt, normal
-from dpodiff.spaces.lexicons.builders import known_pieces, not_in_prompt
+from dpodiff.spaces.lexicons.base import check_words, for_prompt, normal
+from dpodiff.spaces.lexicons.builders import absent_from, known_pieces
 from dpodiff.spaces.lexicons.keywords import WORD
 
 MOST_OPPOSITES = 5  # per word
@@ -57,6 +58,9 @@ def contrast_prompts(
     Returns:
         the contrasts in the order of the words they change; none if the lexicon knows no opposite.
 
+    Raises:
+        ValueError: if an argument is of a wrong kind, or the prompt far too long.
+
     Examples:
         >>> antonyms = {"red": ["green"], "blue": ["green", "pink"]}
         >>> lexicon = dpodiff.Dictionary(antonyms=antonyms)
@@ -66,11 +70,15 @@ def contrast_prompts(
         a red cup, a green cup
         a red cup, a pink cup
     """
+    check_prompt_text("prompt", prompt)
+    check_words("lexicon", lexicon)
+    check_whole("most", most, 0)
     pieces = list(known_pieces(prompt, for_prompt(lexicon, prompt).antonyms))
+    absent = absent_from(prompt)
     found = [
         Contrast(_replaced(prompt, [(place, opposite)]), prompt[place], opposite)
         for place, opposites in pieces
-        for opposite in not_in_prompt(prompt, opposites)[:most]
+        for opposite in [*filter(absent, opposites)][:most]
     ]
     for (first, of_first), (second, of_second) in itertools.combinations(pieces, 2):
         one, other = prompt[first], prompt[second]

@@ -7,7 +7,9 @@ the missed word, "purple", the first to say otherwise. Relatives are VisualPromp
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+from dpodiff.checks import check_each, check_finite, check_kind, check_whole
 from dpodiff.spaces.contrasts import Contrast
 from dpodiff.spaces.lexicons.base import normal
 from dpodiff.spaces.space import Candidate, Space
@@ -39,6 +41,9 @@ def diagnosed_candidates(
         candidates, all different; none if nothing was drawn instead, or the space offers nothing
         against it.
 
+    Raises:
+        ValueError: if an argument is of a wrong kind.
+
     Examples:
         >>> lexicon = dpodiff.Dictionary({"violet": ["purple"]}, {"violet": ["blue", "red"]})
         >>> space = dpodiff.antonym_space("a violet fish", lexicon)
@@ -51,6 +56,12 @@ def diagnosed_candidates(
         a purple fish |
         a purple fish | blue
     """
+    check_kind("space", space, Space, "a Space")
+    contrasts = check_each("contrasts", contrasts, _check_contrast)
+    check_kind("margins", margins, Mapping, "a mapping from contrast prompts to margins")
+    check_each("the margins", margins.values(), check_finite)
+    check_finite("below", below)
+    check_whole("most", most, 0)
     missed = [one for one in contrasts if margins.get(one.prompt, below) < below]
     missed.sort(key=lambda one: margins[one.prompt])
     found: list[dict[int, int]] = []  # slot -> choice
@@ -61,6 +72,10 @@ def diagnosed_candidates(
         negatives = negative | negatives
     candidates = [_candidate(space, choices) for choices in [*found, negatives] if choices]
     return list(dict.fromkeys(candidates))
+
+
+def _check_contrast(name: str, value: Any) -> None:
+    check_kind(name, value, Contrast, "a Contrast")
 
 
 def _negative(space: Space, contrast: Contrast) -> dict[int, int]:

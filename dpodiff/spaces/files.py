@@ -27,8 +27,9 @@ from pathlib import Path
 from reprlib import repr  # cuts what is long
 from typing import Any, Literal
 
+from dpodiff.checks import check_each, check_kind, check_path, check_switch, shown
 from dpodiff.spaces.json_file import read_json, write_json
-from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, normal
+from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, check_kinds, normal
 from dpodiff.spaces.lexicons.builders import antonym_space, not_in_prompt, synonym_space
 from dpodiff.spaces.lexicons.keywords import extract_keywords
 from dpodiff.spaces.space import Space
@@ -45,7 +46,8 @@ def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: a .json file holds no JSON object, or no entry of the file is good.
+        ValueError: the path is none, a .json file holds no JSON object, a text file is empty, or no
+            entry of the file is good.
 
     Examples:
         >>> with open("prompts.txt", "w") as file:
@@ -54,6 +56,7 @@ def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
         >>> dpodiff.read_prompts("prompts.txt")
         {'a red ball': None, 'a blue boat': None}
     """
+    check_path("path", path, optional=False)
     read = _json_prompts if Path(path).suffix == ".json" else _text_prompts
     prompts, problems = read(path)
     return _with_warnings(path, prompts, problems)
@@ -79,7 +82,8 @@ def read_spaces(
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it holds no JSON object, or no entry of it is good.
+        ValueError: an argument is unknown, the file holds no JSON object, or no entry of it is
+            good.
 
     Examples:
         >>> with open("spaces.json", "w") as file:
@@ -89,6 +93,11 @@ def read_spaces(
         'a red ball': 1 slots, 2 candidates
           + ball: sphere
     """
+    check_path("path", path, optional=False)
+    check_kinds(kinds)
+    if mode not in ("default", "keyword"):
+        raise ValueError(f"unknown mode {shown(mode)}; choose from default, keyword")
+    check_switch("droppable", droppable)
     data, twice = read_json(path)
     problems = [f"{name!r} stands twice in one place, the first was taken" for name in twice]
     spaces = {}
@@ -115,6 +124,7 @@ def write_spaces(
     *,
     dialect: Literal["documented", "released"] = "documented",
     like: str | os.PathLike | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a space file; a space's place among the others is its "prompt_id".
 
@@ -126,8 +136,10 @@ def write_spaces(
         like: a space file whose "prompt_id" and "keywords" are kept for the prompts that it has,
             e.g. the one that the spaces were read from. A prompt that it lacks gets the next free
             number.
+        overwrite: whether a file that is there already may be replaced.
 
     Raises:
+        FileExistsError: there is a file already.
         OSError: `like` cannot be read.
         ValueError: naming the prompt, if reading would not give back the same space, because the
             format cannot hold it; or if two spaces have one prompt; or if the dialect is unknown.
@@ -140,6 +152,9 @@ def write_spaces(
         >>> dpodiff.read_spaces("spaces.json")["a red ball"].slots[0].choices
         ('ball', 'sphere', 'orb')
     """
+    check_path("path", path, optional=False)
+    check_switch("overwrite", overwrite)
+    spaces = check_each("spaces", spaces, lambda name, one: check_kind(name, one, Space, "a Space"))
     if dialect not in DIALECTS:
         raise ValueError(f"the dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
     kept = _kept(like)
@@ -153,6 +168,8 @@ def write_spaces(
         if "prompt_id" not in entry:
             entry["prompt_id"] = next(free)
         entries[space.prompt] = {**entry, "prompt": space.prompt}
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(f"{path} exists already; overwrite=True replaces it")
     write_json(path, entries)
 
 
@@ -284,6 +301,8 @@ def _text_prompts(path: str | os.PathLike) -> tuple[dict[str, float | None], lis
             continue
         if text:
             prompts[text] = None
+    if not prompts and not problems:
+        problems = ["it is empty"]
     return prompts, problems
 
 

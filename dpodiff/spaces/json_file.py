@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,10 +52,20 @@ def write_json(path: str | os.PathLike, data: Any) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
-    """Write a file so that a run which dies leaves the old file or the new one, not half."""
-    path = Path(path)
+    """Write a file so that a run which dies leaves the old file or the new one, not half.
+
+    Several threads and processes may write one file: the last one counts. A link stays one, and a
+    file keeps its permissions.
+    """
+    given, path = Path(path), Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-    return path
+    part = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may be long
+    try:
+        part.write_text(text, encoding="utf-8")
+        if path.exists():
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return given

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from dpodiff.checks import check_each, check_text, check_whole, shown
 from dpodiff.weighted_text import MOST
 
 Side = Literal["positive", "modifier", "negative", "guidance", "emphasis"]
@@ -41,6 +42,10 @@ class Slot:
     start: int | None = None
 
     def __post_init__(self) -> None:
+        check_text("the text of a slot", self.text)
+        check_each("the choices of a slot", self.choices, check_text)
+        if self.start is not None:
+            check_whole("the start of a slot", self.start, 0)
         object.__setattr__(self, "choices", tuple(self.choices))
         if self.side not in get_args(Side):
             raise ValueError(f"{self}: side must be one of {', '.join(get_args(Side))}")
@@ -102,7 +107,7 @@ def slot_from_json(data: Any, where: str) -> Slot:
     """
     choices = field(data, "choices", list, where)
     if not all(isinstance(choice, str) for choice in choices):
-        raise ValueError(f"{where}.choices must hold strings only, not {choices!r}")
+        raise ValueError(f"{where}.choices must hold strings only, not {shown(choices)}")
     try:
         return Slot(
             text=field(data, "text", str, where),
@@ -121,10 +126,10 @@ def field(data: Any, name: str, kind: Any, where: str) -> Any:
         ValueError: naming the place, if it is missing or of another kind.
     """
     if not isinstance(data, Mapping):
-        raise ValueError(f"{where} must be an object with named fields, not {data!r}")
+        raise ValueError(f"{where} must be an object with named fields, not {shown(data)}")
     if name not in data:
         raise ValueError(f"{where} lacks the field {name!r}")
-    if not isinstance(data[name], kind):
+    if not isinstance(data[name], kind) or isinstance(data[name], bool):
         kind_name = getattr(kind, "__name__", str(kind))
-        raise ValueError(f"{where}.{name} must be {kind_name}, not {data[name]!r}")
+        raise ValueError(f"{where}.{name} must be {kind_name}, not {shown(data[name])}")
     return data[name]

@@ -15,10 +15,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from dpodiff.checks import (
+    check_each,
+    check_kind,
+    check_share,
+    check_text,
+    check_texts,
+    check_whole,
+    shown,
+)
 from dpodiff.spaces.articles import repaired
 from dpodiff.spaces.prompts import GuidedPrompts, Prompts
 from dpodiff.spaces.slots import Side, Slot, field, slot_from_json
@@ -62,6 +72,9 @@ class Space:
     articles: bool = False
 
     def __post_init__(self) -> None:
+        check_text("the prompt of a space", self.prompt)
+        check_text("the negative prompt of a space", self.negative_prompt)
+        check_each("the slots of a space", self.slots, _check_slot)
         object.__setattr__(self, "slots", tuple(_placed(self.prompt, self.slots)))
         for side in ("positive", "emphasis"):
             for (left, _), (right, _) in itertools.pairwise(self._in_text(side)):
@@ -115,11 +128,7 @@ class Space:
         Raises:
             ValueError: if the candidate has not one index a slot, each within the slot's choices.
         """
-        if len(candidate) != len(self.slots):
-            raise ValueError(f"candidate {candidate} must have {len(self.slots)} indices")
-        for index, slot in zip(candidate, self.slots, strict=True):
-            if not 0 <= index < len(slot.choices):
-                raise ValueError(f"candidate {candidate}: no choice {index} in the {slot}")
+        self.check(candidate)
         positive, negative = self._positive(candidate), self._negative(candidate)
         for scale in self._choices(candidate, "guidance"):
             return GuidedPrompts(positive, negative, float(scale))
@@ -139,6 +148,7 @@ class Space:
             >>> space.choose(["ugly", "blurry"])
             (1, 1)
         """
+        check_texts("words", words)
         candidate = [0] * len(self.slots)
         for word in words:
             places = (
@@ -156,7 +166,12 @@ class Space:
         return tuple(candidate)
 
     def sample(self, rng: np.random.Generator) -> Candidate:
-        """A candidate drawn uniformly from the whole space."""
+        """A candidate drawn uniformly from the whole space.
+
+        Raises:
+            ValueError: if `rng` is no numpy generator.
+        """
+        _check_rng(rng)
         return tuple(rng.integers(self._sizes).tolist())
 
     def sample_near(self, rng: np.random.Generator, most: int = 3) -> Candidate:
@@ -164,7 +179,12 @@ class Space:
 
         The number of slots, which slots, and their choices are drawn uniformly. Only a space with
         no second choice anywhere gives the identity.
+
+        Raises:
+            ValueError: if `rng` is no numpy generator, or `most` is below 1.
         """
+        _check_rng(rng)
+        check_whole("most", most, 1)
         free = np.flatnonzero(self._sizes > 1)
         candidate = np.zeros(len(self.slots), dtype=int)
         if len(free):
@@ -179,7 +199,14 @@ class Space:
         """Change each slot to another choice with probability `rate`, and at least one of them.
 
         Only a space with no second choice anywhere gives the candidate back.
+
+        Raises:
+            ValueError: if the candidate does not fit the space, `rng` is no numpy generator, or the
+                rate no share.
         """
+        self.check(candidate)
+        _check_rng(rng)
+        check_share("rate", rate)
         free = self._sizes > 1
         if not free.any():
             return candidate
@@ -191,7 +218,14 @@ class Space:
         return tuple(((candidate + change * step) % self._sizes).tolist())
 
     def crossover(self, a: Candidate, b: Candidate, rng: np.random.Generator) -> Candidate:
-        """A child that takes each slot from one of its two parents, chosen by a fair coin."""
+        """A child that takes each slot from one of its two parents, chosen by a fair coin.
+
+        Raises:
+            ValueError: if a parent does not fit the space, or `rng` is no numpy generator.
+        """
+        self.check(a)
+        self.check(b)
+        _check_rng(rng)
         return tuple(np.where(rng.random(len(a)) < 0.5, a, b).astype(int).tolist())
 
     def to_json(self) -> dict[str, Any]:
@@ -222,6 +256,22 @@ class Space:
             ),
             articles="articles" in data and field(data, "articles", bool, "space"),
         )
+
+    def check(self, candidate: Candidate) -> None:
+        """Refuse what is no candidate of this space.
+
+        Raises:
+            ValueError: if it has not one index a slot, each within the slot's choices.
+        """
+        if isinstance(candidate, str | bytes) or not isinstance(candidate, Sequence):
+            raise ValueError(f"a candidate is a tuple of indices, not {shown(candidate)}")
+        if len(candidate) != len(self.slots):
+            raise ValueError(f"candidate {shown(candidate)} must have {len(self.slots)} indices")
+        for index, slot in zip(candidate, self.slots, strict=True):
+            if isinstance(index, bool) or not isinstance(index, Integral):
+                raise ValueError(f"candidate {shown(candidate)}: {shown(index)} is no whole number")
+            if not 0 <= index < len(slot.choices):
+                raise ValueError(f"candidate {shown(candidate)}: no choice {index} in the {slot}")
 
     @cached_property
     def _sizes(self) -> np.ndarray:  # (slots,)
@@ -284,6 +334,14 @@ class Space:
         """What the slots of a side choose, where they change anything."""
         pairs = zip(candidate, self.slots, strict=True)
         return [slot.choices[index] for index, slot in pairs if slot.side == side and index]
+
+
+def _check_slot(name: str, slot: Any) -> None:
+    check_kind(name, slot, Slot, "a Slot")
+
+
+def _check_rng(rng: Any) -> None:
+    check_kind("rng", rng, np.random.Generator, "a numpy.random.Generator")
 
 
 def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:

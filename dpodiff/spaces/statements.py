@@ -8,9 +8,10 @@ it.
 
 from typing import NamedTuple
 
+from dpodiff.checks import check_prompt_text
 from dpodiff.spaces.contrasts import MOST_OPPOSITES, Contrast, contrast_prompts
 from dpodiff.spaces.lexicons import Lexicon
-from dpodiff.spaces.lexicons.base import for_prompt, normal
+from dpodiff.spaces.lexicons.base import check_words, for_prompt, normal
 from dpodiff.spaces.lexicons.builders import known_pieces
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 
@@ -54,6 +55,9 @@ def statements(prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES) -> 
     Returns:
         the statements; none if the lexicon knows no opposite.
 
+    Raises:
+        ValueError: if an argument is of a wrong kind, or the prompt far too long.
+
     Examples:
         >>> from dpodiff.toy.words import toy_lexicon
         >>> prompt = "a red ball left of a blue box on the sea"
@@ -68,6 +72,8 @@ def statements(prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES) -> 
         order: red, blue in this order
         order: ball, box in this order
     """
+    check_prompt_text("prompt", prompt)
+    check_words("lexicon", lexicon)
     pieces = [place for place, _ in known_pieces(prompt, for_prompt(lexicon, prompt).antonyms)]
     described = _Reader(prompt, pieces)
     groups: dict[str, list[Contrast]] = {}

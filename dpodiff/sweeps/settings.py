@@ -88,6 +88,7 @@ def check_settings(
             task=task,
             batch_size=settings["batch_size"],
             trace=None,
+            progress=False,
             callback=None,
         )
     limit = Budget(settings["budget"], settings["seconds"])

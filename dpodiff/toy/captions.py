@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 
+from dpodiff.checks import check_kind, check_text, shown
 from dpodiff.toy.scenes import Scene, Thing, pick
 from dpodiff.toy.words import (
     BACKGROUND_PHRASES,
@@ -81,7 +82,7 @@ def caption(scene: Scene, style: str, rng: np.random.Generator, blamed: bool | N
             is blame if the scene states a defect.
 
     Raises:
-        ValueError: the style is unknown.
+        ValueError: the style is unknown, or an argument of a wrong kind.
 
     Examples:
         >>> from dpodiff.toy.captions import caption, parse
@@ -93,7 +94,9 @@ def caption(scene: Scene, style: str, rng: np.random.Generator, blamed: bool | N
         red ball, sea
     """
     if style not in STYLES:
-        raise ValueError(f"unknown caption style {style!r}; styles are {', '.join(STYLES)}")
+        raise ValueError(f"unknown caption style {shown(style)}; styles are {', '.join(STYLES)}")
+    check_kind("scene", scene, Scene, "a Scene")
+    check_kind("rng", rng, np.random.Generator, "a numpy.random.Generator")
     if style == "tags":
         return _tags(scene, rng, scene.defect is not None if blamed is None else blamed)
     words = _surface(scene, rng)
@@ -113,6 +116,9 @@ def parse(text: str) -> Scene:
     a prompt that a person wrote with the words of this world. A third thing is ignored, and so is
     a relation without a second thing, as in "a ball under the sky".
 
+    Raises:
+        ValueError: if it is no text.
+
     Examples:
         >>> from dpodiff.toy.captions import parse
         >>> scene = parse("a crimson ball left of a cup")
@@ -121,6 +127,7 @@ def parse(text: str) -> Scene:
         >>> scene.relation
         'left of'
     """
+    check_text("text", text)
     things: list[Thing] = []
     pending: dict[str, str] = {}  # color and size wait for their object
     found: dict[str, str] = {}

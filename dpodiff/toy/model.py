@@ -8,6 +8,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING
 
+from dpodiff.checks import check_text
 from dpodiff.models.base import PromptError
 from dpodiff.models.stable_diffusion import StableDiffusion
 from dpodiff.names import LoadError
@@ -17,6 +18,7 @@ from dpodiff.weighted_text import plain
 if TYPE_CHECKING:
     import torch
 
+PUNCTUATION = ",.;:!?'\"’()&/-_"  # that a prompt may have
 FOLDER = WEIGHTS / "stable-diffusion"
 
 
@@ -60,6 +62,8 @@ class Toy(StableDiffusion):
     def check(self, prompt: str, negative_prompt: str = "") -> None:
         from dpodiff.toy.captions import known_words
 
+        for name, text in {"prompt": prompt, "negative prompt": negative_prompt}.items():
+            _check_letters(name, plain(text))
         known = known_words()
         words = re.findall(r"[^\W_]+", f"{plain(prompt)} {negative_prompt}".lower())
         unknown = [word for word in dict.fromkeys(words) if word not in known]
@@ -69,6 +73,15 @@ class Toy(StableDiffusion):
                 "dpodiff.toy.captions.known_words() lists what it knows"
             )
         super().check(prompt, negative_prompt)
+
+
+def _check_letters(name: str, text: str) -> None:
+    """Refuse what the toy world cannot read: it would pass over it without a word."""
+    check_text(f"the {name}", text)
+    if odd := [c for c in text if not (c.isalnum() or c.isspace() or c in PUNCTUATION)]:
+        raise PromptError(f"the {name} holds {odd[0]!r}, which the toy world does not know")
+    if text.strip() and not re.search(r"[^\W_]", text):
+        raise PromptError(f"the {name} {text!r} has no word; say what the image shows")
 
 
 def _with_near(word: str, known: frozenset[str]) -> str:

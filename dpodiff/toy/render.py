@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from dpodiff.checks import check_each, check_kind
 from dpodiff.toy.icons import icon
 from dpodiff.toy.scenes import SIZES, Scene
 
@@ -54,12 +55,19 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
     """Draw scenes as (B, 3, 64, 64) float32 in [0, 1].
 
+    Raises:
+        ValueError: if there is no scene, or one cannot be drawn, as in `render`.
+
     Examples:
         >>> from dpodiff.toy import render, scenes
         >>> rng = np.random.default_rng(0)
         >>> render.render_batch([scenes.random_scene(rng) for _ in range(2)], rng).shape
         (2, 3, 64, 64)
     """
+    scenes = check_each("scenes", scenes, lambda name, one: check_kind(name, one, Scene, "a Scene"))
+    check_kind("rng", rng, np.random.Generator, "a numpy.random.Generator")
+    if not scenes:
+        raise ValueError("scenes is empty: there is nothing to draw")
     return np.stack([render(scene, rng) for scene in scenes]).transpose(0, 3, 1, 2).copy()
 
 

@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from dpodiff.checks import check_kind, check_share, check_switch
 from dpodiff.toy.words import CONCEPTS
 
 OBJECTS = tuple(CONCEPTS["object"])
@@ -90,12 +91,19 @@ def random_scene(
         defect_share: probability of a defect, each as likely as another.
         typical: whether a background has its typical defect with the probability that goes with it.
 
+    Raises:
+        ValueError: if an argument is none of these.
+
     Examples:
         >>> from dpodiff.toy.scenes import random_scene
         >>> scene = random_scene(np.random.default_rng(0), pair_share=0.0)
         >>> len(scene.things), scene.relation
         (1, None)
     """
+    check_kind("rng", rng, np.random.Generator, "a numpy.random.Generator")
+    check_share("pair_share", pair_share)
+    check_share("defect_share", defect_share)
+    check_switch("typical", typical)
     first = random_thing(rng)
     pair = rng.random() < pair_share
     things = (first, random_thing(rng, first)) if pair else (first,)

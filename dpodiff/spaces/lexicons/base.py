@@ -6,7 +6,9 @@ questions. A word may be a phrase of several words ("left of"), in lower case wi
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from dpodiff.checks import check_kind, check_text, check_texts, shown
 
 Kind = Literal["synonym", "antonym"]
 KINDS: tuple[Kind, ...] = ("synonym", "antonym")
@@ -53,6 +55,9 @@ class Dictionary:
         antonyms: word or phrase -> words of opposite meaning, the best first.
         articles: whether "a" and "an" before a word follow the word that replaces it; see `Space`.
 
+    Raises:
+        ValueError: if an argument is no mapping from words to lists of words.
+
     Examples:
         >>> words = dpodiff.Dictionary({"left of": ["beside"]}, {"red": ["green"]})
         >>> words.synonyms("Left  of"), words.antonyms("red"), words.antonyms("blue")
@@ -67,8 +72,8 @@ class Dictionary:
         articles: bool = True,
     ) -> None:
         self.articles = articles
-        self._synonyms = {normal(word): list(words) for word, words in (synonyms or {}).items()}
-        self._antonyms = {normal(word): list(words) for word, words in (antonyms or {}).items()}
+        self._synonyms = _checked("synonyms", synonyms)
+        self._antonyms = _checked("antonyms", antonyms)
 
     def synonyms(self, word: str) -> list[str]:
         """Words of the same meaning, in the order they were given."""
@@ -82,6 +87,44 @@ class Dictionary:
 def for_prompt(lexicon: Lexicon, prompt: str) -> Lexicon:
     """The lexicon itself, or what it is for this prompt."""
     return lexicon.in_prompt(prompt) if isinstance(lexicon, PromptLexicon) else lexicon
+
+
+def _checked(name: str, words: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:
+    if words is None:
+        return {}
+    check_kind(name, words, Mapping, "a mapping from words to lists of words, or None")
+    for word, others in words.items():
+        check_text(f"each word of {name}", word)
+        check_texts(f"{name}[{shown(word)}]", others)
+    return {normal(word): list(others) for word, others in words.items()}
+
+
+def check_kinds(kinds: Any) -> None:
+    """Refuse what is no list of kinds of words.
+
+    Raises:
+        ValueError: naming the known ones.
+    """
+    check_texts("kinds", kinds)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind {kind!r} of words; choose from {', '.join(KINDS)}")
+    if not kinds:
+        raise ValueError(f"kinds is empty; choose from {', '.join(KINDS)}")
+
+
+def check_words(name: str, lexicon: Any) -> None:
+    """Refuse what is no lexicon.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    methods = (getattr(lexicon, method, None) for method in ("synonyms", "antonyms"))
+    if isinstance(lexicon, type) or not all(map(callable, methods)):
+        raise ValueError(
+            f"{name} must be a Lexicon, which has synonyms(word) and antonyms(word), "
+            f"not {shown(lexicon)}"
+        )
 
 
 def normal(text: str) -> str:

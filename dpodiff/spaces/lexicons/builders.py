@@ -10,8 +10,18 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
-from dpodiff.spaces.lexicons.base import Dictionary, Lexicon, for_prompt, normal
+from dpodiff.checks import (
+    check_each,
+    check_finite,
+    check_kind,
+    check_switch,
+    check_text,
+    check_texts,
+    check_whole,
+)
+from dpodiff.spaces.lexicons.base import Dictionary, Lexicon, check_words, for_prompt, normal
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 from dpodiff.spaces.space import Slot, Space
 
@@ -56,6 +66,8 @@ def synonym_space(
           + red: crimson | ruby | (dropped)
           + ball: sphere | (dropped)
     """
+    check_switch("droppable", droppable)
+    _check_lexicon_space(prompt, lexicon, negative_prompt, locked, keywords, most)
     slots = []
     known = for_prompt(lexicon, prompt).synonyms
     for match, synonyms in known_pieces(prompt, known, locked, keywords):
@@ -97,11 +109,13 @@ def antonym_space(
         >>> space.decode((1, 2)).negative
         'green, star'
     """
+    _check_lexicon_space(prompt, lexicon, negative_prompt, locked, keywords, most)
+    absent = absent_from(prompt)
     slots: dict[str, Slot] = {}
     known = for_prompt(lexicon, prompt).antonyms
     for match, antonyms in known_pieces(prompt, known, locked, keywords):
         text = normal(prompt[match])
-        choices = different(["", *not_in_prompt(prompt, antonyms)])[: most + 1]
+        choices = different(["", *filter(absent, antonyms)])[: most + 1]
         if len(choices) > 1:
             slots.setdefault(text, Slot(text, choices, "negative"))
     return Space(prompt, tuple(slots.values()), negative_prompt)
@@ -131,6 +145,11 @@ def guidance_space(
         'a red ball': 1 slots, 4 candidates
           = guidance: 2 | 3 | 7.5
     """
+    check_text("prompt", prompt)
+    check_text("negative_prompt", negative_prompt)
+    scales = check_each("scales", scales, partial(check_finite, above=1))
+    if own is not None:
+        check_finite("own", own)
     choices = tuple(f"{scale:g}" for scale in scales if scale != own)
     return Space(prompt, (Slot("guidance", ("", *choices), "guidance"),), negative_prompt)
 
@@ -149,6 +168,7 @@ def describe(space: Space) -> str:
           + plane: aircraft | jet
           - red: green
     """
+    check_kind("space", space, Space, "a Space")
     sizes = [len(slot.choices) for slot in space.slots]
     size = f"{space.size:,}" if space.size < 1e9 else f"about 10^{math.log10(space.size):.0f}"
     product = f"{' x '.join(map(str, sizes))} = " if len(sizes) > 1 else ""
@@ -162,8 +182,30 @@ def describe(space: Space) -> str:
 
 def not_in_prompt(prompt: str, words: Iterable[str]) -> list[str]:
     """The words and phrases that do not stand in the prompt; upper and lower case are one word."""
+    return [*filter(absent_from(prompt), words)]
+
+
+def absent_from(prompt: str) -> Callable[[str], bool]:
+    """Whether a word or phrase does not stand in the prompt, as `not_in_prompt` finds it."""
     prompt_words = f" {' '.join(normal(word) for word in WORD.findall(prompt))} "
-    return [word for word in words if f" {normal(word)} " not in prompt_words]
+    return lambda word: f" {normal(word)} " not in prompt_words
+
+
+def _check_lexicon_space(
+    prompt: str,
+    lexicon: Lexicon,
+    negative_prompt: str,
+    locked: Sequence[str],
+    keywords: Sequence[str] | None,
+    most: int,
+) -> None:
+    check_text("prompt", prompt)
+    check_words("lexicon", lexicon)
+    check_text("negative_prompt", negative_prompt)
+    check_texts("locked", locked)
+    if keywords is not None:
+        check_texts("keywords", keywords)
+    check_whole("most", most, 0)
 
 
 def known_pieces(

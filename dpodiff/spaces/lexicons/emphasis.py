@@ -1,10 +1,13 @@
 """Emphasis: words of the prompt that weigh more or less than the others."""
 
 from collections.abc import Sequence
+from functools import partial
 
+from dpodiff.checks import check_each, check_finite, check_text, check_texts
 from dpodiff.spaces.lexicons.builders import known_pieces
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS
 from dpodiff.spaces.space import Slot, Space
+from dpodiff.weighted_text import MOST
 
 WEIGHTS = (0.8, 1.0, 1.2)
 
@@ -39,6 +42,10 @@ def emphasis_space(
         >>> print(space.decode((2, 1)).positive)
         a (red)1.2 (ball)0.8 \(toy\)
     """
+    check_text("prompt", prompt)
+    weights = check_each("weights", weights, partial(check_finite, above=0, most=MOST))
+    check_text("negative_prompt", negative_prompt)
+    check_texts("locked", locked)
     choices = tuple(f"{weight:g}" for weight in weights if weight != 1)
 
     def alternatives(piece: str) -> list[str]:

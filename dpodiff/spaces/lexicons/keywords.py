@@ -7,6 +7,7 @@ stay key words: where a thing stands can be seen.
 
 import re
 
+from dpodiff.checks import check_text
 from dpodiff.spaces.lexicons.base import normal
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*")  # don't, t-shirt: one word each
@@ -31,9 +32,13 @@ FUNCTION_WORDS = frozenset(
 def extract_keywords(prompt: str) -> list[str]:
     """The key words of a prompt, in lower case, each once, in order.
 
+    Raises:
+        ValueError: if the prompt is no text.
+
     Examples:
         >>> dpodiff.extract_keywords("There is a small red ball to the left of the box")
         ['small', 'red', 'ball', 'left', 'box']
     """
+    check_text("prompt", prompt)
     words = dict.fromkeys(normal(word) for word in WORD.findall(prompt))
     return [word for word in words if word not in FUNCTION_WORDS]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dpodiff.checks import check_text, check_texts, check_whole
 from dpodiff.spaces.lexicons.builders import different, not_in_prompt
 from dpodiff.spaces.space import Slot, Space
 
@@ -104,6 +105,7 @@ def nplib_space(
         >>> len(dpodiff.nplib_space("a dark sea", words).slots)
         6
     """
+    _check(prompt, words, slots, negative_prompt)
     chosen = tuple(
         Slot("", ("", *part), "negative") for _, part in _parts(prompt, words, slots, NPLIB_SLOTS)
     )
@@ -139,11 +141,21 @@ def modifiers_space(
         >>> space.decode((1, 2, 3, 0, 0)).positive
         'a red ball, sharp, highly detailed, warm light'
     """
+    _check(prompt, words, slots, negative_prompt)
     chosen = tuple(
         Slot(group or "modifier", ("", *part), "modifier")
         for group, part in _parts(prompt, words, slots, MODIFIER_SLOTS)
     )
     return Space(prompt, chosen, negative_prompt)
+
+
+def _check(prompt: str, words: Library, slots: int | None, negative_prompt: str) -> None:
+    check_text("prompt", prompt)
+    for group in words.values() if isinstance(words, Mapping) else [words]:
+        check_texts("words", group)
+    if slots is not None:
+        check_whole("slots", slots)
+    check_text("negative_prompt", negative_prompt)
 
 
 def _parts(

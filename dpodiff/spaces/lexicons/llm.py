@@ -14,21 +14,29 @@ that is refused, or something else comes, as lines "A -> B, C", which is what th
 import hashlib
 import json
 import os
-import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from dpodiff.names import LoadError
+from dpodiff.checks import (
+    check_finite,
+    check_path,
+    check_prompt_text,
+    check_text,
+    check_whole,
+    shown,
+)
 from dpodiff.spaces.json_file import read_json, write_json
-from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind
+from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, check_kinds
+from dpodiff.spaces.lexicons.llm_answers import checked_words, read_answer
+from dpodiff.spaces.lexicons.llm_server import Server, ServerError
 
 if TYPE_CHECKING:
-    from openai import OpenAI
-    from openai.types.chat import ChatCompletion
     from openai.types.shared_params import ResponseFormatJSONSchema
+
+__all__ = ["LLM", "AnswerError", "ServerError"]
 
 Mode = Literal["default", "keyword"]
 
@@ -44,10 +52,8 @@ QUESTION = (
     "Read this prompt of a text-to-image model. For {which}, give {wanted}. "
     "Words that belong together, such as 'coming out', count as one.\n\nPrompt: {prompt}"
 )
+MOST_SECONDS, MOST_RETRIES = 3600, 100
 AS_LINES = "\n\nUse one line a word, in the format: A -> B, C. Write nothing else."
-LINE = re.compile(r"(?:[-*•]\s+|\d+[.)]\s*)?(.+?)\s*(?:->|→)\s*(.+)")  # 1. A -> B, C
-QUOTES = " \t\"'`*“”‘’."
-NOTHING = ("", "none", "n/a")  # how models say that there is none
 SCHEMA: dict[str, object] = {
     "type": "object",
     "properties": {
@@ -73,18 +79,6 @@ STRUCTURED: "ResponseFormatJSONSchema" = {
 }
 
 
-class ServerError(LoadError, RuntimeError):
-    """The server of the language model could not be asked, or did not answer as one.
-
-    Examples:
-        >>> llm = dpodiff.LLM("gpt-4o")
-        >>> try:  # without a key or a server  # doctest: +SKIP
-        ...     llm.lexicon("a red ball")
-        ... except dpodiff.lexicons.ServerError as error:
-        ...     print(error)
-    """
-
-
 class AnswerError(ValueError):
     """The language model answered, but nothing that can be used. Other prompts may do better.
 
@@ -104,12 +98,14 @@ class LLM:
         model: name of the model at the server.
         mode: "default" asks for all words of a prompt, "keyword" for its key words.
         cache: folder of the answers; if not given, one for all projects of this user.
-        timeout: seconds that an answer may take.
+        timeout: seconds that one try may take, from the question to the last byte of the answer. A
+            question takes at most (retries + 1) times as many, which is what a server costs that
+            never answers.
         retries: how often to ask again, with growing pauses, after a timeout, a broken connection,
             "too many requests" (429) or an error of the server (5xx).
 
     Raises:
-        ValueError: an unknown mode.
+        ValueError: if an argument is out of its range, such as an unknown mode.
 
     Examples:
         >>> llm = dpodiff.LLM("gpt-4o", mode="keyword")
@@ -127,8 +123,12 @@ class LLM:
         timeout: float = 60.0,
         retries: int = 4,
     ) -> None:
+        check_text("model", model)
         if mode not in get_args(Mode):
-            raise ValueError(f"unknown mode {mode!r}; choose from {', '.join(get_args(Mode))}")
+            raise ValueError(f"unknown mode {shown(mode)}; choose from {', '.join(get_args(Mode))}")
+        check_path("cache", cache)
+        check_finite("timeout", timeout, most=MOST_SECONDS, above=0)
+        check_whole("retries", retries, 0, MOST_RETRIES)
         self.model, self.mode = model, mode
         self.cache = _default_cache() if cache is None else Path(cache)
         self.timeout, self.retries = timeout, retries
@@ -144,8 +144,15 @@ class LLM:
             ImportError: openai is not installed and there is something to ask.
             ServerError: no key, a wrong address, or a server that fails again and again.
             AnswerError: the model's answer cannot be used.
-            ValueError: a file of the cache cannot be used.
+            ValueError: the prompt is no text, a kind is unknown, or a file of the cache cannot be
+                used.
+
+        Warns:
+            UserWarning: if the model gave what is no word, such as markup; it is left out. If the
+                answer cannot be kept.
         """
+        check_prompt_text("prompt", prompt)
+        check_kinds(kinds)
         return Dictionary(*(self._answer(prompt, kind) if kind in kinds else {} for kind in KINDS))
 
     def _answer(self, prompt: str, kind: Kind) -> dict[str, list[str]]:
@@ -154,118 +161,51 @@ class LLM:
         name = hashlib.sha256(json.dumps(question).encode()).hexdigest()[:32]
         path = self.cache / f"{name}.json"
         if path.exists():
-            answer = read_json(path)[0].get("answer")
-            if not isinstance(answer, dict):
+            words = checked_words(read_json(path)[0].get("answer"))
+            if words is None:
                 raise ValueError(f"{path}: holds no answer; delete it, and it is asked for anew")
-            return answer
-        answer = self._ask(prompt, kind)
-        write_json(path, question | {"answer": answer})
-        return answer
+            return words
+        words = self._ask(prompt, kind)
+        try:
+            write_json(path, question | {"answer": words})
+        except OSError as error:  # a full disk; the answer was paid for
+            warnings.warn(f"an answer is used, but could not be kept: {error}", stacklevel=4)
+        return words
 
     def _ask(self, prompt: str, kind: Kind) -> dict[str, list[str]]:
         text = QUESTION.format(which=WHICH[self.mode], wanted=WANTED[kind], prompt=prompt)
-        answer = ""
+        said = ""
         for structured in self._forms:
-            answer = self._complete(text, structured) or answer
-            if (words := _from_json(answer)) is None:
-                words = _from_lines(answer)
-            if words is not None:
-                return words
+            said = self._said(text, structured) or said
+            answer = read_answer(said, clean=self._server.without_key)
+            if answer is not None:
+                self._report(answer.left_out)
+                return answer.words
         raise AnswerError(
-            f"{self.model} gave no usable {kind}s for the prompt {prompt!r}: "
-            f"its answer begins with {answer[:80]!r}"
+            f"{self.model} gave no usable {kind}s for the prompt {shown(prompt)}: "
+            f"its answer begins with {self._server.without_key(said)[:80]!r}"
         )
 
-    def _complete(self, text: str, structured: bool) -> str:
+    def _said(self, text: str, structured: bool) -> str:
         """What the model says; nothing if its server knows no structured answers."""
-        openai = _openai()
-        try:
-            completion = self._create(text, structured)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            if not structured:
-                raise self._server_error(str(error)) from None
+        if not structured:
+            return self._server.ask(text + AS_LINES) or ""
+        said = self._server.ask(text, response_format=STRUCTURED)
+        if said is None:
             self._forms = (False,)  # nor will it for the next prompt
-            return ""
-        except openai.OpenAIError as error:
-            raise self._server_error(f"{error} {error.__cause__ or ''}") from None
-        except ValueError:  # not JSON, though it says so
-            raise self._server_error("it cannot be read") from None
-        try:
-            message = completion.choices[0].message
-            return self._without_key(message.content or message.refusal or "")
-        except (AttributeError, LookupError, TypeError):  # any JSON, or any web page
-            raise self._server_error("it does not answer as a chat server does") from None
-
-    def _create(self, text: str, structured: bool) -> "ChatCompletion":
-        create = self._client.chat.completions.create
-        if structured:
-            return create(
-                model=self.model,
-                messages=[{"role": "user", "content": text}],
-                response_format=STRUCTURED,
-            )
-        return create(model=self.model, messages=[{"role": "user", "content": text + AS_LINES}])
+        return said or ""
 
     @cached_property
-    def _client(self) -> "OpenAI":
-        openai = _openai()
-        try:
-            return openai.OpenAI(timeout=self.timeout, max_retries=self.retries)
-        except openai.OpenAIError:
-            raise ServerError(
-                "no API key: set the environment variable OPENAI_API_KEY, and for another server "
-                "than OpenAI's also OPENAI_BASE_URL; a local server takes any key"
-            ) from None
+    def _server(self) -> Server:
+        return Server(self.model, self.timeout, self.retries)
 
-    def _server_error(self, reason: str) -> ServerError:
-        url = self._client.base_url.copy_with(userinfo=b"", query=None)
-        return ServerError(
-            f"no answer from {self.model} at {url}: {self._without_key(reason).strip()[:300]}; "
-            "are OPENAI_BASE_URL, OPENAI_API_KEY and the name of the model right?"
-        )
-
-    def _without_key(self, text: str) -> str:
-        """A text from the server, which may repeat the key."""
-        key = self._client.api_key
-        return text.replace(key, "...") if len(key) >= 8 else text  # shorter ones are no secrets
-
-
-def _from_json(text: str) -> dict[str, list[str]] | None:
-    """The words of an answer of the schema, maybe with prose around it; None if it is another."""
-    try:
-        items = json.loads(text[text.index("{") : text.rindex("}") + 1])["substitutes"]
-        words = [(item["word"], item["others"]) for item in items]
-    except (ValueError, LookupError, TypeError):
-        return None
-    good = all(isinstance(others, list) and _are_texts([word, *others]) for word, others in words)
-    return _cleaned(words) if good else None
-
-
-def _from_lines(text: str) -> dict[str, list[str]] | None:
-    """The words of the lines "A -> B, C" of an answer; None if there is no such line."""
-    lines = [match for line in text.splitlines() if (match := LINE.fullmatch(line.strip()))]
-    return _cleaned([(line[1], line[2].split(",")) for line in lines]) if lines else None
-
-
-def _are_texts(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def _cleaned(words: Iterable[tuple[str, list[str]]]) -> dict[str, list[str]]:
-    """Without quotes, and without words that have no alternatives."""
-    found = {}
-    for word, others in words:
-        others = [other.strip(QUOTES) for other in others]
-        found[word.strip(QUOTES)] = [other for other in others if other.lower() not in NOTHING]
-    return {word: others for word, others in found.items() if word and others}
-
-
-def _openai() -> ModuleType:
-    try:
-        import openai
-    except ImportError:
-        raise ImportError("LLM needs openai: pip install 'dpodiff[llm]'") from None
-    return openai
+    def _report(self, left_out: Sequence[str]) -> None:
+        if left_out:
+            warnings.warn(
+                f"{len(left_out)} of the words that {self.model} gave are no plain words, or too "
+                f"many; they are left out; the first is {shown(left_out[0])}",
+                stacklevel=5,
+            )
 
 
 def _default_cache() -> Path:
