@@ -91,7 +91,7 @@ def verdict(claim: str, difference: Interval, prompts: float, better: str = "low
     for end in difference:
         check_kind("each number of difference", end, Real, "a number")
     check_finite("prompts", prompts, 0)
-    if better not in ("lower", "higher"):
+    if not isinstance(better, str) or better not in ("lower", "higher"):
         raise ValueError(f"better must be 'lower' or 'higher', not {shown(better)}")
     mean, low, high = difference
     holds, opposite = (high < 0, low > 0) if better == "lower" else (low > 0, high < 0)
