@@ -94,7 +94,7 @@ def check_known(what: str, name: Any, known: Iterable[str]) -> None:
         ValueError: naming the known ones, and the nearest.
     """
     known = list(known)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         message = f"unknown {what} {name!r}; choose from {', '.join(known)}"
         near = nearest(name, known)
         raise ValueError(f"{message}; {near}" if near else message)

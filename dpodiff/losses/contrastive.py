@@ -64,7 +64,7 @@ class Contrastive:
     ) -> None:
         check_kind("clip", clip, SphericalCLIP, "a SphericalCLIP")
         check_callable("contrasts", contrasts, "a callable from a prompt to contrast prompts")
-        if form not in get_args(Form):
+        if not isinstance(form, str) or form not in get_args(Form):
             raise ValueError(f"form must be one of {', '.join(get_args(Form))}, not {form!r}")
         self.clip, self.contrasts, self.form = clip, contrasts, form
         self._contrasts: dict[str, tuple[str, ...]] = {}

@@ -1,7 +1,9 @@
 """Claims on differences between means over prompts: which of them hold."""
 
+from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
+from dpodiff.checks import check_each, check_finite, check_kind, check_text, shown
 from dpodiff.results.statistics import Interval
 
 if TYPE_CHECKING:
@@ -50,11 +52,23 @@ def verdict(
         better: the side of zero on which the claim holds, "lower" or "higher".
         measure: what it is about.
 
+    Raises:
+        ValueError: if an argument is none of these.
+
     Examples:
         >>> gain = dpodiff.paired_bootstrap([-0.03, 0.01] * 6)
         >>> dpodiff.verdict("the search lowers the loss", gain, prompts=12).verdict
         'not shown'
     """
+    check_text("claim", claim)
+    check_text("measure", measure)
+    if not isinstance(difference, tuple) or len(difference) != 3:
+        raise ValueError(f"difference must be an Interval, not {shown(difference)}")
+    for end in difference:
+        check_kind("each number of difference", end, Real, "a number")
+    check_finite("prompts", prompts, 0)
+    if not isinstance(better, str) or better not in ("lower", "higher"):
+        raise ValueError(f"better must be 'lower' or 'higher', not {shown(better)}")
     mean, low, high = difference
     lower, higher = high < 0, low > 0
     if prompts < FEWEST:
@@ -84,6 +98,7 @@ def verdict_table(verdicts: "Sequence[Verdict]") -> "pd.DataFrame":
     """
     import pandas as pd
 
+    verdicts = check_each("verdicts", verdicts, _check_verdict)
     rows = [
         (v.measure, f"{v.effect:+.3f}", f"[{v.low:+.3f}, {v.high:+.3f}]", v.prompts, v.verdict)
         for v in verdicts
@@ -91,3 +106,7 @@ def verdict_table(verdicts: "Sequence[Verdict]") -> "pd.DataFrame":
     columns = pd.Index(["measure", "effect", "95% interval", "prompts", "verdict"])
     table = pd.DataFrame(rows, index=[v.claim for v in verdicts], columns=columns)
     return table if any(v.measure for v in verdicts) else table.drop(columns="measure")
+
+
+def _check_verdict(name: str, one: object) -> None:
+    check_kind(name, one, Verdict, "a Verdict")

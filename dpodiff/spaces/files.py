@@ -95,7 +95,7 @@ def read_spaces(
     """
     check_path("path", path, optional=False)
     check_kinds(kinds)
-    if mode not in ("default", "keyword"):
+    if not isinstance(mode, str) or mode not in ("default", "keyword"):
         raise ValueError(f"unknown mode {shown(mode)}; choose from default, keyword")
     check_switch("droppable", droppable)
     data, twice = read_json(path)

@@ -93,7 +93,7 @@ def caption(scene: Scene, style: str, rng: np.random.Generator, blamed: bool | N
         imagine a calm scene with a red ball on the sea, drawn with care
         red ball, sea
     """
-    if style not in STYLES:
+    if not isinstance(style, str) or style not in STYLES:
         raise ValueError(f"unknown caption style {shown(style)}; styles are {', '.join(STYLES)}")
     check_kind("scene", scene, Scene, "a Scene")
     check_kind("rng", rng, np.random.Generator, "a numpy.random.Generator")

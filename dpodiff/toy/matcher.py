@@ -127,7 +127,7 @@ class Matcher(nn.Module):
 
     def __init__(self, form: str = "failure") -> None:
         super().__init__()
-        if form not in FORMS:
+        if not isinstance(form, str) or form not in FORMS:
             raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
         self.form = form
         self.body = nn.Sequential(

@@ -124,7 +124,7 @@ class LLM:
         retries: int = 4,
     ) -> None:
         check_text("model", model)
-        if mode not in get_args(Mode):
+        if not isinstance(mode, str) or mode not in get_args(Mode):
             raise ValueError(f"unknown mode {shown(mode)}; choose from {', '.join(get_args(Mode))}")
         check_path("cache", cache)
         check_finite("timeout", timeout, most=MOST_SECONDS, above=0)
