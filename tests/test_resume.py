@@ -354,7 +354,7 @@ def test_a_stamp_says_what_is_needed_to_repeat_the_search(tmp_path):
     assert known["solver"]["first"] == []
 
 
-def test_a_killed_process_loses_a_batch_at_most(tmp_path):
+def test_a_killed_process_loses_a_batch_or_a_step_at_most(tmp_path):
     """By kill -9, between lines, within a line and while images are made."""
     command = [sys.executable, KILLING, tmp_path, "10", "improve", "align"]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -363,4 +363,4 @@ def test_a_killed_process_loses_a_batch_at_most(tmp_path):
     assert [job["what"] for job in told] == ["improve", "align"]
     for job in told:
         assert (job["finished"], job["equal answers"]) == (10, 10)
-        assert job["batches lost"] <= 1
+        assert job["pieces lost"] <= 1
