@@ -6,7 +6,8 @@ A moment is given by progress and not by time: before a batch is made, after it,
 file is written, in the middle of that, after it. The work is done once undisturbed, which counts
 the moments; then, for moments spread evenly over all, a process does it up to there and is killed,
 and another one goes on. Prints, as a line of JSON a job, the number of kills, how often the work
-was finished, how often with the same answer bit by bit, and the most batches made twice.
+was finished, how often with the same answer bit by bit, and the most pieces made twice: batches of
+images, gradients, steps of the noise, questions to a language model, steps of a training.
 
 Run as a program, since it forks, which a process with threads should not.
 """
@@ -26,6 +27,8 @@ import torch
 
 import dpodiff
 from dpodiff.models.batches import Batches
+from dpodiff.objective.noise import NoiseObjective
+from dpodiff.objective.text import TextObjective
 from dpodiff.results.log import Log
 from dpodiff.results.result import Result
 from dpodiff.toy.train import fitting
@@ -48,6 +51,7 @@ class Progress:
 
     def __init__(self, folder: Path, last: int) -> None:
         self.folder, self.last, self.moments = folder, last, 0
+        self._inside = False  # a piece
 
     def moment(self, before_the_end: Callable[[], object] = lambda: None) -> None:
         """One more moment; what is to be done if the next one is the last."""
@@ -57,15 +61,11 @@ class Progress:
         if self.moments + 1 == self.last:
             before_the_end()
 
-    def batch(self) -> None:
-        """A batch is about to be made."""
-        self.moment()
-        with (self.folder / "batches").open("ab", buffering=0) as file:
-            file.write(b".")
-
     def watch(self) -> None:
         """Take notice of every batch, and of all that is written."""
         for owner, name in (
+            (NoiseObjective, "evaluate"),
+            (TextObjective, "value_and_gradient"),
             (Batches, "_fitted"),
             (fitting, "_one_step"),
             (dpodiff.LLM, "_ask"),
@@ -88,10 +88,16 @@ class Progress:
         Log.append, os.replace = append, put
 
     def _making(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same work, counted if it is not a part of another piece."""
+
         @wraps(work)
         def make(*args: Any, **settings: Any) -> Any:
-            self.batch()
+            self.moment()
+            outside, self._inside = self._inside, True
+            if not outside:
+                _add(self.folder / "pieces", b".")
             made = work(*args, **settings)
+            self._inside = outside
             self.moment()
             return made
 
@@ -201,7 +207,7 @@ def killed(job: Job, kills: int, folder: Path) -> dict[str, int]:
     whole = folder / "whole"
     if not done(job, whole):
         raise RuntimeError("the work cannot be done even undisturbed")
-    moments, batches = int((whole / "moments").read_text()), _batches(whole)
+    moments, pieces = int((whole / "moments").read_text()), _pieces(whole)
     finished = equal = lost = 0
     for k in range(kills):
         place = folder / str(k)
@@ -209,12 +215,12 @@ def killed(job: Job, kills: int, folder: Path) -> dict[str, int]:
         if done(job, place):
             finished += 1
             equal += (place / "answer.json").read_text() == (whole / "answer.json").read_text()
-            lost = max(lost, _batches(place) - batches)
-    return {"kills": kills, "finished": finished, "equal answers": equal, "batches lost": lost}
+            lost = max(lost, _pieces(place) - pieces)
+    return {"kills": kills, "finished": finished, "equal answers": equal, "pieces lost": lost}
 
 
-def _batches(folder: Path) -> int:
-    return (folder / "batches").stat().st_size
+def _pieces(folder: Path) -> int:
+    return (folder / "pieces").stat().st_size
 
 
 def report(jobs: Mapping[str, Job], folder: str, kills: str, *names: str) -> None:

@@ -3,8 +3,8 @@
 Each piece of work is killed by SIGKILL at many moments of its progress, and started again with the
 same arguments: searches that have a trace, a lexicon of a language model that has a cache (the
 server is on this machine), and the training of a toy network. Counted are the runs that were
-finished, those whose answer is bit by bit that of an undisturbed run, and the most batches (of
-images, questions or training steps) that were made twice.
+finished, those whose answer is bit by bit that of an undisturbed run, and the most pieces that were
+made twice: batches of images, gradients, steps of the noise, questions, steps of the training.
 """
 
 import json
@@ -30,10 +30,10 @@ def measure(*, jobs: Sequence[str], repeats: int) -> Report:
         child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     rows = [json.loads(line) for line in child.stdout.splitlines()]
     same = min(row["equal answers"] / row["kills"] for row in rows)
-    lost = max(row["batches lost"] for row in rows)
+    lost = max(row["pieces lost"] for row in rows)
     goals = [
         Goal("share of answers that are those of an undisturbed run", same, 1.0, at_least=True),
-        Goal("batches lost by a kill", lost, 1),
+        Goal("pieces lost by a kill", lost, 1),
     ]
     return Report(rows, goals)
 

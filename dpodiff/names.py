@@ -57,12 +57,14 @@ def name_of(part: Any) -> str:
         arguments = ["..."] * len(part.args) + [f"{name}=..." for name in part.keywords]
         return f"partial({', '.join([name_of(part.func), *arguments])})"
     owner = getattr(part, "__self__", None)
-    if _is_own(owner):
+    if _says_what_it_is(owner):
         return f"{owner!r}.{part.__name__}"
     if hasattr(part, "__qualname__"):
         return part.__qualname__
-    return repr(part) if _is_own(part) else type(part).__qualname__
+    return repr(part) if _says_what_it_is(part) else type(part).__qualname__
 
 
-def _is_own(part: Any) -> bool:
-    return type(part).__module__.startswith("dpodiff.")
+def _says_what_it_is(part: Any) -> bool:
+    """Whether it is one of the package's own objects, with a text that is more than an address."""
+    kind = type(part)
+    return kind.__module__.startswith("dpodiff.") and kind.__repr__ is not object.__repr__

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from gaussian import Gaussian
@@ -16,6 +17,7 @@ import dpodiff
 from dpodiff import DNO, EPO, Budget, Objective, Space, Trace, search
 from dpodiff.gradients import Full
 from dpodiff.models.black_box import BlackBox
+from dpodiff.objective import Diagnosis
 from dpodiff.solvers import GPO, HPO, PEZ, Joint, ReNO, Rung, Screening, ZeroOrder
 from dpodiff.solvers.best_of_n import search_noise
 from dpodiff.spaces.space import Slot
@@ -298,6 +300,31 @@ def test_a_trace_has_one_writer(tmp_path):
     assert not model.batches
 
 
+def test_without_locks_a_search_goes_on_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("dpodiff.results.log.fcntl", None)
+    path = tmp_path / "trace.jsonl"
+    improve(path, loss=interrupting(KeyboardInterrupt(), 3))
+    assert told(improve(path)) == told(improve(None))
+
+
+def test_a_diagnosis_is_read_back_without_its_images(tmp_path):
+    class NoContrast:
+        def margins(self, images, prompt):
+            return pd.DataFrame({"contrast": [], "margin": []})
+
+    def diagnosed(path):
+        goal = Objective(FakeModel(), shade, WORDS, (0, 1))
+        first = Diagnosis(goal, NoContrast(), lambda prompt: [])
+        solver = EPO(WORDS, first=first, **SMALL)
+        return search(solver, goal, Budget(6), trace=Trace(path), progress=False)
+
+    path = tmp_path / "trace.jsonl"
+    result, again = diagnosed(path), diagnosed(path)
+    assert '"kind": "first"' in path.read_text()
+    assert told(again) == told(result)
+    assert not again.objective.model.batches
+
+
 def test_keys_are_not_in_a_trace(tmp_path):
     path, key = tmp_path / "trace.jsonl", "sk-nobody-may-see-me"
 
@@ -327,7 +354,7 @@ def test_a_stamp_says_what_is_needed_to_repeat_the_search(tmp_path):
     assert known["solver"]["first"] == []
 
 
-def test_a_killed_process_loses_a_batch_at_most(tmp_path):
+def test_a_killed_process_loses_a_batch_or_a_step_at_most(tmp_path):
     """By kill -9, between lines, within a line and while images are made."""
     command = [sys.executable, KILLING, tmp_path, "10", "improve", "align"]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -336,4 +363,4 @@ def test_a_killed_process_loses_a_batch_at_most(tmp_path):
     assert [job["what"] for job in told] == ["improve", "align"]
     for job in told:
         assert (job["finished"], job["equal answers"]) == (10, 10)
-        assert job["batches lost"] <= 1
+        assert job["pieces lost"] <= 1

@@ -99,7 +99,7 @@ class Replay:
         """
         recorded, given = _flat(self.stamp.parameters), _flat(json.loads(_json(parameters)))
         free = set(FREE)
-        if self._search_end is None and recorded[BUDGET] <= given[BUDGET]:
+        if self._search_end is None and recorded.get(BUDGET, 0) <= given.get(BUDGET, 0):
             free |= {BUDGET, FRESH_SEEDS}
         keys = [key for key in dict.fromkeys([*recorded, *given]) if key not in free]
         differ = [key for key in keys if recorded.get(key) != given.get(key)]
