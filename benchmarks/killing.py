@@ -129,6 +129,12 @@ def align(folder: Path) -> Any:
     return told(dpodiff.align(PROMPT, trace=folder / "trace.jsonl", **settings, **SMALL))
 
 
+def sweep(folder: Path) -> Any:
+    settings = {"budget": 5, "verify": 0, "solver": ["epo", "random"]}
+    table = dpodiff.sweep(PROMPTS[:2], out=folder / "sweep", **settings, **SMALL)
+    return table.drop(columns="seconds").to_json(orient="records")
+
+
 def lexicon(folder: Path) -> Any:
     llm = dpodiff.LLM("tiny", cache=folder / "cache")
     spaces = [dpodiff.synonym_space(one, llm.lexicon(one)) for one in PROMPTS]
@@ -144,7 +150,7 @@ def training(folder: Path) -> Any:
     return [value.double().sum().item() for value in module.state_dict().values()]
 
 
-JOBS = {job.__name__: job for job in (improve, attack, gpo, align, lexicon, training)}
+JOBS = {job.__name__: job for job in (improve, attack, gpo, align, sweep, lexicon, training)}
 
 
 def told(result: Result) -> Any:

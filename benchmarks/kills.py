@@ -19,7 +19,7 @@ from common import Goal, Report, main
 KILLING = Path(__file__).with_name("killing.py")
 SIZES = {
     "small": {"jobs": ["lexicon"]},
-    "toy": {"jobs": ["improve", "attack", "gpo", "align", "lexicon", "training"]},
+    "toy": {"jobs": ["improve", "attack", "gpo", "align", "sweep", "lexicon", "training"]},
 }
 
 
