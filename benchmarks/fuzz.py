@@ -10,6 +10,7 @@ documented range has accepted it in silence. Goal: none of either.
 
 import argparse
 import linecache
+import os
 import tempfile
 import time
 import traceback
@@ -118,6 +119,7 @@ def main() -> None:
     options = parser.parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # a text is a path, too
         chosen = [one for one in entries(Path(folder)) if one.name.startswith(options.only)]
         count = -(-options.calls // len(chosen))
         found = {entry.name: fuzz(entry, count) for entry in tqdm(chosen, "fuzz", disable=None)}

@@ -398,7 +398,7 @@ def _spaces(folder: Path) -> list[Entry]:
         Entry(
             "modifiers_space",
             dpodiff.modifiers_space,
-            {**said, "words": library, "slots": optional(whole(1, 3, 3))},
+            {**said, "words": texts(["dark", "ugly", "bad"]), "slots": optional(whole(1, 3, 3))},
         ),
         Entry(
             "guidance_space",
@@ -560,8 +560,8 @@ def _solvers(folder: Path) -> list[Entry]:
     above, share = number(0.5, above=0), number(0.0, 0.5, least=0, most=1)
     first = of((), [(0, 1)], [(1, 0), (0, 0)], is_good=_is_empty)
     epo = {
-        "population": of(4, 6),
-        "parents": of(2, 3),
+        "population": of(4, 6, is_good=whole(2, 100_000).is_good),
+        "parents": of(2, 3, is_good=whole(2, 6).is_good),
         "mutations": whole(1, 100_000),
         "rate": share,
         "crossovers": whole(0, 100_000),
@@ -724,6 +724,7 @@ def _figures(folder: Path) -> list[Entry]:
     table = pd.DataFrame({"mean": [0.1], "low": [0.0], "high": [0.2]}, index=["$a_b$"])
     shares = pd.DataFrame([[0.1, 0.2]], index=["red <ball>"])
     cloud = {"even": np.full((4, 3), 1 / 3)}
+    center = of(None, [0.2, 0.3, 0.5], is_good=lambda v: v is None or _is_row(v, 3))
     return [
         Entry("plots.lines", plots.lines, {"curves": curves, **labels, "markers": switch()}),
         Entry("plots.scatter", plots.scatter, {"clouds": curves, **labels, "diagonal": switch()}),
@@ -770,7 +771,7 @@ def _figures(folder: Path) -> list[Entry]:
             {
                 "clouds": of(cloud),
                 "corners": texts(("a", "", "$c$"), is_good=lambda v: len(v) == 3),
-                "center": of(None),
+                "center": center,
             },
         ),
         Entry("plots.intervals", plots.intervals, {"frame": of(table), "xlabel": text("x")}),
@@ -781,6 +782,10 @@ def _figures(folder: Path) -> list[Entry]:
         ),
         Entry("plots.convergence", plots.convergence, {"runs": of(_curves()), "ylabel": text("y")}),
     ]
+
+
+def _is_row(value: Any, count: int) -> bool:
+    return each(number()).is_good(value) and len(value) == count
 
 
 def _curves() -> pd.DataFrame:

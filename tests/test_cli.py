@@ -127,6 +127,32 @@ def test_a_wrong_setting_of_the_method_is_named(setting, message):
     assert done.exit_code == 2 and message in done.stderr
 
 
+def test_spaces_of_a_file_are_printed_and_written(elsewhere):
+    (elsewhere / "prompts.txt").write_text("a red ball\na blue car\na green tree\n")
+    options = ["--prompts", "prompts.txt", "--ids", "0,2", "--lexicon", "toy"]
+    done = run("spaces", *options, "--out", "spaces.json")
+    assert done.exit_code == 0, done.stderr
+    assert "'a red ball': " in done.stdout and "a blue car" not in done.stdout
+    assert list(dpodiff.read_spaces("spaces.json")) == ["a red ball", "a green tree"]
+    again = run("spaces", *options, "--out", "spaces.json")
+    assert again.exit_code == 2 and "exists already" in again.stderr
+    (found,) = json.loads(run("spaces", "a red ball", "--lexicon", "toy", "--json").stdout)
+    assert found["prompt"] == "a red ball"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a prompt"),
+        (["a red ball", "--space", "nplib"], "space"),
+        (["a red ball", "--lexicon", "thesaurus"], "wordnet"),
+    ],
+)
+def test_wrong_arguments_of_spaces_are_named(arguments, message):
+    done = run("spaces", *arguments)
+    assert done.exit_code == 2 and message in done.stderr
+
+
 def test_info_names_versions_extras_and_what_options_take():
     found = json.loads(run("info", "--json").stdout)
     assert found["versions"]["dpodiff"] == dpodiff.__version__

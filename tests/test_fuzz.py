@@ -16,7 +16,10 @@ def fuzz():
         yield importlib.import_module("fuzz")
 
 
-def test_any_argument_is_taken_as_documented_or_refused_by_a_clear_error(fuzz, tmp_path):
+def test_any_argument_is_taken_as_documented_or_refused_by_a_clear_error(
+    fuzz, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # a text is a path, too
     found = {one.name: fuzz.fuzz(one, 12, derandomize=True) for one in fuzz.entries(tmp_path)}
     defects = [defect for tally in found.values() for defect in tally.defects.values()]
     assert not defects, "\n".join(defects)

@@ -31,6 +31,7 @@ from dpodiff.cli.options import (
     Verify,
     numbers,
 )
+from dpodiff.cli.spaces import spaces
 from dpodiff.cli.study import study, study_report
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ def align(
     _run("align", prompt, settings, out=out, overwrite=overwrite, as_json=as_json)
 
 
+app.command()(spaces)
 app.command()(many.sweep)
 app.command()(many.report)
 app.command()(study)
