@@ -21,6 +21,7 @@ from dpodiff.api.parts import (
     check_arguments,
     check_lexicon,
     check_locked,
+    check_toy_words,
     chosen_loss,
     chosen_model,
 )
@@ -370,6 +371,7 @@ def _search_words(
     negative_library = chosen_library("nplib", nplib, space)
     positive_library = chosen_library("modifiers", modifiers, space)
     model = chosen_model(model, prompt, negative_prompt)
+    check_toy_words(lexicon, model, prompt)
     if first is None:
         by_default = space == DEFAULT_SPACE and task == "improve"
         first = default_first(model, prompt, solver) if by_default else ()
