@@ -24,7 +24,9 @@ from dpodiff.models.stable_diffusion import StableDiffusion
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SHARED = {"common", "world", "random_models", "killing"}
-NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - SHARED)
+# Those of faults print tables of their own, and have tests of their own.
+OTHERS = {"faults", "fuzz", "fuzz_entries", "fuzz_kinds", "memory_growth"}
+NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - SHARED - OTHERS)
 
 
 @pytest.fixture(scope="module")

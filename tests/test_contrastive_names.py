@@ -79,7 +79,10 @@ def test_contrasts_come_from_the_lexicon_of_the_call(toy):
 
 def test_another_model_has_the_clip_of_the_paper_and_wordnet(monkeypatch):
     asked = []
-    monkeypatch.setattr("dpodiff.losses.loading._clip", lambda source, device: asked.append(source))
+    clip = losses.load("toy")
+    monkeypatch.setattr(
+        "dpodiff.losses.loading._clip", lambda source, device: asked.append(source) or clip
+    )
     loss = chosen_loss("contrastive", FakeModel())
     assert asked == [""]  # which stands for ViT-B-32/openai
     assert "a black cat on a hot street" in loss.contrasts("a black cat on a cold street")

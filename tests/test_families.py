@@ -244,7 +244,9 @@ def test_short_names_are_hub_ids_of_known_families(monkeypatch):
     from dpodiff import models
 
     asked = []
-    monkeypatch.setattr(models, "_pipeline_class", lambda name: asked.append(name) or "Unheard")
+    monkeypatch.setattr(
+        models, "_pipeline_class", lambda folder, name: asked.append(folder) or "Unheard"
+    )
     for name, hub_id in NAMES.items():
         with pytest.raises(ValueError, match=f"{name} is a Unheard.*{', '.join(FAMILIES)}"):
             load(name)

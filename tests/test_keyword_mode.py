@@ -44,7 +44,7 @@ def test_only_key_words_may_change(function):
         ({"keywords": []}, "no key words"),
         ({"keywords": ["blue"]}, "key word 'blue' does not stand in the prompt"),
         ({"keywords": True, "space": "nplib"}, "for the space 'antonym' or 'synonym'"),
-        ({"lexicon": 3}, "lexicon must be one of toy, wordnet, llm, a Lexicon or an LLM, not 3"),
+        ({"lexicon": 3}, "lexicon must be a Lexicon"),
         ({"lexicon": "lmm"}, "did you mean 'llm'"),
     ],
 )

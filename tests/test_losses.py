@@ -177,7 +177,7 @@ def downloads(monkeypatch):
     ],
 )
 def test_missing_clip_weights_say_what_else_will_do(name, repository, downloads):
-    with pytest.raises(LoadError, match="cannot be had .*'local-dir:FOLDER'"):
+    with pytest.raises(LoadError, match="cannot be loaded: .*'local-dir:FOLDER'"):
         losses.load(name)
     assert set(downloads) == {repository}
 

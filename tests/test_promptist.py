@@ -94,5 +94,5 @@ def test_missing_weights_say_what_would_be_right(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(GPT2LMHeadModel, "from_pretrained", offline)
-    with pytest.raises(LoadError, match="'microsoft/Promptist' .* local copy"):
+    with pytest.raises(LoadError, match="microsoft/Promptist cannot be loaded: .*local folder"):
         Promptist()

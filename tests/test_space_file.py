@@ -255,7 +255,7 @@ def test_numbers_and_key_words_of_a_file_are_kept(path, tmp_path, dialect):
 def test_whether_articles_follow_the_words_is_kept(path):
     for articles, text in [(True, "an orb"), (False, "a orb")]:
         space = synonym_space("a ball", Dictionary({"ball": ["orb"]}, articles=articles))
-        write_spaces(path, [space])
+        write_spaces(path, [space], overwrite=True)
         assert read_spaces(path) == {"a ball": space}
         assert space.decode((1,)).positive == text
         assert Space.from_json(json.loads(json.dumps(space.to_json()))) == space

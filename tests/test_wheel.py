@@ -26,6 +26,7 @@ NEEDED = [
     "dpodiff/results/recorded/*/stamp.json",
     "dpodiff/results/recorded/*.csv",
     "dpodiff/spaces/lexicons/wordnet*.zip",
+    "dpodiff/spaces/libraries/*.txt",
     "dpodiff/studies/page.html",
     "*.dist-info/licenses/LICENSE",
     "*.dist-info/licenses/dpodiff/spaces/lexicons/LICENSE-WordNet.txt",
@@ -44,7 +45,7 @@ sd.steps = 2
 result = dpodiff.improve("a red ball in the sky", model=sd, budget=2, seeds=1, progress=False)
 assert result.trace.records
 dpodiff.Recorded.load("landscape")
-assert dpodiff.synonym_space("a quick dog", dpodiff.WordNet()).slots
+assert dpodiff.synonym_space("a huge city", dpodiff.WordNet()).slots
 data = [name for name in opened if "wordnet" in name.lower() and ".py" not in name]
 assert data
 print(*data, sep="\\n")

@@ -33,7 +33,8 @@ from helpers import FakeModel, shade
 import dpodiff
 
 def make(prompt={PROMPT!r}, **settings):
-    settings = {{"lexicon": "toy", "budget": 24, "seeds": 2, "seed": 2, "verify": 0}} | settings
+    settings = {{"lexicon": "toy", "space": "antonym", "budget": 24, "verify": 0}} | settings
+    settings = {{"seeds": 2}} | settings
     settings = {{"model": FakeModel(), "loss": shade}} | settings
     return dpodiff.panel(prompt, **settings)
 

@@ -8,7 +8,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dpodiff.models.base import Model
 from dpodiff.spaces.prompts import Prompts
 from dpodiff.weighted_text import WeightedText
 
@@ -46,6 +45,8 @@ class Rollout:
     @classmethod
     def of(cls, model: "TextToImage") -> "Rollout":
         """That of a model, or the name alone of a black box."""
+        from dpodiff.models.base import Model
+
         if not isinstance(model, Model):
             return cls(model.name)
         scheduler = type(model.scheduler(model.steps)).__name__

@@ -129,7 +129,7 @@ def field(data: Any, name: str, kind: Any, where: str) -> Any:
         raise ValueError(f"{where} must be an object with named fields, not {shown(data)}")
     if name not in data:
         raise ValueError(f"{where} lacks the field {name!r}")
-    if not isinstance(data[name], kind) or isinstance(data[name], bool):
+    if not isinstance(data[name], kind) or (isinstance(data[name], bool) and kind is not bool):
         kind_name = getattr(kind, "__name__", str(kind))
         raise ValueError(f"{where}.{name} must be {kind_name}, not {shown(data[name])}")
     return data[name]
