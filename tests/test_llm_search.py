@@ -24,6 +24,7 @@ from dpodiff import (
     search,
 )
 from dpodiff.objective import Missed
+from dpodiff.spaces.lexicons import ServerError
 from dpodiff.spaces.writer import read_prompt_pairs
 from dpodiff.widgets import Panel
 
@@ -254,6 +255,14 @@ def test_what_the_images_miss_is_told(chat):
     assert facts == [line[2:] for line in re.findall(r"(?m)^- .*", chat.questions[0])]
     images = result.cost.images
     assert images == 2  # of the prompt and of what was written; the facts need none of their own
+
+
+def test_without_a_key_no_image_is_made(chat, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    model = FakeModel()
+    with pytest.raises(ServerError, match="OPENAI_API_KEY"):
+        improve(PROMPT, model=model, loss=shade, solver="llm", progress=False)
+    assert not model.batches
 
 
 def test_a_failing_server_keeps_what_was_found(chat):

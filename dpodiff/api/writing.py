@@ -55,16 +55,21 @@ def language_search(objective: "Objective", lexicon: AnyLexicon, seed: int) -> L
     """The solver with the language model that was given as a lexicon, or with the default one.
 
     It is told what the images of the prompt itself miss, where the loss can tell.
+
+    Raises:
+        ImportError, ServerError: if there is no package or no key to ask with.
     """
     from dpodiff.losses import Contrastive, Decomposed
     from dpodiff.objective import Missed
 
     loss = objective.loss
     can_tell = isinstance(loss, Contrastive | Decomposed)
-    return LLMSearch(
+    solver = LLMSearch(
         cast(WrittenSpace, objective.space),
         seed=seed,
         llm=lexicon if isinstance(lexicon, LLM) else None,
         task=objective.task,
         missed=Missed(objective, loss) if can_tell else None,
     )
+    solver.check()
+    return solver

@@ -113,6 +113,14 @@ class LLMSearch(Solver):
         """The name, the language model and the hyperparameters, for the record."""
         return super().parameters | {"model": self._writer.llm.model}
 
+    def check(self) -> None:
+        """Refuse a language model that cannot be asked, before any image is made.
+
+        Raises:
+            ImportError, ServerError: as `PromptWriter.check`.
+        """
+        self._writer.check()
+
     def ask(self) -> list[Candidate]:
         """New prompts, of as many questions as it takes; none once all questions are asked.
 

@@ -66,6 +66,15 @@ class PromptWriter:
     def __repr__(self) -> str:
         return f"PromptWriter({self.llm!r})"
 
+    def check(self) -> None:
+        """Refuse what cannot be asked at all, before anything is paid for; asks nothing.
+
+        Raises:
+            ImportError: openai is not installed.
+            ServerError: there is no key.
+        """
+        self._server.check()
+
     def __call__(self, question: str) -> list[Prompts]:
         """The prompts of the answer, in its order, all different.
 
