@@ -56,7 +56,7 @@ class LLMSearch(Solver):
         task: what the prompts are for, "improve" or "attack".
         calls: questions at most, whatever their answers are worth.
         batch: prompts asked for with a question.
-        best, worst: how many of those tried are shown; so many as the worst of those rejected too.
+        best, worst: how many of those tried are shown; of those rejected, as many as of the worst.
         missed: gives what the images of the user's own prompt miss, such as `Missed`; asked once.
 
     Attributes:
