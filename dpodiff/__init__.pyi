@@ -86,6 +86,7 @@ from .solvers import (
     TPE as TPE,
     ForwardSelection as ForwardSelection,
     Joint as Joint,
+    LLMSearch as LLMSearch,
     RandomSearch as RandomSearch,
     ReNO as ReNO,
     Screening as Screening,
@@ -142,6 +143,7 @@ from .spaces.statements import (
     contrasts_of as contrasts_of,
     statements as statements,
 )
+from .spaces.written import WrittenSpace as WrittenSpace
 from .studies import (
     Study as Study,
     StudyReport as StudyReport,

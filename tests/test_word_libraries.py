@@ -167,3 +167,10 @@ def test_a_file_without_words_is_named_before_an_image_is_made(tmp_path, content
 def test_words_that_are_none_or_of_no_use_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         offered(**settings)
+
+
+def test_the_toy_dictionary_is_refused_for_prompts_that_it_cannot_read():
+    model = FakeModel()
+    with pytest.raises(ValueError, match="not astronaut, riding, horse: for fake take lexicon="):
+        improve("an astronaut riding a horse", model=model, loss=shade, lexicon="toy", budget=2)
+    assert not model.batches

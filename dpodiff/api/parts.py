@@ -18,7 +18,7 @@ from dpodiff.checks import (
     check_whole,
     shown,
 )
-from dpodiff.spaces.lexicons import LLM, Kind, Lexicon
+from dpodiff.spaces.lexicons import LLM, Kind, Lexicon, extract_keywords
 from dpodiff.spaces.lexicons.base import check_words
 from dpodiff.spaces.lexicons.builders import not_in_prompt
 from dpodiff.spaces.space import Space
@@ -179,6 +179,23 @@ def lexicon_of(prompt: str, lexicon: str | Lexicon | LLM, kind: Kind) -> Lexicon
     """
     lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
     return lexicon.lexicon(prompt, [kind]) if isinstance(lexicon, LLM) else lexicon
+
+
+def check_toy_words(lexicon: AnyLexicon, model: "TextToImage", prompt: str) -> None:
+    """Refuse the toy dictionary for a prompt of another model that it cannot read.
+
+    Raises:
+        ValueError: if it knows less than half of the key words, saying what would be right.
+    """
+    if not isinstance(lexicon, str) or lexicon != names.TOY or is_toy(model):
+        return
+    toy, words = names.toy("lexicon")(), extract_keywords(prompt)
+    unknown = [word for word in words if not toy.synonyms(word)]
+    if 2 * len(unknown) > len(words):
+        raise ValueError(
+            f"lexicon='toy' has the words of the toy world only, not {', '.join(unknown)}: for "
+            f"{model.name} take lexicon='wordnet', lexicon='llm' or a dpodiff.Dictionary"
+        )
 
 
 def _lexicon(name: str) -> Lexicon | LLM:

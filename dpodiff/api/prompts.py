@@ -21,6 +21,7 @@ from dpodiff.api.parts import (
     check_arguments,
     check_lexicon,
     check_locked,
+    check_toy_words,
     chosen_loss,
     chosen_model,
 )
@@ -34,6 +35,7 @@ from dpodiff.api.spaces import (
     chosen_library,
     chosen_space,
 )
+from dpodiff.api.writing import language_search, writes_prompts, written_space
 from dpodiff.checks import check_callable
 from dpodiff.names import name_of
 from dpodiff.results.result import Result
@@ -97,7 +99,9 @@ def improve(
             WordNet for any other.
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
             paper's own; or a callable that makes one, such as a class with some of its settings
-            bound by `functools.partial`, called with the space and `seed=`.
+            bound by `functools.partial`, called with the space and `seed=`. With "llm" a language
+            model writes whole prompts (`LLMSearch`): it searches no space, and an `LLM` given as
+            `lexicon` says which model.
         first: what to try before all else, for the solvers that take it ("epo", "sparse-epo",
             "forward", "raced-forward", "tpe", or one of your own with `first=()`): a list of
             negative prompts, or of lists of any words that the space offers. "diagnosis" asks the
@@ -359,26 +363,33 @@ def _search_words(
     check_first(first, solver)
     check_space_names(space)
     check_lexicon(lexicon)
+    writes = writes_prompts(
+        solver, space, locked=locked, keywords=keywords, nplib=nplib, modifiers=modifiers
+    )
     check_locked(locked, space, prompt)
     key_words = chosen_keywords(keywords, prompt, space)
     negative_library = chosen_library("nplib", nplib, space)
     positive_library = chosen_library("modifiers", modifiers, space)
     model = chosen_model(model, prompt, negative_prompt)
+    check_toy_words(lexicon, model, prompt)
     if first is None:
         by_default = space == DEFAULT_SPACE and task == "improve"
         first = default_first(model, prompt, solver) if by_default else ()
-    space = chosen_space(
-        space,
-        prompt,
-        negative_prompt,
-        model,
-        lexicon=lexicon,
-        locked=locked,
-        keywords=key_words,
-        nplib=negative_library,
-        modifiers=positive_library,
-        task=task,
-    )
+    if writes:
+        space = written_space(space, prompt, negative_prompt, model)
+    else:
+        space = chosen_space(
+            space,
+            prompt,
+            negative_prompt,
+            model,
+            lexicon=lexicon,
+            locked=locked,
+            keywords=key_words,
+            nplib=negative_library,
+            modifiers=positive_library,
+            task=task,
+        )
     check_space(space, prompt, negative_prompt, model)
     second = chosen_second_losses(second_loss, model, lexicon, by_default=loss is None)
     loss = chosen_loss(loss, model, lexicon)
@@ -391,8 +402,11 @@ def _search_words(
         constraint=make_constraint(model),
         batch_size=batch_size,
     )
-    chosen = chosen_first(first, objective, lexicon)
-    made = chosen_solver(solver, space, model, seed, chosen)
+    if writes:
+        made = language_search(objective, lexicon, seed)
+    else:
+        chosen = chosen_first(first, objective, lexicon)
+        made = chosen_solver(solver, space, model, seed, chosen)
     check_gradient(made, loss, prompt, model)
     record = Trace(
         trace,

@@ -22,6 +22,7 @@ from dpodiff.spaces.lexicons import (
 )
 from dpodiff.spaces.lexicons.library import MODIFIERS, NEGATIVE, Library
 from dpodiff.spaces.space import Space
+from dpodiff.spaces.written import WrittenSpace
 
 if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
@@ -182,7 +183,7 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
     """
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
-    if space.size == 1:
+    if space.size == 1 and not isinstance(space, WrittenSpace):
         raise ValueError(
             f"nothing can change in {prompt!r}: none of its words has an alternative; "
             "the space 'nplib' does not depend on them"

@@ -8,6 +8,7 @@
 `memory`      what was seen already, so that nothing is made twice
 `evaluation`  the result of one evaluation, and which of two is better
 `diagnosis`   from the images of the user's prompt to candidates to try first
+`missed`      what the images of the user's prompt miss, in words
 `cost`        budget and cost
 
 Imports from `models`, `losses`, `spaces` and `gradients` only.

@@ -4,6 +4,7 @@
 `loop`            `search`, which runs any solver
 `run`             one run of it: budget, incumbent, failures and trace
 `random_search`, `epo`, `forward_selection`, `tpe`, `screening`    of words
+`llm_search`      of whole prompts, by a language model
 `gpo`, `hpo`, `pez`                                                of words, with gradients
 `dno`, `zero_order`, `best_of_n`                                   of noise
 `joint`           of both, in turns

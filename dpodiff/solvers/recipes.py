@@ -26,6 +26,7 @@ from dpodiff import solvers
 from dpodiff.solvers import Solver
 from dpodiff.solvers.base import FirstCandidates
 from dpodiff.spaces.space import Space
+from dpodiff.spaces.written import WrittenSpace
 
 # (space, *, steps, seed) -> solver
 Recipe = Callable[..., Solver]
@@ -209,6 +210,11 @@ def random_search(space: Space, *, steps: int | None = None, seed: int = 0) -> S
     return solvers.RandomSearch(space, seed=seed)
 
 
+def llm(space: WrittenSpace, *, steps: int | None = None, seed: int = 0) -> Solver:
+    """A language model that writes whole prompts, four to a question, on a space of such."""
+    return solvers.LLMSearch(space, seed=seed, calls=20, batch=4, best=5, worst=3)
+
+
 def pez(space: Space, *, steps: int, seed: int = 0) -> Solver:
     """PEZ on the schedule of the paper's shortcuts."""
     return solvers.PEZ(space, steps=steps, seed=seed)
@@ -224,6 +230,7 @@ RECIPES: dict[str, Recipe] = {
     "forward": forward,
     "raced-forward": raced_forward,
     "tpe": tpe,
+    "llm": llm,
     "screened-epo": screened_epo,
     "screened-hpo": screened_hpo,
     "dpodiff-epo": dpodiff_epo,

@@ -10,6 +10,8 @@
 `files`        spaces and prompts as JSON files
 `constraints`  which candidates are allowed, such as those that keep the meaning
 `promptist`    a language model that rewrites prompts, as a baseline
+`written`      a space of whole prompts, which grows
+`writer`       a language model that writes them
 
 Imports from `models` and `losses` only, and from these only what encodes text.
 """
@@ -20,15 +22,19 @@ from dpodiff.spaces.lexicons.library import MODIFIERS, NEGATIVE
 from dpodiff.spaces.prompts import GuidedPrompts, Prompts
 from dpodiff.spaces.slots import Slot
 from dpodiff.spaces.space import Candidate, Space
+from dpodiff.spaces.writer import PromptWriter
+from dpodiff.spaces.written import WrittenSpace
 
 __all__ = [
     "MODIFIERS",
     "NEGATIVE",
     "Candidate",
     "GuidedPrompts",
+    "PromptWriter",
     "Prompts",
     "Slot",
     "Space",
+    "WrittenSpace",
     "lexicons",
     "read_prompts",
     "read_spaces",

@@ -51,6 +51,15 @@ class Server:
     def __init__(self, model: str, timeout: float, retries: int) -> None:
         self.model, self.timeout, self.retries = model, timeout, retries
 
+    def check(self) -> None:
+        """Refuse a server that cannot be asked for want of the package or a key; asks nothing.
+
+        Raises:
+            ImportError: if the package is missing.
+            ServerError: if there is no key.
+        """
+        _ = self._client
+
     def ask(self, text: str, **options: Any) -> str | None:
         """What the model says; None if the server refuses the options.
 
