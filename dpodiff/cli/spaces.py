@@ -68,10 +68,12 @@ def _built(prompt: str, space: str, lexicon: str) -> "Space":
 
     check_lexicon(lexicon)
     found = Space(prompt)
-    for kind in dict.fromkeys(space.split("+")):
-        check_known("space", kind, KINDS)
-        build = synonym_space if kind == "synonym" else antonym_space
-        found += build(prompt, lexicon_of(prompt, lexicon, kind))
+    for name in dict.fromkeys(space.split("+")):
+        check_known("space", name, KINDS)
+        if name == "synonym":
+            found += synonym_space(prompt, lexicon_of(prompt, lexicon, "synonym"))
+        else:
+            found += antonym_space(prompt, lexicon_of(prompt, lexicon, "antonym"))
     return found
 
 
