@@ -75,11 +75,11 @@ def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
 def _write_image(
     path: Path, image: "torch.Tensor", prompts: Prompts, seed: int, rollout: Rollout
 ) -> None:
-    picture, texts = pixels(image), PngInfo()
-    for key, text in chunks(prompts, seed, picture.size, rollout).items():
+    drawn, texts = pixels(image), PngInfo()
+    for key, text in chunks(prompts, seed, drawn.size, rollout).items():
         texts.add_text(key, text)
     part = path.with_name(f".{path.name}")
-    picture.save(part, format="png", pnginfo=texts)
+    drawn.save(part, format="png", pnginfo=texts)
     os.replace(part, path)
 
 
