@@ -26,7 +26,7 @@ from dpodiff.spaces.written import WrittenSpace
 
 if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
-    from dpodiff.objective.objective import Task
+    from dpodiff.objective import Task
 
 SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym")
 OF_LEXICON = ("antonym", "synonym")  # whose words come from a lexicon

@@ -7,12 +7,14 @@ a problem of its own, and keeps the noise that is better for it.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dpodiff.spaces.space import Candidate, Prompts
 
 if TYPE_CHECKING:
     import torch
+
+Task = Literal["improve", "attack"]
 
 
 @dataclass(frozen=True)

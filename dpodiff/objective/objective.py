@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -36,7 +36,7 @@ from dpodiff.models.batches import Batches
 from dpodiff.models.noise import check_eta, draw
 from dpodiff.names import name_of
 from dpodiff.objective.cost import Cost, measured, price_of_rows
-from dpodiff.objective.evaluation import Evaluation, better, mean_value
+from dpodiff.objective.evaluation import Evaluation, Task, better, mean_value
 from dpodiff.objective.images import Job, render, score
 from dpodiff.objective.journal import (
     GRADIENT,
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
     from dpodiff.gradients import Estimator
     from dpodiff.losses.base import Loss
     from dpodiff.spaces.constraints import Constraint
-
-Task = Literal["improve", "attack"]
 
 
 class Objective:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dpodiff.checks import check_kind, check_whole
-from dpodiff.objective.objective import Task
+from dpodiff.objective.evaluation import Task
 from dpodiff.solvers.base import Solver
 from dpodiff.spaces.lexicons.llm import LLM, AnswerError
 from dpodiff.spaces.space import Candidate
