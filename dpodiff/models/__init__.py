@@ -4,6 +4,7 @@
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
 `latent` and its families           `stable_diffusion`, `sdxl`, `flow` (SD 3, Flux)
 `black_box`                         any function that makes images
+`pipelines`                         which families there are; pipelines that are loaded already
 `pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars
 
 Imports from no other folder.
@@ -12,7 +13,6 @@ Imports from no other folder.
 alone. What else differs (kind of prediction, distilled or not) is read from the folder's files too.
 """
 
-import importlib
 import json
 import re
 from pathlib import Path
@@ -22,9 +22,11 @@ from dpodiff import names
 from dpodiff.checks import check_text
 from dpodiff.models.base import Model, PromptError
 from dpodiff.models.hub import asking
+from dpodiff.models.pipelines import FAMILIES, check_pipeline, family, is_pipeline
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
+    import diffusers
     import torch
 
 __all__ = ["Model", "PromptError", "load"]
@@ -42,27 +44,25 @@ NAMES = {
     "flux": "black-forest-labs/FLUX.1-dev",
     "flux-schnell": "black-forest-labs/FLUX.1-schnell",
 }
-# The pipeline class a folder names -> module and class here.
-FAMILIES = {
-    "StableDiffusionPipeline": ("stable_diffusion", "StableDiffusion"),
-    "StableDiffusionXLPipeline": ("sdxl", "StableDiffusionXL"),
-    "StableDiffusion3Pipeline": ("flow", "StableDiffusion3"),
-    "FluxPipeline": ("flow", "Flux"),
-}
 FOLDERS = "the folder of a pipeline as diffusers saves it (it holds a model_index.json)"
 CHOICES = f"'toy', one of {', '.join(map(repr, NAMES))}, {FOLDERS}, or the hub id of one"
 
 
 def load(
-    name: str = "toy",
+    model: "str | diffusers.DiffusionPipeline" = "toy",
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
 ) -> Model:
     """Loads a text-to-image model.
 
     Args:
-        name: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. What is not on
+        model: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. What is not on
             this machine is downloaded; some models want their license accepted on the hub first.
+            Or a loaded pipeline of diffusers, of a class of `dpodiff.models.FAMILIES`, with its
+            LoRA adapters and tokens of textual inversion. The model shares its networks, which
+            are frozen, and keeps their device and dtype; only an autoencoder in float16 is copied,
+            to float32. Of its scheduler it takes the settings. After a change of the pipeline's
+            text encoder or tokenizer, load it again: encodings are remembered.
         device: None or "auto" is the GPU with the most free memory if there is one, else the CPU.
         dtype: of the denoiser and the text encoders; None is half precision on a GPU (float16,
             for Flux bfloat16), float32 on a CPU. The decoder is float32, since in float16 it may
@@ -71,24 +71,34 @@ def load(
     Raises:
         LoadError: if there is no such model, it is of a family not supported, or its files are
             missing or broken.
+        ValueError: if a pipeline is given together with a device or a dtype.
 
     Examples:
         >>> model = dpodiff.load("toy")
         >>> model.steps, model.guidance, model.image_size
         (6, 3.0, 64)
+        >>> from diffusers import StableDiffusionPipeline
+        >>> from dpodiff.toy.model import FOLDER
+        >>> pipeline = StableDiffusionPipeline.from_pretrained(FOLDER)
+        >>> model = dpodiff.load(pipeline)
+        >>> model.unet is pipeline.unet
+        True
     """
-    check_text("name", name)
-    if name == names.TOY:
-        return names.toy("model")(name, device, dtype)
-    folder = NAMES.get(name, name)
-    pipeline = _pipeline_class(folder, name)
+    if is_pipeline(model):
+        check_pipeline(model)
+        if device is not None or dtype is not None:
+            raise ValueError("a pipeline keeps its device and dtype: use pipeline.to(...) instead")
+        return family(type(model).__name__).from_pipeline(model)
+    check_text("model", model)
+    if model == names.TOY:
+        return names.toy("model")(model, device, dtype)
+    folder = NAMES.get(model, model)
+    pipeline = _pipeline_class(folder, model)
     if pipeline not in FAMILIES:
         raise LoadError(
-            f"{name} is a {pipeline}, which is not supported; these are: {', '.join(FAMILIES)}"
+            f"{model} is a {pipeline}, which is not supported; these are: {', '.join(FAMILIES)}"
         )
-    module, family = FAMILIES[pipeline]
-    kind = getattr(importlib.import_module(f"dpodiff.models.{module}"), family)
-    return kind.from_pretrained(folder, name=name, device=device, dtype=dtype)
+    return family(pipeline).from_pretrained(folder, name=model, device=device, dtype=dtype)
 
 
 def _pipeline_class(folder: str, name: str) -> str | None:

@@ -128,6 +128,7 @@ class StableDiffusion3(Flow):
         "transformer": SD3Transformer2DModel,
         "vae": AutoencoderKL,
     }
+    optional: ClassVar = ("tokenizer_3", "text_encoder_3")
 
     def __init__(
         self,
@@ -145,9 +146,10 @@ class StableDiffusion3(Flow):
         device: torch.device,
     ) -> None:
         pairs = (tokenizer, text_encoder), (tokenizer_2, text_encoder_2)
-        encoders = [TextEncoder(*pair, penultimate=True) for pair in pairs]
+        encoders = [TextEncoder(*pair, device=device, penultimate=True) for pair in pairs]
         if tokenizer_3 is not None and text_encoder_3 is not None:
-            encoders.append(TextEncoder(tokenizer_3, text_encoder_3, limit=self.T5_TOKENS))
+            t5 = TextEncoder(tokenizer_3, text_encoder_3, device=device, limit=self.T5_TOKENS)
+            encoders.append(t5)
         super().__init__(
             transformer,
             vae,
@@ -219,8 +221,8 @@ class Flux(Flow):
         name: str,
         device: torch.device,
     ) -> None:
-        t5 = TextEncoder(tokenizer_2, text_encoder_2, limit=self.T5_TOKENS)
-        encoders = [TextEncoder(tokenizer, text_encoder), t5]
+        t5 = TextEncoder(tokenizer_2, text_encoder_2, device=device, limit=self.T5_TOKENS)
+        encoders = [TextEncoder(tokenizer, text_encoder, device=device), t5]
         # The transformer takes any size; the pipeline's own is 128 latent pixels.
         super().__init__(
             transformer,

@@ -6,8 +6,9 @@ the stock pipelines would bring a safety checker, and their calls allow no gradi
 compute together is the same, as the tests hold against the pipelines.
 """
 
+import copy
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,15 +38,16 @@ class LatentDiffusion(Model):
     """A model made of stock parts; see `Model` for the methods.
 
     Args:
-        denoiser, vae: moved to the device and frozen here, as the encoders' networks are.
+        denoiser, vae: frozen here, as the encoders' networks are.
         text_encoders: in the order `_join` takes them.
         image_size: height and width in pixels.
         patch: latent pixels a side that the denoiser takes together.
         name: to be known by.
-        device: of all parts.
+        device: where all parts are.
 
     Attributes:
         parts: subfolders of a stock folder, and the class of what each holds.
+        optional: those of them that a folder may lack.
         half: the dtype on a GPU, unless told otherwise.
         in_blocks: whether graphs of denoiser and decoder are kept in blocks, in less than half of
             the memory for one more forward pass. May be set; at first, it is so for models of
@@ -53,6 +55,7 @@ class LatentDiffusion(Model):
     """
 
     parts: ClassVar[Mapping[str, type]]
+    optional: ClassVar[tuple[str, ...]] = ()
     half: ClassVar[torch.dtype] = torch.float16
 
     def __init__(
@@ -69,7 +72,7 @@ class LatentDiffusion(Model):
         self.name, self.device, self.dtype = name, device, denoiser.dtype
         self.denoiser, self.vae, self.text_encoders = denoiser, vae, tuple(text_encoders)
         for module in (denoiser, vae, *(encoder.network for encoder in self.text_encoders)):
-            _freeze(module, device)
+            module.eval().requires_grad_(False)
         self.image_size, self._patch = image_size, patch
         self.in_blocks = image_size >= LARGE
         self._encodings = TextCache(self._encode)
@@ -102,14 +105,45 @@ class LatentDiffusion(Model):
             kinds = {k: kind for k, kind in cls.parts.items() if index.get(k) != [None, None]}
             parts = {k: _load(kind, folder, k, dtype) for k, kind in kinds.items()}
             schedule = _read_config(DDIMScheduler, folder, subfolder="scheduler")
-        family: Any = cls  # its own constructor names the parts it takes
-        return family(
-            **parts,
-            **cls._settings(index),
-            schedule=schedule,
-            name=name or str(folder),
-            device=device,
+        for part in parts.values():
+            if isinstance(part, nn.Module):
+                _place(part, device)
+        name = name or str(folder)
+        return cls._of(parts, index, schedule, name=name, device=device)
+
+    @classmethod
+    def from_pipeline(cls, pipeline: DiffusionPipeline) -> "Self":
+        """The model of a loaded pipeline, whose networks it shares, where they are.
+
+        Raises:
+            LoadError: if the pipeline lacks a part.
+        """
+        given: Any = pipeline  # what it holds is known to its class alone
+        parts = {k: part for k in cls.parts if (part := given.components.get(k)) is not None}
+        scheduler = given.scheduler
+        return cls._of(
+            parts | {"vae": _precise(given.vae)},
+            given.config,
+            {**scheduler.config, "_class_name": type(scheduler).__name__},
+            name=str(given.name_or_path or type(pipeline).__name__),
+            device=given._execution_device,
         )
+
+    @classmethod
+    def _of(
+        cls,
+        parts: Mapping[str, Any],
+        index: Mapping[str, Any],
+        schedule: Mapping[str, Any],
+        *,
+        name: str,
+        device: torch.device,
+    ) -> "Self":
+        """The model of parts that are on the device."""
+        if missing := [k for k in cls.parts if k not in parts and k not in cls.optional]:
+            raise LoadError(f"the model {name} cannot be loaded: it has no {', '.join(missing)}")
+        family: Any = cls  # its own constructor names the parts it takes
+        return family(**parts, **cls._settings(index), schedule=schedule, name=name, device=device)
 
     @classmethod
     def _settings(cls, index: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,12 +167,16 @@ class LatentDiffusion(Model):
         return self._encodings(texts)
 
     def _encode(self, texts: Sequence[str]) -> torch.Tensor:
-        return self._join(*(encoder(texts) for encoder in self.text_encoders))
+        return self._joined(encoder(texts) for encoder in self.text_encoders)
 
     def encode_mixture(self, pieces: Sequence[Piece]) -> torch.Tensor:
         if all(p.weights is None or not p.choices[p.shown] for p in pieces):
             return self.encode([shown_text(pieces)])  # nothing in it could change
-        return self._join(*(encoder.mixed(pieces) for encoder in self.text_encoders))
+        return self._joined(encoder.mixed(pieces) for encoder in self.text_encoders)
+
+    def _joined(self, encoded: Iterable[Encoded]) -> torch.Tensor:
+        # Pipelines may have their text encoders in another dtype.
+        return self._join(*encoded).to(self.dtype)
 
     @property
     def in_blocks(self) -> bool:
@@ -242,11 +280,14 @@ def _load(kind: type, folder: str | Path, subfolder: str, dtype: torch.dtype) ->
     )
 
 
-def _freeze(module: nn.Module, device: torch.device) -> None:
-    """Readies a part for use: no training, no gradients of weights, convolutions channels last.
+def _place(network: nn.Module, device: torch.device) -> None:
+    """Moves a network, its convolutions channels last, which saves the toy U-Net 12% on a CPU."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)
 
-    On a CPU that memory format saves the toy U-Net 12% of its time.
-    """
-    module.eval().requires_grad_(False)
-    module.to(device)
-    module.to(memory_format=torch.channels_last)
+
+def _precise(vae: AutoencoderKL) -> AutoencoderKL:
+    """The same decoder, or a copy in float32 of one in float16, which may overflow."""
+    if vae.dtype != torch.float16:
+        return vae
+    return copy.deepcopy(vae).float()

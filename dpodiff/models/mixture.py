@@ -139,25 +139,25 @@ def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None
 
 
 def mix_embeddings(
-    embedded: torch.Tensor, layout: Layout, table: torch.Tensor, blank: int, first: int
+    embedded: torch.Tensor, layout: Layout, words: Sequence[Sequence[torch.Tensor]], first: int
 ) -> torch.Tensor:
     """Put the mixed words in their places; differentiable in the weights.
 
     Args:
         embedded: token embeddings (1, token, dim) of the shown choices.
         layout: where the mixed words stand.
-        table: token embeddings (vocabulary, dim).
-        blank: id of the token that stands for an empty choice, the padding token.
+        words: token embeddings (token, dim) of each choice of each mixed word; those of the padding
+            token stand for an empty choice.
         first: the place in `embedded` of the layout's first token.
 
     Returns:
         embeddings (1, token, dim).
     """
     parts, end = [], 0
-    for start, places, weights, rows in layout.mixed:
-        words = torch.stack([_stretched(table[row or [blank]], places) for row in rows])
+    for (start, places, weights, _), choices in zip(layout.mixed, words, strict=True):
+        stretched = torch.stack([_stretched(choice, places) for choice in choices])
         # eq. (relax-embedding)
-        mean = torch.einsum("c,cpd->pd", weights.to(words), words)
+        mean = torch.einsum("c,cpd->pd", weights.to(stretched), stretched)
         parts += [embedded[:, end : first + start], mean[None]]
         end = first + start + places
     return torch.cat([*parts, embedded[:, end:]], dim=1)

@@ -101,7 +101,7 @@ class StableDiffusion(UNetDiffusion):
     """Stable Diffusion 1 or 2.
 
     Args:
-        tokenizer, text_encoder, unet, vae: the parts; moved to the device and frozen here.
+        tokenizer, text_encoder, unet, vae: the parts; frozen here.
         schedule: configuration of the folder's scheduler, of any class.
         name: to be known by.
         device: of all parts.
@@ -128,7 +128,7 @@ class StableDiffusion(UNetDiffusion):
         device: torch.device,
     ) -> None:
         self.tokenizer, self.text_encoder = tokenizer, text_encoder
-        encoders = [TextEncoder(tokenizer, text_encoder)]
+        encoders = [TextEncoder(tokenizer, text_encoder, device=device)]
         super().__init__(
             unet,
             vae,

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
+from diffusers.loaders import TextualInversionLoaderMixin
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
@@ -49,8 +50,10 @@ class TextEncoder:
     """A tokenizer and its CLIP or T5.
 
     Args:
-        tokenizer: pads, and adds its start and end tokens.
+        tokenizer: pads, and adds its start and end tokens. Tokens that textual inversion added may
+            stand for several vectors.
         network: a `CLIPTextModel`, a `CLIPTextModelWithProjection` or a `T5EncoderModel`.
+        device: of the token ids; that of the network.
         limit: tokens that texts are padded to; None is what the tokenizer says.
         penultimate: whether to give the tokens of the layer before the last.
     """
@@ -60,11 +63,12 @@ class TextEncoder:
         tokenizer: PreTrainedTokenizerBase,
         network: PreTrainedModel,
         *,
+        device: torch.device,
         limit: int | None = None,
         penultimate: bool = False,
     ) -> None:
         self.tokenizer, self.network, self.penultimate = tokenizer, network, penultimate
-        self.limit = limit or tokenizer.model_max_length
+        self.device, self.limit = device, limit or tokenizer.model_max_length
         *self._start, self._end = tokenizer("").input_ids  # T5 has no start token
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
@@ -115,7 +119,7 @@ class TextEncoder:
         """
         texts = [plain(text) for text in texts]
         rows = self.tokenizer(
-            texts,
+            self._with_all_vectors(texts),
             padding="max_length",
             max_length=self.limit,
             truncation=False,
@@ -127,7 +131,7 @@ class TextEncoder:
                     f"{textwrap.shorten(text, 60, placeholder='...')!r} has {len(row)} tokens, its "
                     f"start and end counted; the model takes at most {self.limit}: shorten it"
                 )
-        return torch.tensor(rows, device=self.network.device)
+        return torch.tensor(rows, device=self.device)
 
     def mixed(self, pieces: Sequence[Piece]) -> Encoded:
         """One prompt with mixed words; differentiable in the weights.
@@ -143,19 +147,32 @@ class TextEncoder:
             raise PromptError(f"a mixed prompt has {total} tokens; {self.limit} is the most")
         blank: Any = self.tokenizer.pad_token_id  # an int; the type allows for several
         row = [*self._start, *layout.ids, self._end, *[blank] * padding]
+        words = [
+            [self._embedded(ids or [blank]) for ids in choices] for *_, choices in layout.mixed
+        ]
 
         def replace(table: nn.Embedding, inputs: tuple, embedded: torch.Tensor) -> torch.Tensor:
-            return mix_embeddings(embedded, layout, table.weight, blank, len(self._start))
+            return mix_embeddings(embedded, layout, words, len(self._start))
 
         # CLIP takes ids only: positions and the place of its end token come from them.
         hook = self._table.register_forward_hook(replace)
         try:
-            return self._read(torch.tensor([row], device=self.network.device))
+            return self._read(torch.tensor([row], device=self.device))
         finally:
             hook.remove()
 
+    def _embedded(self, ids: list[int]) -> torch.Tensor:
+        # By a call, not by its weight, which is elsewhere while the network is offloaded.
+        return self._table(torch.tensor(ids, device=self.device))
+
     def _bare(self, texts: list[str]) -> list[list[int]]:
+        texts = self._with_all_vectors(texts)
         return self.tokenizer(texts, add_special_tokens=False).input_ids
+
+    def _with_all_vectors(self, texts: list[str]) -> list[str]:
+        """The texts, each token of textual inversion followed by those of its other vectors."""
+        loader: Any = TextualInversionLoaderMixin()  # its types know one class of tokenizers only
+        return loader.maybe_convert_prompt(texts, self.tokenizer)
 
     def _read(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> Encoded:
         output = self.network(ids, attention_mask=mask, output_hidden_states=self.penultimate)
