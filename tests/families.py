@@ -21,12 +21,15 @@ BUILDERS = {
         folder, tiny.euler(EulerAncestralDiscreteScheduler, **TRAILING)
     ),
     "sd3": tiny.sd3,
-    "sd3 without T5": lambda folder: tiny.sd3(folder, t5=False),
+    "sd3.5 without T5": lambda folder: tiny.sd3(
+        folder, t5=False, qk_norm="rms_norm", dual_attention_layers=(0,)
+    ),
     "flux-dev": tiny.flux,
     "flux-schnell": lambda folder: tiny.flux(folder, dev=False),
+    "pixart-sigma": tiny.pixart_sigma,
 }
 DISTILLED = {"sd-turbo", "sdxl-turbo", "flux-dev", "flux-schnell"}
-FLOWS = {"sd3", "sd3 without T5", "flux-dev", "flux-schnell"}
+FLOWS = {"sd3", "sd3.5 without T5", "flux-dev", "flux-schnell"}
 STEPS = 4  # those that divide 1000 are evenly spread
 
 
@@ -54,6 +57,9 @@ class Family:
         """The image of the stock pipeline."""
         weight = "true_cfg_scale" if self.name.startswith("flux") else "guidance_scale"
         arguments = {"negative_prompt": negative_prompt, weight: guidance, "output_type": "pt"}
+        if self.name == "pixart-sigma":
+            arguments |= {"clean_caption": False, "use_resolution_binning": False}
+            arguments["negative_prompt"] = negative_prompt or ""
         generator = torch.Generator().manual_seed(seed)
         arguments |= {"num_inference_steps": steps, "generator": generator}
         return self.pipeline(prompt, height=16, width=16, **arguments).images

@@ -65,7 +65,7 @@ def assert_as_stock(pipeline, prompt=PROMPT, negative_prompt=""):
     return images
 
 
-@pytest.mark.parametrize("name", ["sd-v2", "sdxl", "sd3 without T5", "flux-dev"])
+@pytest.mark.parametrize("name", ["sd-v2", "sdxl", "sd3.5 without T5", "flux-dev"])
 def test_the_model_of_a_pipeline_is_that_of_its_folder(name, tmp_path):
     family = Family(name, BUILDERS[name](tmp_path / "model"))
     model, same = load(family.pipeline), family.load()

@@ -13,9 +13,11 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxTransformer2DModel,
+    PixArtTransformer2DModel,
     PNDMScheduler,
     SchedulerMixin,
     SD3Transformer2DModel,
@@ -137,8 +139,11 @@ def sdxl(folder: Path, scheduler: SchedulerMixin | None = None) -> Path:
     return _save(folder, "StableDiffusionXLPipeline", parts, index, ["CLIPTokenizer"] * 2)
 
 
-def sd3(folder: Path, t5: bool = True) -> Path:
-    """Writes a `StableDiffusion3Pipeline` of 16 x 16 pixels, with its T5 or without."""
+def sd3(folder: Path, t5: bool = True, **settings: Any) -> Path:
+    """Writes a `StableDiffusion3Pipeline` of 16 x 16 pixels, with its T5 or without.
+
+    `settings` are of its transformer; those of 3.5 are `qk_norm` and `dual_attention_layers`.
+    """
     words, _ = (tokenizer(folder / name) for name in ("tokenizer", "tokenizer_2"))
     torch.manual_seed(5)
     transformer = SD3Transformer2DModel(
@@ -152,6 +157,7 @@ def sd3(folder: Path, t5: bool = True) -> Path:
         caption_projection_dim=32,
         pooled_projection_dim=64,
         pos_embed_max_size=16,
+        **settings,
     )
     parts = {
         "text_encoder": _clip_text(words, CLIPTextModelWithProjection),
@@ -189,6 +195,36 @@ def flux(folder: Path, dev: bool = True) -> Path:
         "scheduler": FlowMatchEulerDiscreteScheduler(**shift),
     }
     return _save(folder, "FluxPipeline", parts, {}, ["CLIPTokenizer", "T5TokenizerFast"])
+
+
+def pixart_sigma(folder: Path) -> Path:
+    """Writes a `PixArtSigmaPipeline` of 16 x 16 pixels.
+
+    Its solver is of first order, as every step is here; the published one is of second. The
+    transformer goes by its old name, as in the published files.
+    """
+    torch.manual_seed(5)
+    transformer = PixArtTransformer2DModel(
+        sample_size=8,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        cross_attention_dim=32,
+        caption_channels=32,
+        in_channels=4,
+        out_channels=8,
+    )
+    parts = {
+        "text_encoder": _t5(t5_tokenizer(folder / "tokenizer"), 32),
+        "transformer": transformer.half(),
+        "vae": _vae(),
+        "scheduler": DPMSolverMultistepScheduler(solver_order=1),
+    }
+    _save(folder, "PixArtSigmaPipeline", parts, {}, ["T5TokenizerFast"])
+    for file in ("model_index.json", "transformer/config.json"):
+        text = (folder / file).read_text()
+        (folder / file).write_text(text.replace("PixArtTransformer2D", "Transformer2D"))
+    return folder
 
 
 def _save(folder: Path, pipeline: str, parts: dict, index: dict, tokenizers: list) -> Path:

@@ -2,7 +2,8 @@
 
 `base`, `text`, `mixture`           the interface, prompts as encodings, prompts with mixed words
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
-`latent` and its families           `stable_diffusion`, `sdxl`, `flow` (SD 3, Flux)
+`latent` and its families           `diffusion` (`stable_diffusion`, `sdxl`, `pixart`),
+                                    `flow` (SD 3, Flux)
 `black_box`                         any function that makes images
 `pipelines`                         which families there are; pipelines that are loaded already
 `pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars
@@ -41,8 +42,12 @@ NAMES = {
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
     "sdxl-turbo": "stabilityai/sdxl-turbo",
     "sd3-medium": "stabilityai/stable-diffusion-3-medium-diffusers",
+    "sd3.5-medium": "stabilityai/stable-diffusion-3.5-medium",
+    "sd3.5-large": "stabilityai/stable-diffusion-3.5-large",
     "flux": "black-forest-labs/FLUX.1-dev",
     "flux-schnell": "black-forest-labs/FLUX.1-schnell",
+    "pixart-sigma": "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+    "pixart-sigma-512": "PixArt-alpha/PixArt-Sigma-XL-2-512-MS",
 }
 FOLDERS = "the folder of a pipeline as diffusers saves it (it holds a model_index.json)"
 CHOICES = f"'toy', one of {', '.join(map(repr, NAMES))}, {FOLDERS}, or the hub id of one"

@@ -22,6 +22,7 @@ FAMILIES = {
     "StableDiffusionXLPipeline": ("sdxl", "StableDiffusionXL"),
     "StableDiffusion3Pipeline": ("flow", "StableDiffusion3"),
     "FluxPipeline": ("flow", "Flux"),
+    "PixArtSigmaPipeline": ("pixart", "PixArtSigma"),
 }
 
 

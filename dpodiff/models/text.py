@@ -56,6 +56,9 @@ class TextEncoder:
         device: of the token ids; that of the network.
         limit: tokens that texts are padded to; None is what the tokenizer says.
         penultimate: whether to give the tokens of the layer before the last.
+        masked: whether the network looks away from padding. Its tokens are zeros then, which
+            `mask_of` finds again.
+        lower: whether texts are read in lower case.
     """
 
     def __init__(
@@ -66,8 +69,11 @@ class TextEncoder:
         device: torch.device,
         limit: int | None = None,
         penultimate: bool = False,
+        masked: bool = False,
+        lower: bool = False,
     ) -> None:
         self.tokenizer, self.network, self.penultimate = tokenizer, network, penultimate
+        self._masked, self._lower = masked, lower
         self.device, self.limit = device, limit or tokenizer.model_max_length
         *self._start, self._end = tokenizer("").input_ids  # T5 has no start token
 
@@ -119,7 +125,7 @@ class TextEncoder:
         """
         texts = [plain(text) for text in texts]
         rows = self.tokenizer(
-            self._with_all_vectors(texts),
+            self._as_read(texts),
             padding="max_length",
             max_length=self.limit,
             truncation=False,
@@ -145,10 +151,10 @@ class TextEncoder:
         if padding < 0:
             total = self.limit - padding
             raise PromptError(f"a mixed prompt has {total} tokens; {self.limit} is the most")
-        blank: Any = self.tokenizer.pad_token_id  # an int; the type allows for several
-        row = [*self._start, *layout.ids, self._end, *[blank] * padding]
+        row = [*self._start, *layout.ids, self._end, *[self._blank] * padding]
         words = [
-            [self._embedded(ids or [blank]) for ids in choices] for *_, choices in layout.mixed
+            [self._embedded(ids or [self._blank]) for ids in choices]
+            for *_, choices in layout.mixed
         ]
 
         def replace(table: nn.Embedding, inputs: tuple, embedded: torch.Tensor) -> torch.Tensor:
@@ -166,18 +172,28 @@ class TextEncoder:
         return self._table(torch.tensor(ids, device=self.device))
 
     def _bare(self, texts: list[str]) -> list[list[int]]:
-        texts = self._with_all_vectors(texts)
-        return self.tokenizer(texts, add_special_tokens=False).input_ids
+        return self.tokenizer(self._as_read(texts), add_special_tokens=False).input_ids
 
-    def _with_all_vectors(self, texts: list[str]) -> list[str]:
+    def _as_read(self, texts: list[str]) -> list[str]:
         """The texts, each token of textual inversion followed by those of its other vectors."""
+        texts = [text.lower() for text in texts] if self._lower else texts
         loader: Any = TextualInversionLoaderMixin()  # its types know one class of tokenizers only
         return loader.maybe_convert_prompt(texts, self.tokenizer)
 
     def _read(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> Encoded:
+        shown = torch.ne(ids, self._blank).long()
+        if self._masked:
+            mask = shown
         output = self.network(ids, attention_mask=mask, output_hidden_states=self.penultimate)
         tokens = output.hidden_states[-2] if self.penultimate else output.last_hidden_state
+        if self._masked:
+            tokens = tokens * shown[..., None]
         return Encoded(tokens, output.get("text_embeds", output.get("pooler_output")))
+
+    @property
+    def _blank(self) -> int:
+        blank: Any = self.tokenizer.pad_token_id  # the type allows for several
+        return blank
 
     @property
     def _table(self) -> nn.Embedding:
@@ -196,3 +212,8 @@ def with_pooled(tokens: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
 def without_pooled(encoding: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The tokens (batch, token, dim) and the pooled vector (batch, width) of an encoding."""
     return encoding[:, :-1], encoding[:, -1, :width]
+
+
+def mask_of(encoding: torch.Tensor) -> torch.Tensor:
+    """Which tokens (batch, token) of a masked encoder's encoding are no padding: 1, else 0."""
+    return (encoding != 0).any(dim=-1).long()
