@@ -15,8 +15,9 @@ from families import BUILDERS, DISTILLED, FLOWS, STEPS, Family
 from dpodiff.gradients import Full, Shortcut, Truncated
 from dpodiff.gradients.mixing import mix
 from dpodiff.gradients.relaxation import Relaxed, corner
-from dpodiff.models import FAMILIES, NAMES, PromptError, load
-from dpodiff.models.base import choose_device
+from dpodiff.models import NAMES, PromptError, load
+from dpodiff.models.devices import choose_device
+from dpodiff.models.pipelines import FAMILIES
 from dpodiff.models.sampling import sample
 from dpodiff.spaces.space import Slot, Space
 

@@ -162,37 +162,37 @@ def test_tokens_of_textual_inversion_are_words_of_a_search(taught):
         torch.testing.assert_close(model.encode_mixture(pieces), model.encode([text]))
 
 
-def test_searches_take_a_pipeline(pipeline):
-    settings = {"model": pipeline, "loss": brightness, "progress": False, "seeds": 1}
-    names = {"space": "nplib", "nplib": ["blurry"], "verify": 0, "budget": 2}
-    assert dpodiff.improve(PROMPT, **settings, **names).cost.images == 2
-    assert dpodiff.attack(PROMPT, **settings | names, similarity=-1, encoder=lengths).cost.images
-    assert dpodiff.align(PROMPT, **settings, method="best-of-n", budget=2).cost.images == 2
+@pytest.fixture
+def search(pipeline):
+    """Settings of a search with a pipeline of one step."""
+    config = pipeline.scheduler.config
+    pipeline.scheduler = EulerDiscreteScheduler.from_config(config, timestep_spacing="trailing")
+    words = {"space": "modifiers", "modifiers": ["blurry"], "lexicon": "toy", "verify": 0}
+    how = {"budget": 2, "seeds": 1, "progress": False}
+    return {"model": pipeline, "loss": brightness, **words, **how}
 
 
 def lengths(texts):
     return torch.tensor([[1.0, len(text)] for text in texts])
 
 
-def test_a_sweep_takes_a_pipeline(pipeline, tmp_path):
-    table = dpodiff.sweep(
-        [PROMPT],
-        out=tmp_path / "sweep",
-        model=pipeline,
-        loss=brightness,
-        space="nplib",
-        nplib=["blurry"],
-        budget=2,
-        seeds=1,
-        verify=0,
-        progress=False,
-    )
+def test_searches_take_a_pipeline(search):
+    said = {**search, "prompt": "a ball"}
+    assert dpodiff.improve(**said).cost.images == 2
+    assert dpodiff.attack(**said, similarity=-1, encoder=lengths).cost.images == 2
+    of_words = ("space", "modifiers", "verify")
+    noise = {name: value for name, value in said.items() if name not in of_words}
+    assert dpodiff.align(**noise, method="best-of-n").cost.images == 2
+
+
+def test_a_sweep_takes_a_pipeline(search, tmp_path):
+    table = dpodiff.sweep(["a ball"], out=tmp_path / "sweep", **search)
     assert table["status"].tolist() == ["budget"]
 
 
 def test_pipelines_of_other_classes_are_refused(folder):
     other = pipeline_of(folder, StableDiffusionImg2ImgPipeline)
-    said = r"StableDiffusionImg2ImgPipeline is not supported; these .*StableDiffusionPipeline.*Flux"
+    said = "a StableDiffusionImg2ImgPipeline, which is not supported; these are: .*FluxPipeline"
     with pytest.raises(LoadError, match=said):
         load(other)
     with pytest.raises(LoadError, match=said):

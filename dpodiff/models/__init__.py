@@ -2,11 +2,13 @@
 
 `base`, `text`, `mixture`           the interface, prompts as encodings, prompts with mixed words
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
+`devices`                           where to compute, in which dtype
 `latent` and its families           `diffusion` (`stable_diffusion`, `sdxl`, `pixart`),
                                     `flow` (SD 3, Flux)
 `black_box`                         any function that makes images
-`pipelines`                         which families there are; pipelines that are loaded already
+`pipelines`, `parts`, `offloading`   which families there are; what they are made of, and where
 `pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars
+`estimates`                         what images will cost on a CPU
 
 Imports from no other folder.
 
@@ -20,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpodiff import names
-from dpodiff.checks import check_text
+from dpodiff.checks import check_switch, check_text
 from dpodiff.models.base import Model, PromptError
 from dpodiff.models.hub import asking
-from dpodiff.models.pipelines import FAMILIES, check_pipeline, family, is_pipeline
+from dpodiff.models.pipelines import check_pipeline, family, is_pipeline
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:
@@ -57,26 +59,36 @@ def load(
     model: "str | diffusers.DiffusionPipeline" = "toy",
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
+    *,
+    offload: bool = False,
 ) -> Model:
     """Loads a text-to-image model.
 
     Args:
         model: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. What is not on
             this machine is downloaded; some models want their license accepted on the hub first.
-            Or a loaded pipeline of diffusers, of a class of `dpodiff.models.FAMILIES`, with its
+            Or a loaded pipeline of diffusers, of one of the families below, with its
             LoRA adapters and tokens of textual inversion. The model shares its networks, which
             are frozen, and keeps their device and dtype; only an autoencoder in float16 is copied,
             to float32. Of its scheduler it takes the settings. After a change of the pipeline's
             text encoder or tokenizer, load it again: encodings are remembered.
-        device: None or "auto" is the GPU with the most free memory if there is one, else the CPU.
+        device: None or "auto" is the NVIDIA or AMD GPU with the most free memory if there is one,
+            else the CPU. "mps" is the GPU of a Mac; it has not been tried.
         dtype: of the denoiser and the text encoders; None is half precision on a GPU (float16,
             for Flux bfloat16), float32 on a CPU. The decoder is float32, since in float16 it may
             overflow; where memory is short, `model.vae.to(torch.bfloat16)` is safe.
+        offload: whether the text encoders and the decoder are kept in the memory of the CPU, and
+            the weights of each layer are loaded when they are needed (`accelerate.cpu_offload`).
+            It is for GPUs that hold little more than the denoiser. Texts are encoded once, so it
+            costs time mostly in the decoder. On a CPU nothing is gained.
 
     Raises:
         LoadError: if there is no such model, it is of a family not supported, or its files are
             missing or broken.
         ValueError: if a pipeline is given together with a device or a dtype.
+
+    Warns:
+        UserWarning: if a large model is on a CPU, with an estimate of what a search will cost.
 
     Examples:
         >>> model = dpodiff.load("toy")
@@ -89,21 +101,26 @@ def load(
         >>> model.unet is pipeline.unet
         True
     """
+    check_switch("offload", offload)
     if is_pipeline(model):
         check_pipeline(model)
         if device is not None or dtype is not None:
             raise ValueError("a pipeline keeps its device and dtype: use pipeline.to(...) instead")
-        return family(type(model).__name__).from_pipeline(model)
-    check_text("model", model)
-    if model == names.TOY:
-        return names.toy("model")(model, device, dtype)
-    folder = NAMES.get(model, model)
-    pipeline = _pipeline_class(folder, model)
-    if pipeline not in FAMILIES:
-        raise LoadError(
-            f"{model} is a {pipeline}, which is not supported; these are: {', '.join(FAMILIES)}"
+        kind = family(type(model).__name__, "the model")
+        loaded = kind.from_pipeline(model, offload=offload)
+    else:
+        check_text("model", model)
+        if model == names.TOY:
+            return names.toy("model")(model, device, dtype, offload=offload)
+        folder = NAMES.get(model, model)
+        kind = family(_pipeline_class(folder, model), model)
+        loaded = kind.from_pretrained(
+            folder, name=model, device=device, dtype=dtype, offload=offload
         )
-    return family(pipeline).from_pretrained(folder, name=model, device=device, dtype=dtype)
+    from dpodiff.models.estimates import warn_of_cpu
+
+    warn_of_cpu(loaded)
+    return loaded
 
 
 def _pipeline_class(folder: str, name: str) -> str | None:

@@ -156,8 +156,9 @@ def mix_embeddings(
     parts, end = [], 0
     for (start, places, weights, _), choices in zip(layout.mixed, words, strict=True):
         stretched = torch.stack([_stretched(choice, places) for choice in choices])
-        # eq. (relax-embedding)
-        mean = torch.einsum("c,cpd->pd", weights.to(stretched), stretched)
+        # One after the other: weights may be float64, which "mps" has not.
+        shares = weights.to(stretched.dtype).to(stretched.device)
+        mean = torch.einsum("c,cpd->pd", shares, stretched)  # eq. (relax-embedding)
         parts += [embedded[:, end : first + start], mean[None]]
         end = first + start + places
     return torch.cat([*parts, embedded[:, end:]], dim=1)

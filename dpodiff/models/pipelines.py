@@ -42,13 +42,27 @@ def check_pipeline(pipeline: Any) -> None:
     kind = type(pipeline).__name__
     if kind not in FAMILIES:
         raise LoadError(
-            f"a {kind} is not supported; these pipelines are: {', '.join(FAMILIES)}. Some may be "
-            "made of its parts, as by StableDiffusionPipeline.from_pipe(pipeline); a "
-            "dpodiff.BlackBox takes any function that makes images"
+            f"{_not_supported(f'the model is a {kind}')}. Some may be made of its parts, as by "
+            "StableDiffusionPipeline.from_pipe(pipeline); a dpodiff.BlackBox takes any function "
+            "that makes images"
         )
 
 
-def family(pipeline_class: str) -> "type[LatentDiffusion]":
-    """The class here for a pipeline class of `FAMILIES`."""
-    module, name = FAMILIES[pipeline_class]
-    return getattr(importlib.import_module(f"dpodiff.models.{module}"), name)
+def family(pipeline_class: str | None, name: str) -> "type[LatentDiffusion]":
+    """The class here for a pipeline class of diffusers.
+
+    Args:
+        pipeline_class: its name.
+        name: of the model, for the error.
+
+    Raises:
+        LoadError: naming the classes that are supported, if this is none.
+    """
+    if pipeline_class not in FAMILIES:
+        raise LoadError(_not_supported(f"{name} is a {pipeline_class}"))
+    module, kind = FAMILIES[pipeline_class]
+    return getattr(importlib.import_module(f"dpodiff.models.{module}"), kind)
+
+
+def _not_supported(what: str) -> str:
+    return f"{what}, which is not supported; these are: {', '.join(FAMILIES)}"
