@@ -109,6 +109,7 @@ def test_the_folder_says_how_many_steps_and_how_much_guidance(family, model):
         "flux-dev": (28, 1.0),
         "flux-schnell": (4, 1.0),
         "pixart-sigma": (20, 4.5),
+        "sana": (20, 4.5),
     }
     assert (model.steps, model.guidance) == defaults[family.name]
     assert model.takes_negative == (family.name not in DISTILLED)

@@ -19,7 +19,7 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 
 from dpodiff.models.batches import ON_CPU
-from dpodiff.models.latent import LatentDiffusion, config_of
+from dpodiff.models.latent import LatentDiffusion, channels_of
 
 LARGE = 10**8  # parameters of a denoiser; an image of the toy model's takes a fraction of a second
 SEARCH = 160  # images of a search as it is by default: 40 evaluations of 4 seeds
@@ -49,7 +49,7 @@ def estimate(model: LatentDiffusion) -> Estimate:
     networks = (model.denoiser, model.vae, *(encoder.network for encoder in model.text_encoders))
     rows = model.steps * (2 if model.guidance > 1 else 1)
     # In the decoder's last block: three tensors of the channels that it is given.
-    channels = config_of(model.vae).block_out_channels[:2][-1]
+    channels = channels_of(model.vae)[:2][-1]
     return Estimate(
         parameters=_count(model.denoiser),
         seconds=rows * operations(model) / (SHARE * products_a_second(model.dtype)),
@@ -121,4 +121,4 @@ def _duration(seconds: float) -> str:
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"about {seconds / length:.0f} {unit}"
-    return f"about {seconds:.2g} seconds"
+    return f"about {seconds:.0f} seconds" if seconds >= 10 else f"about {seconds:.1g} seconds"

@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from diffusers import (
+    AutoencoderDC,
     AutoencoderKL,
     FlowMatchEulerDiscreteScheduler,
     FluxTransformer2DModel,
+    ModelMixin,
     SD3Transformer2DModel,
 )
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
@@ -41,18 +43,20 @@ class Flow(LatentDiffusion):
         transformer, vae, text_encoders: the parts.
         schedule: configuration of the folder's scheduler.
         image_size: height and width in pixels.
+        patch: latent pixels a side that are one token of the transformer.
         name: to be known by.
         device: of all parts.
     """
 
     def __init__(
         self,
-        transformer: SD3Transformer2DModel | FluxTransformer2DModel,
-        vae: AutoencoderKL,
+        transformer: ModelMixin,
+        vae: AutoencoderKL | AutoencoderDC,
         text_encoders: list[TextEncoder],
         schedule: Mapping[str, Any],
         *,
         image_size: int,
+        patch: int = PATCH,
         name: str,
         device: torch.device,
     ) -> None:
@@ -61,11 +65,11 @@ class Flow(LatentDiffusion):
             vae,
             text_encoders,
             image_size=image_size,
-            patch=PATCH,
+            patch=patch,
             name=name,
             device=device,
         )
-        self.transformer = transformer
+        self.transformer: Any = transformer
         self.schedule = _euler({**schedule, "stochastic_sampling": False})
 
     def scheduler(self, steps: int) -> Scheduler:
@@ -85,7 +89,7 @@ class Flow(LatentDiffusion):
         if not config.use_dynamic_shifting:
             return None
         return calculate_shift(
-            (self.latent_size // PATCH) ** 2,  # tokens
+            (self.latent_size // self.patch) ** 2,  # tokens
             config.base_image_seq_len,
             config.max_image_seq_len,
             config.base_shift,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, ModelMixin
+from diffusers import AutoencoderDC, AutoencoderKL, DiffusionPipeline, ModelMixin
 
 from dpodiff.models.base import Model
 from dpodiff.models.blocks import checkpoint_blocks
@@ -56,7 +56,7 @@ class LatentDiffusion(Model):
     def __init__(
         self,
         denoiser: ModelMixin,
-        vae: AutoencoderKL,
+        vae: AutoencoderKL | AutoencoderDC,
         text_encoders: Sequence[TextEncoder],
         *,
         image_size: int,
@@ -214,7 +214,8 @@ class LatentDiffusion(Model):
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         config = config_of(self.vae)
-        latents = latents.to(self.vae.dtype) / config.scaling_factor + (config.shift_factor or 0)
+        latents = latents.to(self.vae.dtype) / config.scaling_factor
+        latents = latents + (config.get("shift_factor") or 0)
         decoder: Any = self.vae  # its types are of another age: FloatTensor, or a tuple
         images = decoder.decode(latents).sample
         # Never half precision: losses need more.
@@ -237,6 +238,13 @@ def config_of(part: Any) -> Any:
     return part.config
 
 
-def pixels_of_latent(vae: AutoencoderKL) -> int:
+def pixels_of_latent(vae: AutoencoderKL | AutoencoderDC) -> int:
     """Pixels a side that one latent pixel stands for."""
-    return 2 ** (len(config_of(vae).block_out_channels) - 1)
+    return 2 ** (len(channels_of(vae)) - 1)
+
+
+def channels_of(vae: AutoencoderKL | AutoencoderDC) -> Sequence[int]:
+    """Channels at each of the decoder's resolutions, the finest first."""
+    config = config_of(vae)
+    deep = isinstance(vae, AutoencoderDC)
+    return config.decoder_block_out_channels if deep else config.block_out_channels

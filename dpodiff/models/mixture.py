@@ -106,13 +106,16 @@ def _tokens_after(
 ) -> list[list[int]]:
     """Token ids of the choices as they read after a text: what touches its last word may go on.
 
-    T5 spells a comma that ends a word and one that stands alone in two ways.
+    T5 spells a comma that ends a word and one that stands alone in two ways. To Gemma, the space
+    before a word is part of it; so a space that ends a piece is read with the next one.
     """
-    word = before.rpartition(" ")[2]
-    head, *rows = tokens([word, *(word + choice for choice in choices)])
+    word = before.rstrip(" ").rpartition(" ")[2]
+    space = " " if before.endswith(" ") else ""
+    texts = [(space + choice).rstrip(" ") for choice in choices]
+    head, *rows = tokens([word, *(word + text for text in texts)])
     if all(row[: len(head)] == head for row in rows):
         return [row[len(head) :] for row in rows]
-    return tokens(list(choices))
+    return tokens(texts)
 
 
 def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None:

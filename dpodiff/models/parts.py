@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
+from diffusers import AutoencoderDC, AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -142,7 +142,7 @@ def _load(kind: type, folder: str | Path, subfolder: str, dtype: torch.dtype) ->
         return kind.from_pretrained(folder, subfolder=subfolder)
     if issubclass(kind, PreTrainedModel):
         return kind.from_pretrained(folder, subfolder=subfolder, use_safetensors=True, dtype=dtype)
-    if issubclass(kind, AutoencoderKL):
+    if issubclass(kind, AutoencoderKL | AutoencoderDC):
         # In float16 decoders overflow on some latents, SDXL's on most, and their gradients too.
         dtype = torch.float32
     part: Any = kind  # of diffusers

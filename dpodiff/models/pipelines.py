@@ -23,6 +23,7 @@ FAMILIES = {
     "StableDiffusion3Pipeline": ("flow", "StableDiffusion3"),
     "FluxPipeline": ("flow", "Flux"),
     "PixArtSigmaPipeline": ("pixart", "PixArtSigma"),
+    "SanaPipeline": ("sana", "Sana"),
 }
 
 

@@ -47,12 +47,13 @@ class Encoded(NamedTuple):
 
 
 class TextEncoder:
-    """A tokenizer and its CLIP or T5.
+    """A tokenizer and its CLIP, T5 or Gemma.
 
     Args:
         tokenizer: pads, and adds its start and end tokens. Tokens that textual inversion added may
             stand for several vectors.
-        network: a `CLIPTextModel`, a `CLIPTextModelWithProjection` or a `T5EncoderModel`.
+        network: a `CLIPTextModel`, a `CLIPTextModelWithProjection`, a `T5EncoderModel` or a
+            `Gemma2Model`.
         device: of the token ids; that of the network.
         limit: tokens that texts are padded to; None is what the tokenizer says.
         penultimate: whether to give the tokens of the layer before the last.
@@ -75,7 +76,9 @@ class TextEncoder:
         self.tokenizer, self.network, self.penultimate = tokenizer, network, penultimate
         self._masked, self._lower = masked, lower
         self.device, self.limit = device, limit or tokenizer.model_max_length
-        *self._start, self._end = tokenizer("").input_ids  # T5 has no start token
+        ends = tokenizer("").input_ids  # T5 has no start token, Gemma no end
+        self._end = [token for token in ends[-1:] if token == tokenizer.eos_token_id]
+        self._start = ends[: len(ends) - len(self._end)]
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
         """The texts, each padded to the limit; the tokens of a `WeightedText` are weighted.
@@ -123,10 +126,11 @@ class TextEncoder:
         Raises:
             PromptError: if a text is longer; nothing is cut off in silence.
         """
-        texts = [plain(text) for text in texts]
+        texts = [plain(text).strip() for text in texts]
         rows = self.tokenizer(
             self._as_read(texts),
             padding="max_length",
+            padding_side="right",
             max_length=self.limit,
             truncation=False,
             verbose=False,
@@ -145,13 +149,13 @@ class TextEncoder:
         Raises:
             PromptError: if it takes more tokens than the limit.
         """
-        ends = len(self._start) + 1
+        ends = len(self._start) + len(self._end)
         layout = lay_out(pieces, self._bare, self.limit - ends)
         padding = self.limit - ends - len(layout.ids)
         if padding < 0:
             total = self.limit - padding
             raise PromptError(f"a mixed prompt has {total} tokens; {self.limit} is the most")
-        row = [*self._start, *layout.ids, self._end, *[self._blank] * padding]
+        row = [*self._start, *layout.ids, *self._end, *[self._blank] * padding]
         words = [
             [self._embedded(ids or [self._blank]) for ids in choices]
             for *_, choices in layout.mixed
