@@ -14,6 +14,10 @@ TESTS ?=
 export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 
+# Compiled modules are kept, whatever the shell says: without them every process that imports torch and
+# diffusers starts six seconds later.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
