@@ -214,7 +214,7 @@ def test_previews_of_known_candidates_are_free():
 
 
 def test_images_of_the_users_prompt_and_the_best_candidate_are_made_once():
-    goal = objective()
+    goal = objective(task="attack")
     found = goal.evaluate([(i, j) for i in range(3) for j in range(3)])
     own, *_, worst = sorted(found, key=lambda one: (one.candidate != (0, 0), one.value))
     best = min(found, key=lambda one: one.value)
