@@ -29,7 +29,7 @@ help:
 	@echo 'make book         execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
 	@echo 'make quick        the same with the quickstart as the only chapter'
 	@echo 'make test         run the tests (TESTS=path, JOBS=2)'
-	@echo 'make lint         check style, and that notebooks hold no outputs'
+	@echo 'make lint         check style of code and prose, and that notebooks hold no outputs'
 	@echo 'make types        check the types of the package'
 	@echo 'make wheel        build the wheel and the source archive into dist'
 	@echo 'make check-wheel  run every notebook from the installed wheel, outside of this folder'
@@ -52,6 +52,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/python -m book.style
 
 types: $(READY)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
