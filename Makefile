@@ -6,6 +6,8 @@ PYTHON ?= python3
 JOBS ?= 2
 # Parameters of the chapters: a file of book/profiles.
 PROFILE ?= toy
+# Checked by `make check-gpu`.
+MODELS ?= sd-v1-5
 # Passed on to pytest, e.g. `make test TESTS=tests/test_space.py`.
 TESTS ?=
 
@@ -23,7 +25,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book quick test lint types wheel check-wheel records lock clean
+.PHONY: help book quick test lint types wheel check-wheel check-gpu records lock clean
 
 help:
 	@echo 'make book         execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
@@ -33,6 +35,7 @@ help:
 	@echo 'make types        check the types of the package'
 	@echo 'make wheel        build the wheel and the source archive into dist'
 	@echo 'make check-wheel  run every notebook from the installed wheel, outside of this folder'
+	@echo 'make check-gpu    run all of the package on published weights (MODELS="sd-v1-5 sdxl")'
 	@echo 'make records      record start, headroom and verified searches anew (a night; JOBS=2)'
 	@echo 'make lock         compile requirements.txt anew from pyproject.toml'
 	@echo 'make clean        remove what was built; the environment stays'
@@ -63,6 +66,9 @@ wheel: $(READY)
 
 check-wheel: wheel
 	$(BIN)/python -m book.check_wheel dist/*.whl
+
+check-gpu: $(READY)
+	$(BIN)/python -m book.check_gpu --models $(MODELS)
 
 # Each goes on where it was stopped.
 records: $(READY)
