@@ -3,7 +3,7 @@
 Accelerate has two ways. One loads the weights of each layer for its own computation, and a graph
 keeps those that its backward pass needs; that is what `offload` sets. The other moves whole
 networks to and fro (`enable_model_cpu_offload` of a pipeline). It is faster, but a network that was
-moved away takes the weights of its graph along, so that no gradient can be had.
+moved away takes the weights of its graph along, so that no gradient is available.
 """
 
 import torch
