@@ -2,6 +2,8 @@
 
 `base`, `text`, `mixture`           the interface, prompts as encodings, prompts with mixed words
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
+`window`                            negative prompts that act in a part of the steps
+`attention`, `recorder`             what happens inside a rollout
 `latent` and its families           `stable_diffusion`, `sdxl`, `flow` (SD 3, Flux)
 `black_box`                         any function that makes images
 `pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars

@@ -6,6 +6,7 @@ from dpodiff.spaces.lexicons.builders import (
     describe,
     guidance_space,
     synonym_space,
+    window_space,
 )
 from dpodiff.spaces.lexicons.emphasis import emphasis_space
 from dpodiff.spaces.lexicons.keywords import extract_keywords
@@ -31,4 +32,5 @@ __all__ = [
     "nplib_space",
     "read_words",
     "synonym_space",
+    "window_space",
 ]

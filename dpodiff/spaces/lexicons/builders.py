@@ -16,6 +16,7 @@ from dpodiff.checks import (
     check_each,
     check_finite,
     check_kind,
+    check_share,
     check_switch,
     check_text,
     check_texts,
@@ -23,10 +24,13 @@ from dpodiff.checks import (
 )
 from dpodiff.spaces.lexicons.base import Dictionary, Lexicon, check_words, for_prompt, normal
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
+from dpodiff.spaces.slots import SIGNS
 from dpodiff.spaces.space import Slot, Space
 
 LONGEST_PHRASE = 8  # words; language models name long ones
 GUIDANCES = (2.0, 3.0, 5.0, 7.5)
+# Shares of the steps. The best window of Ban et al. (2024) is 5 to 15 of 30 steps.
+STARTS, ENDS = (0.17, 0.33), (0.5, 0.67, 0.83)
 MOST_ALTERNATIVES = 5  # words a slot, as in DPO-Diff's synonym space
 
 
@@ -154,10 +158,52 @@ def guidance_space(
     return Space(prompt, (Slot("guidance", ("", *choices), "guidance"),), negative_prompt)
 
 
+def window_space(
+    prompt: str,
+    starts: Sequence[float] = STARTS,
+    ends: Sequence[float] = ENDS,
+    *,
+    negative_prompt: str = "",
+) -> Space:
+    """The negative prompt may act in a part of the steps only (Ban et al., 2024).
+
+    It needs a negative prompt: the user's own, or words of another space that is added.
+
+    Args:
+        prompt: the user's prompt.
+        starts: shares of the steps after which it may begin to act, instead of at the first one.
+        ends: shares of the steps after which it may stop, instead of after the last one.
+        negative_prompt: the user's own negative prompt.
+
+    Raises:
+        ValueError: if a share is not above 0 and below 1, two of one end are equal, or a start is
+            not below each end.
+
+    Examples:
+        >>> space = dpodiff.window_space("a red ball", negative_prompt="blurry")
+        >>> print(dpodiff.describe(space))
+        'a red ball': 2 slots, 3 x 4 = 12 candidates
+          = window start: 0.17 | 0.33
+          = window end: 0.5 | 0.67 | 0.83
+        >>> space.decode((1, 2)).window, space.decode((0, 1)).window
+        ((0.17, 0.67), (0.0, 0.5))
+    """
+    check_text("prompt", prompt)
+    check_text("negative_prompt", negative_prompt)
+    slots = (
+        Slot(side.replace("_", " "), ("", *(f"{share:g}" for share in shares)), side)
+        for side, shares in (
+            ("window_start", check_each("starts", starts, check_share)),
+            ("window_end", check_each("ends", ends, check_share)),
+        )
+    )
+    return Space(prompt, tuple(slots), negative_prompt)
+
+
 def describe(space: Space) -> str:
     """A space in words: its size, then a line a slot, "+" in the positive and "-" in the negative.
 
-    A guidance slot has the sign "=", and an emphasis slot "*".
+    Slots of the guidance and of the window have the sign "=", and an emphasis slot "*".
 
     Examples:
         >>> words = dpodiff.Dictionary({"plane": ["aircraft", "jet"]}, {"red": ["green"]})
@@ -175,7 +221,7 @@ def describe(space: Space) -> str:
     lines = [f"{space.prompt!r}: {len(sizes)} slots, {product}{size} candidates"]
     for slot in space.slots:
         choices = " | ".join(choice or "(dropped)" for choice in slot.choices[1:])
-        sign = {"negative": "-", "guidance": "=", "emphasis": "*"}.get(slot.side, "+")
+        sign = SIGNS.get(slot.side, "+")
         lines.append(f"  {sign} {slot.text or '(library)'}: {choices}")
     return "\n".join(lines)
 
