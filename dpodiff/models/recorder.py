@@ -81,11 +81,16 @@ class Recording:
         towards, away = (b.predictions.double().flatten(2) for b in (self.positive, self.negative))
         return (towards * away).sum(2).abs() / away.norm(dim=2)
 
-    def momentum(self) -> torch.Tensor:
-        """Cosine between the negative prompt's predictions at successive steps (step - 1, image).
+    def momentum(self, after: Branch | None = None) -> torch.Tensor:
+        """Cosine between predictions at successive steps (step - 1, image).
+
+        Args:
+            after: whose prediction is the later one; None is the negative prompts', as the earlier
+                one is. The prompts' own is a control: it has nothing to do with the negative ones.
         """
-        flat = self.negative.predictions.double().flatten(2)
-        return torch.cosine_similarity(flat[1:], flat[:-1], dim=2)
+        first = self.negative.predictions[:-1]
+        second = (after or self.negative).predictions[1:]
+        return torch.cosine_similarity(first.flatten(2), second.flatten(2), dim=2)
 
 
 @torch.no_grad()
@@ -141,9 +146,7 @@ def record_rollout(
     negative = windowed(away, model.encode([""]), windows, model.scheduler(steps).timesteps)
     seen: list[tuple[Branch, Branch]] = []
     predict = partial(_predict, seen)
-    latents = sample(
-        model, x, positive, negative, steps=steps, guidance=guidance, predict=predict
-    )
+    latents = sample(model, x, positive, negative, steps=steps, guidance=guidance, predict=predict)
     return Recording(*map(_joined, zip(*seen, strict=True)), model.decode(latents).cpu())
 
 

@@ -4,7 +4,8 @@
                                                        e_w = e_empty    outside of it
 
 A window is a pair of shares of the steps, (start, end). Of N steps those from round(start N) to
-before round(end N) are inside; with start = end none is. The images of a batch may have different windows.
+before round(end N) are inside; with start = end none is. The images of a batch may have different
+windows.
 """
 
 from collections.abc import Sequence
