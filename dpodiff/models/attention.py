@@ -24,6 +24,13 @@ class MapSums:
     Attributes:
         maps: mean over heads of the maps (row, token, size, size), summed over layers.
         squares: mean over pixels of the squared maps (row, token), summed over layers and heads.
+
+    Examples:
+        >>> from dpodiff.models.attention import MapSums
+        >>> sums = MapSums(size=2)
+        >>> sums.add(torch.full((1, 8, 4, 5), 0.25))  # row, head, pixel, token
+        >>> sums.maps[0, 0].tolist(), sums.squares[0, 0].item()
+        ([[0.25, 0.25], [0.25, 0.25]], 0.5)
     """
 
     def __init__(self, size: int) -> None:
@@ -85,7 +92,8 @@ def reading_maps(unet: UNet2DConditionModel, size: int) -> Iterator[MapSums]:
         (1, 48, 16, 16)
     """
     sums, before = MapSums(size), unet.attn_processors
-    unet.set_attn_processor({name: _Reading(own, sums) for name, own in before.items()})
+    readers: Any = {name: _Reading(own, sums) for name, own in before.items()}
+    unet.set_attn_processor(readers)
     try:
         yield sums
     finally:

@@ -29,6 +29,13 @@ class Branch:
             layers. The size is that of a latent, at most 64.
         squares: mean over pixels of the squared maps (step, image, token), summed over layers and
             heads.
+
+    Examples:
+        >>> from dpodiff.models.recorder import record_rollout
+        >>> model = dpodiff.load("toy")
+        >>> branch = record_rollout(model, ["a red ball"], ["blurry"], [0]).negative
+        >>> tuple(branch.predictions.shape), tuple(branch.squares.shape)
+        ((6, 1, 4, 16, 16), (6, 1, 48))
     """
 
     predictions: torch.Tensor
@@ -147,7 +154,11 @@ def record_rollout(
     seen: list[tuple[Branch, Branch]] = []
     predict = partial(_predict, seen)
     latents = sample(model, x, positive, negative, steps=steps, guidance=guidance, predict=predict)
-    return Recording(*map(_joined, zip(*seen, strict=True)), model.decode(latents).cpu())
+    return Recording(
+        positive=_joined([first for first, _ in seen]),
+        negative=_joined([second for _, second in seen]),
+        images=model.decode(latents).cpu(),
+    )
 
 
 def token_places(model: Model, text: str, word: str) -> list[int]:

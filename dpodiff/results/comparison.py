@@ -87,7 +87,7 @@ class Verification:
     task: "Task" = "improve"
 
     def to_json(self) -> dict[str, Any]:
-        """The fields, ready for JSON; "prompts" are the two texts; "guidance" and "window" beside."""
+        """The fields, ready for JSON; "prompts" are the two texts, the others beside."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         comparisons = [dataclasses.asdict(comparison) for comparison in self.comparisons]
         own = self.prompts

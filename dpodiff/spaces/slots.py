@@ -11,7 +11,7 @@ from dpodiff.weighted_text import MOST
 Side = Literal[
     "positive", "modifier", "negative", "guidance", "emphasis", "window_start", "window_end"
 ]
-WINDOW_SIDES = ("window_start", "window_end")
+WINDOW_SIDES: tuple[Side, Side] = ("window_start", "window_end")
 # What tables and plots write before the name of a slot.
 SIGNS = {"negative": "-", "guidance": "=", "window_start": "=", "window_end": "=", "emphasis": "*"}
 
