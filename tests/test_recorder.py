@@ -76,7 +76,7 @@ def test_the_toy_model_is_recorded_too():
     recording = record_rollout(model, ["a red ball"], ["a tree"], [3], steps=2)
     expected = model.generate(["a red ball"], ["a tree"], [3], steps=2)
     torch.testing.assert_close(recording.images, expected, atol=1e-4, rtol=0)
-    assert recording.negative.maps.shape == (2, 1, 48, 16, 16)
+    assert recording.negative.maps.shape == (2, 1, 32, 16, 16)
 
 
 def test_predictions_are_those_of_the_denoiser(model):

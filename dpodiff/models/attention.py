@@ -89,7 +89,7 @@ def reading_maps(unet: UNet2DConditionModel, size: int) -> Iterator[MapSums]:
         >>> with torch.no_grad(), reading_maps(model.unet, size=16) as sums:
         ...     _ = model.denoise(model.latents([0]), 999, model.encode(["a red ball"]))
         >>> tuple(sums.maps.shape)  # one image, all tokens
-        (1, 48, 16, 16)
+        (1, 32, 16, 16)
     """
     sums, before = MapSums(size), unet.attn_processors
     readers: Any = {name: _Reading(own, sums) for name, own in before.items()}

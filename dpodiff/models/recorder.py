@@ -35,7 +35,7 @@ class Branch:
         >>> model = dpodiff.load("toy")
         >>> branch = record_rollout(model, ["a red ball"], ["blurry"], [0]).negative
         >>> tuple(branch.predictions.shape), tuple(branch.squares.shape)
-        ((6, 1, 4, 16, 16), (6, 1, 48))
+        ((6, 1, 4, 16, 16), (6, 1, 32))
     """
 
     predictions: torch.Tensor
@@ -133,7 +133,7 @@ def record_rollout(
         >>> model = dpodiff.load("toy")
         >>> recording = record_rollout(model, ["a red ball"], ["a tree"], [3])
         >>> tuple(recording.negative.maps.shape)  # step, image, token, height, width
-        (6, 1, 48, 16, 16)
+        (6, 1, 32, 16, 16)
         >>> same = model.generate(["a red ball"], ["a tree"], [3])
         >>> torch.allclose(recording.images, same, atol=1e-4)
         True

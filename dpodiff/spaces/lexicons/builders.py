@@ -10,7 +10,6 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 
 from dpodiff.checks import (
     check_kind,
