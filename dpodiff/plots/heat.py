@@ -5,23 +5,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dpodiff.checks import check_kind, check_text
+from dpodiff.checks import check_kind, check_switch, check_text
 from dpodiff.plots.base import FONT, BookFigure, name_axes, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 CELL = 0.42  # inches a side
 COLUMNS = 2  # of maps beside each other
 
 
-def heatmaps(frames: "Mapping[str, pd.DataFrame]", *, xlabel: str, ylabel: str) -> BookFigure:
-    """Tables of numbers with colors on one scale; cells without a number stay white.
+def heatmaps(
+    frames: "Mapping[str, pd.DataFrame]", *, xlabel: str, ylabel: str, shared: bool = True
+) -> BookFigure:
+    """Tables of numbers as colors; cells without a number stay white.
 
     Args:
         frames: tables of the same names of rows and columns, by what is written above each.
         xlabel: what the columns are.
         ylabel: what the rows are.
+        shared: whether all tables have one scale of colors, or each its own.
 
     Raises:
         ValueError: if there is no table, or one holds no number.
@@ -34,11 +38,11 @@ def heatmaps(frames: "Mapping[str, pd.DataFrame]", *, xlabel: str, ylabel: str) 
         ['0.10', '0.40', '0.20']
     """
     check_kind("frames", frames, Mapping, "a mapping from names to tables")
+    check_switch("shared", shared)
     values = {name: numbers(f"frames[{name!r}]", frame) for name, frame in frames.items()}
-    finite = [table[np.isfinite(table)] for table in values.values()]
-    if not finite or not all(map(len, finite)):
+    if not values or not all(np.isfinite(table).any() for table in values.values()):
         raise ValueError("frames must be tables with numbers, at least one of them")
-    low, high = np.min(np.concatenate(finite)), np.max(np.concatenate(finite))
+    everything = np.concatenate([table.ravel() for table in values.values()])
     across = min(COLUMNS, len(frames))
     down = -(-len(frames) // across)
     rows, columns = next(iter(values.values())).shape
@@ -46,18 +50,23 @@ def heatmaps(frames: "Mapping[str, pd.DataFrame]", *, xlabel: str, ylabel: str) 
     figure = BookFigure(figsize=size, layout="constrained")
     axes = np.atleast_1d(figure.subplots(down, across)).ravel()
     for ax, (name, frame) in zip(axes, frames.items(), strict=False):
+        _draw(ax, values[name], everything if shared else values[name])
         check_text("each name of frames", name)
-        ax.imshow(values[name], cmap="cividis", vmin=low, vmax=high)
-        for (row, column), value in np.ndenumerate(values[name]):
-            if np.isfinite(value):
-                ink = "white" if value < (low + high) / 2 else "black"
-                label = f"{value:.2f}"
-                ax.text(column, row, label, ha="center", va="center", color=ink, fontsize=FONT - 2)
+        ax.set_title(name, fontsize=FONT, parse_math=False)
         ax.set_xticks(range(len(frame.columns)), [str(name) for name in frame.columns])
         ax.set_yticks(range(len(frame.index)), [str(name) for name in frame.index])
-        ax.set_title(name, fontsize=FONT, parse_math=False)
-        ax.spines[:].set_visible(False)
         name_axes(ax, xlabel, ylabel)
     for ax in axes[len(frames) :]:  # places that no table fills
         ax.set_visible(False)
     return figure
+
+
+def _draw(ax: "Axes", values: np.ndarray, scale: np.ndarray) -> None:
+    """Cells with their numbers, colored from the lowest to the highest of a scale."""
+    low, high = np.nanmin(scale), np.nanmax(scale)
+    ax.imshow(values, cmap="cividis", vmin=low, vmax=high)
+    ax.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            ink = "white" if value < (low + high) / 2 else "black"
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
