@@ -2,8 +2,8 @@
 
 A rollout is a plain function of its start, so any stretch of it can be run alone: the first steps
 without a graph and the next with one, as gradients through the sampler need. The scheduler is the
-family's: DDIM at eta = 0 (Song et al., 2021), or Euler's method for a flow. It is made afresh for
-each rollout because schedulers may keep state.
+family's: DDIM at eta = 0 (Song et al., 2021), which is DPM-Solver++ of first order, or Euler's
+method for a flow. It is made afresh for each rollout because schedulers may keep state.
 """
 
 from collections.abc import Callable

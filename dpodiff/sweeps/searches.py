@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dpodiff.api import attack, improve
 from dpodiff.api.defaults import is_toy
-from dpodiff.api.parts import chosen_loss, loaded_lexicon
+from dpodiff.api.parts import chosen_loss, loaded_lexicon, loaded_model
 from dpodiff.api.second_losses import chosen_second_losses
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.comparison import SEARCHED
@@ -71,12 +71,7 @@ class Searches:
     @cached_property
     def model(self) -> "TextToImage":
         """The model, loaded if it is given by its name."""
-        from dpodiff.models import load
-
-        given = self.settings["model"]
-        if not isinstance(given, str):
-            return given
-        return load(given) if self.device is None else load(given, self.device)
+        return loaded_model(self.settings["model"], self.device)
 
     @cached_property
     def loaded(self) -> dict[str, Any]:
