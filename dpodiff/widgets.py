@@ -30,6 +30,7 @@ from dpodiff.objective.evaluation import mean
 from dpodiff.results.result import Result, price_text
 from dpodiff.results.trace import Record
 from dpodiff.solvers.recipes import RECIPES
+from dpodiff.spaces.prompts import prompts_of, settings_lines
 
 if TYPE_CHECKING:
     import diffusers
@@ -302,8 +303,9 @@ def _row(title: str, record: Record, images: "list[torch.Tensor]") -> str:
     texts = f"<b>{title}</b>: {escape(record.positive)}"
     if record.negative:
         texts += f"<br><b>negative prompt</b>: {escape(record.negative)}"
-    if record.guidance is not None:
-        texts += f"<br><b>guidance</b>: {record.guidance:g}"
+    own = prompts_of(record.positive, record.negative, record.guidance, record.window)
+    for name, value in settings_lines(own):
+        texts += f"<br><b>{name}</b>: {value}"
     cells = "".join(
         f'<div style="flex: none; text-align: center"><img src="{_png(image)}" '
         f'style="max-width: {SIDE}px" alt="{title}, seed {seed}: {escape(record.positive)}">'

@@ -95,8 +95,9 @@ def improve(
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
             positive, whose words an improvement may also drop), "modifiers" (quality words after
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
-            toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`.
-            DPO-Diff improves prompts in "antonym+nplib".
+            toy model), "guidance" (one of a few scales), "window" (the steps in which the negative
+            prompt acts), several joined by "+"; or a `Space`. DPO-Diff improves prompts in
+            "antonym+nplib".
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet", "llm" for
             `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for the toy model,
             WordNet for any other.

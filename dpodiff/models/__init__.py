@@ -2,6 +2,8 @@
 
 `base`, `text`, `mixture`           the interface, prompts as encodings, prompts with mixed words
 `sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
+`window`                            negative prompts that act in a part of the steps
+`attention`, `recorder`             what happens inside a rollout
 `devices`                           where to compute, in which dtype
 `latent` and its families           `diffusion` (`stable_diffusion`, `sdxl`, `pixart`),
                                     `flow` (SD 3, Flux; `sana`)

@@ -7,6 +7,7 @@ is always one tensor (batch, row, dim): to be cached, repeated and differentiate
 """
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
@@ -142,6 +143,19 @@ class TextEncoder:
                     f"start and end counted; the model takes at most {self.limit}: shorten it"
                 )
         return torch.tensor(rows, device=self.device)
+
+    def places(self, text: str, word: str) -> list[int]:
+        """The places of a word's tokens, at its first place in a text; the start token counts.
+
+        Raises:
+            ValueError: if the word does not stand there.
+        """
+        match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)
+        if not word or match is None:
+            raise ValueError(f"{word!r} does not stand in {text!r}")
+        before, own = self._bare([text[: match.start()], word])
+        first = len(self._start) + len(before)
+        return list(range(first, first + len(own)))
 
     def mixed(self, pieces: Sequence[Piece]) -> Encoded:
         """One prompt with mixed words; differentiable in the weights.

@@ -88,8 +88,8 @@ def sweep(
         interval, "low" and "high", on the fresh seeds of the verification, and on the seeds of the
         search if there was none, then without interval; "found_prompt" and
         "found_negative_prompt" of that candidate, "returned_prompt" and
-        "returned_negative_prompt", the user's own if it was not accepted, both with their guidance;
-        "evaluations", "images" and "seconds".
+        "returned_negative_prompt", the user's own if it was not accepted, both with their guidance
+        and their window, such as "0.17-0.5"; "evaluations", "images" and "seconds".
 
     Raises:
         TypeError: if searches have no setting of that name, saying which one is meant.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
     from dpodiff.results.result import Result
     from dpodiff.solvers import Solver
+    from dpodiff.spaces.prompts import Prompts
 
 Task = Literal["improve", "attack"]
 FUNCTIONS: dict[str, Callable[..., "Result"]] = {"improve": improve, "attack": attack}
@@ -142,13 +143,20 @@ def row(result: "Result") -> dict[str, Any]:
         "found_prompt": str(found.prompts.positive),
         "found_negative_prompt": str(found.prompts.negative),
         "found_guidance": found.prompts.guidance,
+        "found_window": _window(found.prompts),
         "returned_prompt": str(returned.positive),
         "returned_negative_prompt": str(returned.negative),
         "returned_guidance": returned.guidance,
+        "returned_window": _window(returned),
         "evaluations": result.cost.spent,
         "images": result.cost.images,
         "seconds": round(result.cost.seconds, 3),
     }
+
+
+def _window(prompts: "Prompts") -> str | None:
+    """The window of prompts as a table has it, such as "0.17-0.5"; None is all steps."""
+    return None if prompts.window is None else "{:g}-{:g}".format(*prompts.window)
 
 
 def file_name(text: str) -> str:
