@@ -28,9 +28,10 @@ BUILDERS = {
     "flux-schnell": lambda folder: tiny.flux(folder, dev=False),
     "pixart-sigma": tiny.pixart_sigma,
     "sana": tiny.sana,
+    "z-image": tiny.z_image,
 }
-DISTILLED = {"sd-turbo", "sdxl-turbo", "flux-dev", "flux-schnell"}
-FLOWS = {"sana", "sd3", "sd3.5 without T5", "flux-dev", "flux-schnell"}
+DISTILLED = {"sd-turbo", "sdxl-turbo", "flux-dev", "flux-schnell", "z-image"}
+FLOWS = {"sana", "sd3", "sd3.5 without T5", "flux-dev", "flux-schnell", "z-image"}
 # Settings of stock pipelines that take prompts and sizes as they are.
 AS_THEY_ARE = {
     "pixart-sigma": {"clean_caption": False, "use_resolution_binning": False},
@@ -65,6 +66,8 @@ class Family:
         weight = "true_cfg_scale" if self.name.startswith("flux") else "guidance_scale"
         if self.name in AS_THEY_ARE:
             negative_prompt = negative_prompt or ""
+        if self.name == "z-image":
+            guidance -= 1  # whose 0 is without
         arguments = {"negative_prompt": negative_prompt, weight: guidance, "output_type": "pt"}
         arguments |= AS_THEY_ARE.get(self.name, {})
         generator = torch.Generator().manual_seed(seed)
@@ -75,6 +78,7 @@ class Family:
         """The model in float64, its few steps under guidance."""
         model = self.load(dtype=torch.float64)
         model.vae.double()
-        model.text_encoders[-1].limit = tiny.TOKENS  # T5 pads to hundreds, which takes its time
+        last = model.text_encoders[-1]
+        last.limit = min(last.limit, 2 * tiny.TOKENS)  # of hundreds, which take their time
         model.steps, model.guidance = STEPS, 3.0
         return model

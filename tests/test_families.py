@@ -15,7 +15,7 @@ from families import BUILDERS, DISTILLED, FLOWS, STEPS, Family
 from dpodiff.gradients import Full, Shortcut, Truncated
 from dpodiff.gradients.mixing import mix
 from dpodiff.gradients.relaxation import Relaxed, corner
-from dpodiff.models import NAMES, PromptError, load
+from dpodiff.models import NAMES, LoadError, PromptError, load
 from dpodiff.models.devices import choose_device
 from dpodiff.models.pipelines import FAMILIES
 from dpodiff.models.sampling import sample
@@ -110,6 +110,7 @@ def test_the_folder_says_how_many_steps_and_how_much_guidance(family, model):
         "flux-schnell": (4, 1.0),
         "pixart-sigma": (20, 4.5),
         "sana": (20, 4.5),
+        "z-image": (8, 1.0),
     }
     assert (model.steps, model.guidance) == defaults[family.name]
     assert model.takes_negative == (family.name not in DISTILLED)
@@ -243,6 +244,13 @@ def test_no_negative_prompt_is_zeros_for_sdxl_as_its_folder_says(tmp_path):
     index = folder / "model_index.json"
     index.write_text(index.read_text().replace("true", "false"))
     assert load(str(folder), device="cpu").encode([""]).abs().sum() > 0
+
+
+def test_z_image_needs_the_template_of_its_chat(tmp_path):
+    pipeline = Family("z-image", tiny.z_image(tmp_path / "model")).pipeline
+    pipeline.tokenizer.chat_template = None
+    with pytest.raises(LoadError, match="has no chat_template"):
+        load(pipeline)
 
 
 def test_short_names_are_hub_ids_of_known_families(monkeypatch):

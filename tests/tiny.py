@@ -24,6 +24,7 @@ from diffusers import (
     SchedulerMixin,
     SD3Transformer2DModel,
     UNet2DConditionModel,
+    ZImageTransformer2DModel,
 )
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
@@ -36,6 +37,9 @@ from transformers import (
     Gemma2Config,
     Gemma2Model,
     GemmaTokenizer,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3Model,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -86,6 +90,24 @@ def gemma_tokenizer(folder: Path) -> GemmaTokenizer:
     result = GemmaTokenizer(vocab=vocabulary, merges=merges)
     result.backend_tokenizer.post_processor = TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", pieces.index("<bos>"))]
+    )
+    result.save_pretrained(folder)
+    return result
+
+
+def qwen_tokenizer(folder: Path) -> Qwen2Tokenizer:
+    """Writes a tokenizer in the manner of Qwen's, with a template for chats; `WORDS` are one."""
+    words = ["user", *WORDS]
+    starts = [(word[:end], word[end]) for word in words for end in range(1, len(word))]
+    merges = list(dict.fromkeys(starts + [("\u0120", word) for word in words]))
+    pieces = ["<|endoftext|>", *sorted(ByteLevel.alphabet()), *map("".join, merges)]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    result = Qwen2Tokenizer(vocab=vocabulary, merges=merges)
+    result.add_tokens(["<|start|>", "<|end|>", "<think>"], special_tokens=True)
+    result.chat_template = (
+        "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|start|>{% endif %}"
+        "{% if not enable_thinking %}<think>{% endif %}"
     )
     result.save_pretrained(folder)
     return result
@@ -288,6 +310,32 @@ def sana(folder: Path) -> Path:
     return _save(folder, "SanaPipeline", parts, {}, ["GemmaTokenizer"])
 
 
+def z_image(folder: Path) -> Path:
+    """Writes a `ZImagePipeline`."""
+    words = qwen_tokenizer(folder / "tokenizer")
+    torch.manual_seed(5)
+    transformer = ZImageTransformer2DModel(
+        in_channels=4,
+        dim=32,
+        n_layers=1,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=32,
+        axes_dims=[4, 6, 6],
+        axes_lens=[64, 16, 16],
+    )
+    for token in (transformer.x_pad_token, transformer.cap_pad_token):
+        torch.nn.init.normal_(token)
+    parts = {
+        "text_encoder": _qwen(words),
+        "transformer": transformer.half(),
+        "vae": _vae(shift_factor=0.06),
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
+    }
+    return _save(folder, "ZImagePipeline", parts, {}, ["Qwen2Tokenizer"])
+
+
 def _save(folder: Path, pipeline: str, parts: dict, index: dict, tokenizers: list) -> Path:
     """Writes the parts that are not None, and the index that names their classes."""
     index = index | {"_class_name": pipeline}
@@ -346,6 +394,20 @@ def _gemma(words: GemmaTokenizer) -> Gemma2Model:
         head_dim=16,
     )
     return Gemma2Model(config).half()
+
+
+def _qwen(words: Qwen2Tokenizer) -> Qwen3Model:
+    torch.manual_seed(6)
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    return Qwen3Model(config).half()
 
 
 def _unet(**settings: Any) -> UNet2DConditionModel:

@@ -6,7 +6,7 @@
 `attention`, `recorder`             what happens inside a rollout
 `devices`                           where to compute, in which dtype
 `latent` and its families           `diffusion` (`stable_diffusion`, `sdxl`, `pixart`),
-                                    `flow` (SD 3, Flux; `sana`)
+                                    `flow` (SD 3, Flux; `sana`, `z_image`)
 `black_box`                         any function that makes images
 `pipelines`, `parts`, `offloading`   which families there are; what they are made of, and where
 `pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars
@@ -53,6 +53,7 @@ NAMES = {
     "pixart-sigma": "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
     "pixart-sigma-512": "PixArt-alpha/PixArt-Sigma-XL-2-512-MS",
     "sana": "Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers",
+    "z-image-turbo": "Tongyi-MAI/Z-Image-Turbo",
 }
 FOLDERS = "the folder of a pipeline as diffusers saves it (it holds a model_index.json)"
 CHOICES = f"'toy', one of {', '.join(map(repr, NAMES))}, {FOLDERS}, or the hub id of one"
@@ -78,8 +79,9 @@ def load(
         device: None or "auto" is the NVIDIA or AMD GPU with the most free memory if there is one,
             else the CPU. "mps" is the GPU of a Mac; it has not been tried.
         dtype: of the denoiser and the text encoders; None is half precision on a GPU (float16,
-            for Flux and Sana bfloat16), float32 on a CPU. The decoder is float32, since in float16
-            it may overflow; where memory is short, `model.vae.to(torch.bfloat16)` is safe.
+            for Flux, Sana and Z-Image bfloat16), float32 on a CPU. The decoder is float32, since
+            in float16 it may overflow; where memory is short, `model.vae.to(torch.bfloat16)` is
+            safe.
         offload: whether the text encoders and the decoder are kept in the memory of the CPU, and
             the weights of each layer are loaded when they are needed (`accelerate.cpu_offload`).
             It is for GPUs that hold little more than the denoiser. Texts are encoded once, so it

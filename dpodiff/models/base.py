@@ -174,7 +174,7 @@ class Model(ABC):
     def takes_negative(self) -> bool:
         """Whether negative prompts change anything, as they do with guidance above 1.
 
-        Distilled models (SD-Turbo, SDXL-Turbo, Flux) do without.
+        Distilled models (SD-Turbo, SDXL-Turbo, Flux, Z-Image-Turbo) do without.
         """
         return self.guidance > 1
 

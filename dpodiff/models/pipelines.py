@@ -24,6 +24,7 @@ FAMILIES = {
     "FluxPipeline": ("flow", "Flux"),
     "PixArtSigmaPipeline": ("pixart", "PixArtSigma"),
     "SanaPipeline": ("sana", "Sana"),
+    "ZImagePipeline": ("z_image", "ZImage"),
 }
 
 

@@ -48,19 +48,20 @@ class Encoded(NamedTuple):
 
 
 class TextEncoder:
-    """A tokenizer and its CLIP, T5 or Gemma.
+    """A tokenizer and its CLIP, T5, Gemma or Qwen.
 
     Args:
         tokenizer: pads, and adds its start and end tokens. Tokens that textual inversion added may
             stand for several vectors.
-        network: a `CLIPTextModel`, a `CLIPTextModelWithProjection`, a `T5EncoderModel` or a
-            `Gemma2Model`.
+        network: a `CLIPTextModel`, a `CLIPTextModelWithProjection`, a `T5EncoderModel`, a
+            `Gemma2Model` or a `Qwen3Model`.
         device: of the token ids; that of the network.
         limit: tokens that texts are padded to; None is what the tokenizer says.
         penultimate: whether to give the tokens of the layer before the last.
         masked: whether the network looks away from padding. Its tokens are zeros then, which
             `mask_of` finds again.
         lower: whether texts are read in lower case.
+        around: what stands before and after each text, as in the template of a chat.
     """
 
     def __init__(
@@ -73,13 +74,15 @@ class TextEncoder:
         penultimate: bool = False,
         masked: bool = False,
         lower: bool = False,
+        around: tuple[str, str] = ("", ""),
     ) -> None:
         self.tokenizer, self.network, self.penultimate = tokenizer, network, penultimate
-        self._masked, self._lower = masked, lower
+        self._masked, self._lower, self._around = masked, lower, around
         self.device, self.limit = device, limit or tokenizer.model_max_length
-        ends = tokenizer("").input_ids  # T5 has no start token, Gemma no end
-        self._end = [token for token in ends[-1:] if token == tokenizer.eos_token_id]
-        self._start = ends[: len(ends) - len(self._end)]
+        ends = tokenizer("").input_ids  # T5 has no start token, Gemma no end, Qwen neither
+        end = [token for token in ends[-1:] if token == tokenizer.eos_token_id]
+        before, after = self._bare(list(around))
+        self._start, self._end = ends[: len(ends) - len(end)] + before, after + end
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
         """The texts, each padded to the limit; the tokens of a `WeightedText` are weighted.
@@ -128,8 +131,9 @@ class TextEncoder:
             PromptError: if a text is longer; nothing is cut off in silence.
         """
         texts = [plain(text).strip() for text in texts]
+        before, after = self._around
         rows = self.tokenizer(
-            self._as_read(texts),
+            [before + text + after for text in self._as_read(texts)],
             padding="max_length",
             padding_side="right",
             max_length=self.limit,
