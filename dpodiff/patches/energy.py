@@ -78,9 +78,7 @@ def energy_test(
     return EnergyTest(float(statistics[0]), float(extreme.double().mean()))
 
 
-def _statistics(
-    distances: torch.Tensor, chosen: torch.Tensor, n: int, m: int
-) -> torch.Tensor:
+def _statistics(distances: torch.Tensor, chosen: torch.Tensor, n: int, m: int) -> torch.Tensor:
     """U-statistic of each choice (choices, n + m) of a first sample, 1, and a second one, 0."""
     to_first = chosen @ distances  # sum of the distances to the first sample
     to_second = (1 - chosen) @ distances
@@ -90,9 +88,7 @@ def _statistics(
     return 2 * between - within - other
 
 
-def _permuted(
-    own: torch.Tensor, n: int, paired: bool, generator: torch.Generator
-) -> torch.Tensor:
+def _permuted(own: torch.Tensor, n: int, paired: bool, generator: torch.Generator) -> torch.Tensor:
     """Which points are of the first sample after a permutation."""
     if not paired:
         return own[torch.randperm(len(own), generator=generator)]

@@ -246,8 +246,7 @@ def _centers(found: "ArrayLike", count: int) -> np.ndarray:
         values = (values[:, :2] + values[:, 2:]) / 2
     if values.shape != (count, 2):
         raise ValueError(
-            f"the detector must give centers ({count}, 2) or boxes ({count}, 4), "
-            f"not {values.shape}"
+            f"the detector must give centers ({count}, 2) or boxes ({count}, 4), not {values.shape}"
         )
     known = values[np.isfinite(values).all(axis=1)]
     if ((known < 0) | (known > 1)).any():

@@ -209,7 +209,9 @@ class Matcher(nn.Module):
         fits = self.looks(numbers) @ local.mT  # (batch, LENGTH, cells)
         bound = (fits * self.where(local, [owners_of(one) for one in words])).sum(-1)
         before, behind = zip(*[related_by(one) for one in words])
-        apart = (self.where(local, before) - self.where(local, behind)) @ _places(cells)  # (batch, LENGTH, 2) in cells
+        apart = (self.where(local, before) - self.where(local, behind)) @ _places(
+            cells
+        )  # (batch, LENGTH, 2) in cells
         related = (self.directions(numbers) * apart).sum(-1)
         logits = self.holds(read).squeeze(-1) + bound + related
         return logits.masked_fill(numbers == 0, torch.inf)

@@ -84,6 +84,9 @@ def _where(place: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 
 
 def _centers(cells: torch.Tensor) -> torch.Tensor:
-    """Centers of the matcher's cells as (x, y) in [0, 1], (cells, 2)."""
-    side = (torch.arange(CELLS, dtype=cells.dtype, device=cells.device) + 0.5) / CELLS
+    """Where the matcher's cells look as (x, y) in [0, 1], (cells, 2).
+
+    With three strides of 2, the convolutions of cell k are centered on pixel 8 k.
+    """
+    side = torch.arange(CELLS, dtype=cells.dtype, device=cells.device) / CELLS
     return torch.cartesian_prod(side, side).flip(-1)
