@@ -125,14 +125,15 @@ def _areas(
 def _places(place: Places, batch: int) -> list[list[float]]:
     try:
         places = torch.as_tensor(place, dtype=torch.float64)
-        places = places.expand(batch, 2)
     except (TypeError, ValueError, RuntimeError):
+        places = torch.empty(0)
+    if places.shape not in ((2,), (batch, 2)):
         raise ValueError(
             f"place must be (x, y), or ({batch}, 2) for {batch} rows of noise, not {shown(place)}"
-        ) from None
+        )
     if not ((places >= 0) & (places <= 1)).all():
         raise ValueError(f"place must lie in [0, 1], not {shown(place)}")
-    return places.tolist()
+    return places.expand(batch, 2).tolist()
 
 
 def _around(center: float, length: int, size: int) -> slice:

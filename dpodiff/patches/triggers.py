@@ -65,8 +65,9 @@ def patch_score(noise: torch.Tensor, template: torch.Tensor, place: Places) -> t
 
     Examples:
         >>> template = torch.ones(4, 7, 7)
-        >>> dpodiff.patches.patch_score(torch.ones(1, 4, 16, 16), template, (0.5, 0.5))
-        tensor([14.])
+        >>> score = dpodiff.patches.patch_score(torch.ones(1, 4, 16, 16), template, (0.5, 0.5))
+        >>> round(score.item(), 3)
+        14.0
     """
     check_kind("template", template, torch.Tensor, "a tensor (channel, size, size)")
     patches = cut_patch(noise, place, template.shape[-1])
