@@ -5,6 +5,7 @@
 
 `positions`   where matcher and judge find things from the same noise under many prompts
 `injection`   whether a thing follows a patch that is pasted into another noise
+`resampling`  whether a thing moves when its patch is drawn anew, and the rest stays
 `agreement`   whether noise that fits the prompt gives better images
 `searches`    the same as the start of best of N, DNO and EPO, at equal cost
 
@@ -40,11 +41,15 @@ from dpodiff.toy.places import judge_places, matcher_places
 from dpodiff.toy.render import PLACES, SIZE as PIXELS
 from dpodiff.toy.words import NPLIB, toy_lexicon
 
-UNSEEN = (("star", "boat"), ("fish", "box"), ("moon", "car"))  # objects of the injections
-SEEDS, RECEIVERS = range(48), range(500, 508)  # of the positions, and of the injections
+# Objects of the injections.
+UNSEEN = (("star", "boat"), ("fish", "box"), ("moon", "car"), ("plane", "house"))
+SEEDS, RECEIVERS = range(48), range(500, 516)  # of the positions, and of the injections
+MOST = 6  # receivers of a prompt
+SURE = 0.005  # entropy up to which a noise has a trigger patch
 EACH = 8  # images of a way to choose noise
 WANTED, BUDGET = 4, 8  # images of a search, and evaluations of as many
 TESTED = range(1000, 1008)  # new seeds for the prompts that were found
+LATENT = 16  # latent pixels a side
 NEAR = 0.2  # of the image side, within which a thing is at a place
 METHODS = ("best of N", "DNO", "EPO")
 
@@ -64,11 +69,7 @@ def positions(prompt: str) -> Tables:
 
 def injection(prompt: str) -> Tables:
     """A row a kind of patch: how often the first thing is where the patch was pasted."""
-    model = models()["model"].model
-    noise = model.latents(RECEIVERS)
-    own = _places_of(noise, prompt)
-    known = own.isfinite().flatten(1).all(1)
-    noise, own = noise[known], own[known]
+    noise, own = _found(prompt)
     sites = torch.tensor([first for first, _ in PLACES.values()]) / PIXELS
     place, rows = sites[torch.cdist(own[:, 0], sites).argmax(1)], []
     for name, changed in _injected(noise, place, prompt):
@@ -84,6 +85,16 @@ def injection(prompt: str) -> Tables:
             for measure, hit in hits.items()
         ]
     return {"table.csv": pd.DataFrame(rows).assign(prompt=prompt, receivers=len(noise))}
+
+
+def _found(prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The noises from which the judge finds both things, and where, (noise, 2, 2)."""
+    noise = models()["model"].model.latents(RECEIVERS)
+    places = _places_of(noise, prompt)
+    known = places.isfinite().flatten(1).all(1)
+    if not known.any():
+        raise ValueError(f"no image of {prompt!r} shows both things: draw more seeds")
+    return noise[known][:MOST], places[known][:MOST]
 
 
 def _places_of(noise: torch.Tensor, prompt: str) -> torch.Tensor:
@@ -102,11 +113,11 @@ def _injected(
     donors = model.latents(DONORS)
 
     def pasted(color: str, best: bool = False) -> torch.Tensor:
-        centers = found[color].nanmean(1)  # over prompts
-        rows = centers.isfinite().all(1).nonzero().flatten()
+        sure = torch.from_numpy(patches.position_entropy(found[color]) < SURE)
+        rows, centers = sure.nonzero().flatten(), found[color].nanmean(1)  # over prompts
         if best:
             scores = patches.patch_score(donors[rows], contrast, centers[rows])
-            rows = rows[scores.argsort(descending=True)[: len(rows) // 4]]
+            rows = rows[scores.topk(3).indices]
         rows = rows.repeat(len(noise))[: len(noise)]
         cut = patches.cut_patch(donors[rows], centers[rows], SIZE)
         return patches.paste_patch(noise, cut, place)
@@ -120,12 +131,58 @@ def _injected(
     yield "best patch of the pool", patches.paste_patch(noise, best, place)
 
 
+def _across(apart: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (batch, 2) at a right angle to others."""
+    x, y = torch.nn.functional.normalize(apart, dim=1).unbind(1)
+    return torch.stack([-y, x], dim=1)
+
+
+def _outside(before: torch.Tensor, after: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Mean absolute change (batch,) of the pixels outside of a patch at a place."""
+    side = SIZE * PIXELS // LATENT
+    kept = patches.paste_patch(torch.ones_like(before), torch.zeros(1, 3, side, side), place)
+    return ((after - before).abs() * kept).flatten(1).sum(1) / kept.flatten(1).sum(1)
+
+
 def _best_patches(pool: torch.Tensor, template: torch.Tensor, count: int) -> torch.Tensor:
     """The patches of the pool that fit a template best, at most one a noise."""
     fits = torch.nn.functional.conv2d(pool, template[None]).flatten(1)
     rows = fits.amax(1).topk(count).indices
     windows = pool[rows].unfold(2, SIZE, 1).unfold(3, SIZE, 1).flatten(2, 3)
     return torch.stack([one[:, k] for one, k in zip(windows, fits[rows].argmax(1))])
+
+
+def resampling(prompt: str) -> Tables:
+    """A row a part of the noise that is drawn anew: what moves, and what stays."""
+    model = models()["model"].model
+    noise, own = _found(prompt)
+    first, second = own.unbind(1)
+    before = patches.sample_grid(model, [prompt], noise).images[:, 0]
+    generator = torch.Generator().manual_seed(0)
+    # Beside the line through both things, where nothing is.
+    empty = (first + second) / 2 + 0.25 * _across(first - second)
+    rows = []
+    for name, place, size in (
+        ("patch of the first thing", first, SIZE),
+        ("patch without a thing", empty.clamp(0, 1), SIZE),
+        ("all of the noise", first, noise.shape[-1]),
+    ):
+        changed = patches.resample_patch(noise, place, size, generator)
+        after = patches.sample_grid(model, [prompt], changed).images[:, 0]
+        found = judge_places(models()["judge"], after, prompt)
+        gone = (found - own).norm(dim=-1) >= NEAR  # not of things that are lost
+        outside = _outside(before, after, place)
+        measures = {
+            "first thing moved": gone[:, 0].float().mean(),
+            "second thing moved": gone[:, 1].float().mean(),
+            "a thing lost": found.isnan().any(-1).any(-1).float().mean(),
+            "change outside of the patch": outside.mean(),
+        }
+        rows += [
+            {"solver": name, "measure": key, "before": 0.0, "after": float(value)}
+            for key, value in measures.items()
+        ]
+    return {"table.csv": pd.DataFrame(rows).assign(prompt=prompt, receivers=len(noise))}
 
 
 def agreement(prompt: str, other: str, way: str) -> Tables:
@@ -196,8 +253,8 @@ def parts_of(step: str, prompts: int) -> list[tuple[str, ...]]:
     """The parts of a step, as its columns name them."""
     if step == "positions":
         return [(text,) for text in [*paired(FITTED), *paired(FITTED[:1], swapped=True)][:prompts]]
-    if step == "injection":
-        return [(text,) for text in paired(UNSEEN)[:prompts]]
+    if step in ("injection", "resampling"):
+        return [(text,) for text in paired(UNSEEN) if "pink" not in text][:prompts]
     texts = related(prompts)
     if step == "agreement":
         others = texts[1:] + texts[:1]
@@ -209,6 +266,7 @@ def parts_of(step: str, prompts: int) -> list[tuple[str, ...]]:
 STEPS = {
     "positions": (positions, ("prompt",), 16),
     "injection": (injection, ("prompt",), 12),
+    "resampling": (resampling, ("prompt",), 12),
     "agreement": (agreement, ("prompt", "other", "solver"), 24),
     "searches": (search, ("prompt", "method", "way"), 14),
 }

@@ -10,8 +10,8 @@ The folders, in the order of the data's way; each imports only from those before
 `gradients`  of the loss, by the words and by the noise
 `objective`  evaluations of candidates, their cache and their cost
 `results`    traces, results, records, statistics
-`solvers`    random search, EPO, GPO, HPO, DNO and the loop that runs them
 `patches`    what the starting noise decides
+`solvers`    random search, EPO, GPO, HPO, DNO and the loop that runs them
 `studies`    which of two images people prefer, asked blind
 `plots`      figures
 `api`        `improve`, `attack`, `align`
