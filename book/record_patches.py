@@ -28,7 +28,7 @@ from choosing import (
     paired,
     related,
 )
-from recording import Tables, Verdicts, arguments, models, record
+from recording import Tables, Verdicts, arguments, check_ended, models, record
 
 import dpodiff
 from dpodiff import patches
@@ -219,13 +219,14 @@ def _searched(prompt: str, method: str, seeds: list[int]) -> tuple[torch.Tensor,
     objective = dpodiff.Objective(model, dpodiff.losses.load(form), space, seeds)
     solver = _solver(method, objective)
     result = dpodiff.search(solver, objective, dpodiff.Budget(BUDGET), progress=False)
+    check_ended(result, {"prompt": prompt, "method": method})
     return result.images, objective.images(result.candidate, TESTED)
 
 
 def _solver(method: str, objective: dpodiff.Objective) -> Solver:
     if method == "EPO":
         return RECIPES["epo"](objective.space, steps=Toy.steps, seed=0)
-    estimator = SDO(Toy.steps // 2)
+    estimator = SDO(objective.model.steps // 2)
     return DNO(objective.space, objective.noise(), lr=0.1, gamma=0.05, estimator=estimator)
 
 

@@ -145,7 +145,7 @@ def position_entropy(positions: "ArrayLike") -> np.ndarray:
     values = np.asarray(positions, float)
     if values.ndim != 3 or values.shape[2] != 2:
         raise ValueError(f"positions must be (noise, prompt, 2), not {values.shape}")
-    found = np.isfinite(values).all(axis=2)
+    found = np.asarray(np.isfinite(values).all(axis=2))
     count = found.sum(axis=1)
     values = np.where(found[..., None], values, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
