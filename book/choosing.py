@@ -5,6 +5,7 @@ What chooses is fitted on images of other prompts, by the matcher; the judge has
 
 from functools import cache
 
+import numpy as np
 import torch
 from recording import models
 
@@ -87,9 +88,13 @@ def layout(prompt: str) -> torch.Tensor:
 
 
 def chosen(way: str, prompt: str, count: int, other: str = "") -> list[int]:
-    """Seeds of the pool, chosen for a prompt by one of `WAYS`; `other` is another prompt."""
+    """Seeds of the pool, chosen for a prompt by one of `WAYS`; `other` is another prompt.
+
+    Noise as it comes is other noise for every prompt, since some noise gives better images of all.
+    """
     if way == "as it comes":
-        return list(POOL[:count])
+        rng = np.random.default_rng(list(prompt.encode()))
+        return rng.permutation(POOL)[:count].tolist()
     model = models()["model"].model
     if way.startswith("trigger patches"):
         template = layout(prompt)
