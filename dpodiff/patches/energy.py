@@ -74,6 +74,7 @@ def energy_test(
     labels = [own, *(_permuted(own, n, paired, generator) for _ in range(permutations))]
     chosen = torch.stack(labels).to(distances)  # (1 + permutations, n + m)
     statistics = _statistics(distances, chosen, n, m)
+    # The same choice in another order of summation counts as equal.
     extreme = statistics >= statistics[0] - 1e-12 * distances.mean()
     return EnergyTest(float(statistics[0]), float(extreme.double().mean()))
 
