@@ -6,6 +6,8 @@ PYTHON ?= python3
 JOBS ?= 2
 # Parameters of the chapters: a file of book/profiles.
 PROFILE ?= toy
+# Checked by `make check-gpu`.
+MODELS ?= sd-v1-5
 # Passed on to pytest, e.g. `make test TESTS=tests/test_space.py`.
 TESTS ?=
 
@@ -14,21 +16,26 @@ TESTS ?=
 export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 
+# Compiled modules are kept, whatever the shell says: without them every process that imports torch and
+# diffusers starts six seconds later.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book quick test lint types wheel check-wheel records lock clean
+.PHONY: help book quick test lint types wheel check-wheel check-gpu records lock clean
 
 help:
 	@echo 'make book         execute every chapter and build the book (PROFILE=toy|gpu, JOBS=2)'
 	@echo 'make quick        the same with the quickstart as the only chapter'
 	@echo 'make test         run the tests (TESTS=path, JOBS=2)'
-	@echo 'make lint         check style, and that notebooks hold no outputs'
+	@echo 'make lint         check style of code and prose, and that notebooks hold no outputs'
 	@echo 'make types        check the types of the package'
 	@echo 'make wheel        build the wheel and the source archive into dist'
 	@echo 'make check-wheel  run every notebook from the installed wheel, outside of this folder'
+	@echo 'make check-gpu    run all of the package on published weights (MODELS="sd-v1-5 sdxl")'
 	@echo 'make records      record start, headroom and verified searches anew (a night; JOBS=2)'
 	@echo 'make lock         compile requirements.txt anew from pyproject.toml'
 	@echo 'make clean        remove what was built; the environment stays'
@@ -48,6 +55,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/python -m book.style
 
 types: $(READY)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
@@ -58,6 +66,9 @@ wheel: $(READY)
 
 check-wheel: wheel
 	$(BIN)/python -m book.check_wheel dist/*.whl
+
+check-gpu: $(READY)
+	$(BIN)/python -m book.check_gpu --models $(MODELS)
 
 # Each goes on where it was stopped.
 records: $(READY)

@@ -1,6 +1,6 @@
-"""What the benchmarks share: timing in turns, peak memory, the table with its goals, the stamp.
+"""What the benchmarks share: alternate timing, peak memory, the table with its goals, the stamp.
 
-Ways of doing a thing are timed in turns, A B C A B C ..., so that whatever slows the machine down
+Methods are timed alternately, A B C A B C ..., so that whatever slows the machine down
 slows all of them; numbers are medians, and ratios are of medians of the same run. `spread` is
 (slowest - fastest) / median of one way: two ways that differ by less are not told apart. Numbers
 are only worth keeping from a machine that does nothing else; the stamp says its load beforehand.

@@ -746,7 +746,11 @@ def _figures(folder: Path) -> list[Entry]:
         Entry(
             "plots.slider",
             plots.slider,
-            {"frames": of([IMAGES]), "labels": of(["<b>"]), "columns": whole(1, 100)},
+            {
+                "frames": of([IMAGES]),
+                "labels": texts(["<b>"], is_good=lambda labels: len(labels) == 1),
+                "columns": whole(1, 100),
+            },
         ),
         Entry(
             "plots.distribution", plots.distribution, {"space": space, "probabilities": of(likely)}

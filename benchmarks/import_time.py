@@ -28,7 +28,7 @@ print(time.perf_counter() - start, "torch" in sys.modules)
 
 
 def measure(*, statements: Sequence[str], repeats: int) -> Report:
-    """Times each statement in fresh interpreters, in turns; the first is held to the goals."""
+    """Times each statement in fresh interpreters, alternately; the first is held to the goals."""
     timings = {statement: Timing([]) for statement in statements}
     for _ in tqdm(range(repeats), "timed", leave=False, disable=None):
         for statement, timing in timings.items():

@@ -240,6 +240,8 @@ def report(jobs: Mapping[str, Job], folder: str, kills: str, *names: str) -> Non
 
 def main(*arguments: str) -> None:
     torch.set_num_threads(1)
+    # A process that was forked has none of the threads in which transformers reads weights.
+    os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
     dpodiff.improve(PROMPT, budget=2, verify=0, **SMALL)  # imports once for all processes
     server = serve()
     try:

@@ -75,7 +75,7 @@ def measures(result: dpodiff.Result) -> pd.DataFrame:
     losses = {"loss": have["loss"], "loss of the held-out CLIP": have["second"]}
     own = dpodiff.on_search_seeds(result, losses, have["judge"])
     new = dpodiff.held_out(result, UNSEEN, losses, have["judge"])
-    return pd.concat([own.rename("{}, own pictures".format), new.rename("{}, new seeds".format)])
+    return pd.concat([own.rename("{}, own images".format), new.rename("{}, new seeds".format)])
 
 
 if __name__ == "__main__":

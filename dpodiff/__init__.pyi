@@ -46,6 +46,7 @@ from .objective import (
     Objective as Objective,
 )
 from .results.comparison import Verification as Verification
+from .results.conclusions import Conclusion as Conclusion, conclusion as conclusion
 from .results.held_out import (
     held_out as held_out,
     on_search_seeds as on_search_seeds,

@@ -1,4 +1,4 @@
-"""The front door of noise optimization: sane defaults, and errors before any image is made."""
+"""Noise optimization in one call: sane defaults, and errors before any image is made."""
 
 import math
 

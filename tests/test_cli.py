@@ -104,6 +104,17 @@ def test_a_search_that_fails_says_so_by_its_exit_code(elsewhere, monkeypatch):
     assert "RuntimeError: the lamp is broken" in done.stdout
 
 
+def test_words_come_from_files_and_key_words_from_the_prompt(elsewhere):
+    (elsewhere / "mine.txt").write_text("grainy\ntilted\n")
+    found = improve("--space", "nplib", "--nplib", "mine.txt")
+    lines = (elsewhere / "runs/a-red-ball-on-the-sea/trace.jsonl").read_text()
+    assert found.exit_code == 0 and ("grainy" in lines or "tilted" in lines)
+    refused = improve("--space", "synonym", "--keywords", "red,boat", "--out", "b")
+    assert refused.exit_code == 2 and "'boat'" in refused.stderr
+    chosen = improve("--space", "synonym", "--keywords", "auto", "--out", "c")
+    assert chosen.exit_code == 0
+
+
 def test_an_attack_is_a_command_too():
     done = run("attack", "a blue car", *SMALL, "--similarity", "2")
     assert done.exit_code == 2 and "cosine" in done.stderr
@@ -171,7 +182,7 @@ def test_defaults_are_those_of_the_function(name):
     command = next(c.callback for c in app.registered_commands if c.callback.__name__ == name)
     own = inspect.signature(command).parameters
     given = inspect.signature(getattr(dpodiff, name)).parameters
-    shared = (own.keys() & given.keys()) - {"prompt"}
+    shared = (own.keys() & given.keys()) - {"prompt", "keywords"}
     assert len(shared) > 8
     assert {k: own[k].default for k in shared} == {k: given[k].default for k in shared}
 

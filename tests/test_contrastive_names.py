@@ -1,4 +1,4 @@
-"""Contrastive losses and ensembles at the front door: by name, with the lexicon of the call."""
+"""Contrastive losses and ensembles in the main functions: by name, with the lexicon of the call."""
 
 import pytest
 import torch

@@ -31,6 +31,7 @@ CHAPTERS = {path.stem: path for path in build.Book(ROOT).chapters()}
 
 # Chapters that no other model can run.
 NO_MODEL = {
+    "00_results": "makes no image",
     "02_the_toy_world": "is about the toy world",
     "05_spaces": "makes no image",
     "15_what_to_optimize": "is judged by the toy world's judge, image by image",

@@ -1,4 +1,4 @@
-"""Keyword mode and language models from the front door."""
+"""Keyword mode and language models in the main functions."""
 
 import pytest
 from helpers import FakeModel, shade

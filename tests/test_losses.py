@@ -82,6 +82,13 @@ def test_the_distance_is_half_the_squared_angle_with_a_finite_gradient(angle):
     assert x.grad.isfinite().all()
 
 
+def test_the_plain_score_is_of_the_same_angle_as_the_loss(loss):
+    images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    texts = ["a red ball", "a boat", "sky"]
+    angle = (2 * loss(images, texts)).sqrt()
+    torch.testing.assert_close(loss.score(images, texts), 100 * angle.cos(), atol=1e-3, rtol=0)
+
+
 def test_each_distinct_text_is_encoded_once(loss, monkeypatch):
     encoded = []
     encode_text = loss.clip.encode_text

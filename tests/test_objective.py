@@ -213,14 +213,18 @@ def test_previews_of_known_candidates_are_free():
     assert (goal.cost.images, goal.cost.spent) == (2, 1.0)
 
 
-def test_images_of_the_users_prompt_are_made_once():
-    goal = objective()
-    goal.evaluate([(0, 0), (1, 0)])
+def test_images_of_the_users_prompt_and_the_best_candidate_are_made_once():
+    goal = objective(task="attack")
+    found = goal.evaluate([(i, j) for i in range(3) for j in range(3)])
+    own, *_, worst = sorted(found, key=lambda one: (one.candidate != (0, 0), one.value))
+    best = min(found, key=lambda one: one.value)
+    assert best is not own
     made = sum(goal.model.batches)
-    images = goal.images((0, 0), [5, 3])
-    assert images.mean((1, 2, 3)).tolist() == expected(("a red ball", ""), (5, 3))
+    images = goal.images(own.candidate, [5, 3])
+    assert images.mean((1, 2, 3)).tolist() == expected(own.prompts, (5, 3))
+    assert goal.images(best.candidate).mean((1, 2, 3)).tolist() == expected(best.prompts)
     assert sum(goal.model.batches) == made
-    others = goal.images((0, 0), [99])
-    assert others.mean((1, 2, 3)).tolist() == expected(("a red ball", ""), [99])
-    goal.images((1, 0))
+    others = goal.images(own.candidate, [99])
+    assert others.mean((1, 2, 3)).tolist() == expected(own.prompts, [99])
+    goal.images(worst.candidate)
     assert sum(goal.model.batches) == made + 1 + len(SEEDS)

@@ -301,7 +301,7 @@ def test_a_trace_has_one_writer(tmp_path):
 
 
 def test_without_locks_a_search_goes_on_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("dpodiff.results.log.fcntl", None)
+    monkeypatch.setattr("dpodiff.results.locks.fcntl", None)
     path = tmp_path / "trace.jsonl"
     improve(path, loss=interrupting(KeyboardInterrupt(), 3))
     assert told(improve(path)) == told(improve(None))

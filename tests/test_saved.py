@@ -157,10 +157,10 @@ def test_the_page_of_a_comparison_escapes_the_prompt_and_loads_nothing(tmp_path)
     assert page.tags.count("input") == 2
 
 
-def test_results_and_spaces_show_as_escaped_tables(tmp_path):
+def test_results_traces_and_spaces_show_as_escaped_tables(tmp_path):
     result = improved("a <b>red</b> ball")
     saved = dpodiff.load_result(result.save(tmp_path))
-    for shown in (result, saved, result.objective.space):
+    for shown in (result, saved, result.trace, result.objective.space):
         page = Page(shown._repr_html_())
         assert "b" not in page.tags and "table" in page.tags
         assert any("<b>red</b>" in words for words in page.words)

@@ -1,7 +1,7 @@
-"""The front door: one call from a prompt to a better one, to a worse one, or to better noise.
+"""The main functions: one call from a prompt to a better one, to a worse one, or to better noise.
 
 `prompts`    `improve` and `attack`: search the words
-`alignment`  `align`: search the noise, or noise and words in turns
+`alignment`  `align`: search the noise, or noise and words alternately
 `parts`      names -> models, spaces, losses; checks of arguments
 `defaults`   what is taken where nothing is given
 `checking`   `faithfulness`: which statements of a prompt its images show

@@ -1,10 +1,10 @@
-"""The front door of noise optimization: one prompt, and images that please a loss.
+"""Noise optimization in one call: for one prompt, the images that a loss likes best.
 
     result = dpodiff.align("a red ball on the sea", budget=100, gamma=0.1)
     dpodiff.plots.strip(result)
 
 Where `improve` looks for words that help on any noise, `align` keeps the words and changes the
-noise of a few seeds; its method "joint" changes both in turns. It only checks its input and puts
+noise of a few seeds; its method "joint" changes both alternately. It only checks its input and puts
 the parts together, all of them before any image is made.
 """
 

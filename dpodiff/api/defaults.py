@@ -1,4 +1,4 @@
-"""What the front door takes where nothing is given; the toy world brings its own."""
+"""Defaults of the main functions; the toy world has its own."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What the front door makes of `first`: candidates that are evaluated before all others."""
+"""The argument `first`: candidates that are evaluated before all others."""
 
 import inspect
 from collections.abc import Callable, Sequence

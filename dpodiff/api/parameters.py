@@ -15,21 +15,26 @@ from dpodiff.checks import check_texts
 GIVEN = "# Parameters"  # the first line of papermill's cell
 
 
-def check_parameters(cells: Sequence[str]) -> None:
+def check_parameters(cells: Sequence[str]) -> bool:
     r"""Refuse parameters that papermill was given but that the notebook does not declare.
 
     A notebook calls it right after the cell that declares its parameters, with `In`, the cells
-    that have run. Where papermill was given nothing, it does nothing.
+    that have run. Where papermill was given nothing, nothing is refused.
 
     Args:
         cells: their texts, in the order in which they ran.
+
+    Returns:
+        whether every parameter has the value that the notebook declares, so that the text around
+        the results is about these results; see `conclusion`.
 
     Raises:
         ValueError: if a parameter is not declared, naming the nearest one and all that are.
 
     Examples:
         >>> declared, given = "prompt = 'a cup'", "# Parameters\nprompt = 'a red ball'"
-        >>> dpodiff.check_parameters([declared, given])
+        >>> dpodiff.check_parameters([declared]), dpodiff.check_parameters([declared, given])
+        (True, False)
         >>> try:
         ...     dpodiff.check_parameters([declared, given.replace("prompt", "promt")])
         ... except ValueError as error:
@@ -39,21 +44,22 @@ def check_parameters(cells: Sequence[str]) -> None:
     check_texts("cells", cells)
     places = [place for place, cell in enumerate(cells) if cell.splitlines()[:1] == [GIVEN]]
     if not places or not places[-1]:
-        return
-    known = _assigned(cells[places[-1] - 1])
-    for name in _assigned(cells[places[-1]]):
+        return True
+    known, given = (_assigned(cells[place]) for place in (places[-1] - 1, places[-1]))
+    for name in given:
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(name, list(known))
             advice = f"; {near} It has" if near else "; it has"
             raise ValueError(f"the notebook has no parameter {name!r}{advice} {', '.join(known)}")
+    return all(known[name] == value for name, value in given.items())
 
 
-def _assigned(cell: str) -> list[str]:
-    """The names that a cell sets, in order."""
-    targets = [
-        target
-        for node in ast.parse(cell).body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    ]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+def _assigned(cell: str) -> dict[str, str]:
+    """The names that a cell sets, in order, each with its value as code in one style."""
+    found = {}
+    for node in ast.parse(cell).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            found |= dict.fromkeys(names, ast.unparse(node.value))
+    return found

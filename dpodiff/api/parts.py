@@ -1,4 +1,4 @@
-"""What the front door makes of names: models, spaces, losses; and checks of what it was given."""
+"""From names to models, spaces and losses; checks of the arguments of the main functions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
@@ -48,7 +48,7 @@ def check_arguments(
     callback: "Callback | None",
     viewer: "Viewer | None" = None,
 ) -> None:
-    """Refuse wrong arguments that all functions of the front door have, before a model is loaded.
+    """Refuse wrong arguments that all main functions have, before a model is loaded.
 
     Raises:
         ValueError: naming the argument, and what it must be.

@@ -1,4 +1,4 @@
-"""The front door: one call from a prompt to a better one, or to the worst that says the same.
+"""Prompt optimization in one call: to a better prompt, or to the worst one that says the same.
 
     result = dpodiff.improve("a red ball on the sea", budget=40)
     print(result)
@@ -6,7 +6,7 @@
 
     result = dpodiff.attack("a red ball on the sea", budget=40)
 
-It only checks its input and puts the parts together; each part can be had, and exchanged, alone.
+It only checks its input and puts the parts together; each part can be used, and exchanged, alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence

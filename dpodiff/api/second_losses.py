@@ -1,4 +1,4 @@
-"""What the front door makes of second losses, which take part in the verification alone."""
+"""The argument `second_loss`: losses that take part in the verification alone."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

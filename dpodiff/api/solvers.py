@@ -1,4 +1,4 @@
-"""What the front door makes of a solver and of a constraint of meaning."""
+"""From names to solvers, and the constraint that keeps the meaning of a prompt."""
 
 from collections.abc import Callable
 from functools import partial

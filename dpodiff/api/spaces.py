@@ -1,4 +1,4 @@
-"""What the front door makes of names of spaces and of words: the space to search."""
+"""From names of spaces and lists of words to the space to search."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike

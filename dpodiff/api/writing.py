@@ -1,4 +1,4 @@
-"""What the front door makes of solver="llm", which writes whole prompts."""
+"""The argument solver="llm": a language model writes whole prompts."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast

@@ -32,6 +32,25 @@ Loss = Annotated[
 Lexicon = Annotated[
     str | None, typer.Option(help="toy, wordnet or llm.", show_default="that of the model")
 ]
+Nplib = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of words for the space nplib, one a line.", show_default="the library"
+    ),
+]
+Modifiers = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of words for the space modifiers, one a line.", show_default="the library"
+    ),
+]
+Keywords = Annotated[
+    str | None,
+    typer.Option(
+        help='The only words of the prompt that may change, such as red,ball; or "auto".',
+        show_default="all",
+    ),
+]
 Solver = Annotated[str, typer.Option(help="epo, random, gpo, hpo, tpe, forward and others.")]
 Budget = Annotated[int, typer.Option(help="Evaluations, verification included.")]
 Seconds = Annotated[
@@ -47,6 +66,13 @@ Out = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the files of that folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+def key_words(text: str | None) -> bool | list[str]:
+    """The value of --keywords as `dpodiff.improve` takes it."""
+    if text is None:
+        return False
+    return True if text == "auto" else [word.strip() for word in text.split(",")]
 
 
 def numbers(pairs: list[str]) -> dict[str, float]:

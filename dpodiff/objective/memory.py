@@ -1,5 +1,6 @@
 """What an objective has seen already, so that nothing is made twice."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -11,7 +12,7 @@ from dpodiff.spaces.space import Prompts
 
 
 class Memory:
-    """Evaluations, losses of single images, and the images of the user's own prompt.
+    """Evaluations, losses of single images, and images of the user's prompt and the best candidate.
 
     Args:
         own: the user's own prompts.
@@ -27,7 +28,10 @@ class Memory:
         # After all steps, of the first seeds, one per seed.
         self._losses: dict[Prompts, tuple[float, ...]] = {}
         self._first: torch.Tensor | None = None  # image of all
-        self._images: dict[int, torch.Tensor] = {}  # by seed, (3, height, width), on the CPU
+        # By seed, (3, height, width), on the CPU.
+        self._images: dict[Prompts, dict[int, torch.Tensor]] = {}
+        self._open: set[Prompts] = set()  # being evaluated
+        self._best: tuple[float, Prompts | None] = (math.inf, None)
 
     def missing(self, prompts: Prompts, seeds: Sequence[int]) -> Sequence[int]:
         """Those of the first seeds whose losses are not known."""
@@ -42,8 +46,26 @@ class Memory:
         self._losses[prompts] = row
         return row[: len(seeds)]
 
+    def open(self, prompts: Sequence[Prompts]) -> None:
+        """Keep images of these, which are about to be evaluated, until `settle`."""
+        for left in self._open - set(prompts):  # by an evaluation that was broken off
+            self._drop(left)
+        self._open = set(prompts)
+
+    def settle(self, prompts: Prompts, value: float) -> None:
+        """Drop the images of what was evaluated, or else those of the best candidate until now."""
+        self._open.discard(prompts)
+        dropped: Prompts | None = prompts
+        if value < self._best[0]:
+            dropped, self._best = self._best[1], (value, prompts)
+        self._drop(dropped)
+
+    def _drop(self, prompts: Prompts | None) -> None:
+        if prompts is not None and prompts != self.own:
+            self._images.pop(prompts, None)
+
     def keep(self, jobs: Sequence[Job], images: torch.Tensor) -> None:
-        """Keep those of the images that are of the user's own prompt and the objective's seeds.
+        """Keep the images that may be asked for again, if they are of the objective's seeds.
 
         Raises:
             ValueError: if the images have another size than those before.
@@ -55,11 +77,11 @@ class Memory:
                 f"generate({positive!r}, {negative!r}, {seed})", self._first, images[0]
             )
         for (prompts, seed), image in zip(jobs, images):
-            if prompts == self.own and seed in self.seeds:
-                self._images[seed] = image.cpu()
+            if seed in self.seeds and (prompts == self.own or prompts in self._open):
+                self._images.setdefault(prompts, {})[seed] = image.to("cpu", copy=True)
 
     def images(self, jobs: Sequence[Job]) -> torch.Tensor | None:
         """Images (batch, 3, height, width) of the jobs, if all of them were kept."""
-        if not all(prompts == self.own and seed in self._images for prompts, seed in jobs):
-            return None
-        return torch.stack([self._images[seed] for _, seed in jobs])
+        kept = [self._images.get(prompts, {}).get(seed) for prompts, seed in jobs]
+        found = [image for image in kept if image is not None]
+        return torch.stack(found) if len(found) == len(jobs) else None

@@ -161,6 +161,7 @@ class Objective:
         new = [prompts for prompts in dict.fromkeys(decoded) if prompts not in known]
         allowed = [prompts for prompts in new if self._allows(prompts)]
         rows = self._rows(allowed, self.seeds)
+        self._memory.open(allowed)
         for candidate, prompts in zip(candidates, decoded, strict=True):
             if prompts in known:
                 self.cost.cache_hits += 1
@@ -168,6 +169,7 @@ class Objective:
                 row = next(rows)
                 self.cost.evaluations += 1
                 known[prompts] = Evaluation(candidate, prompts, row, self._value(row))
+                self._memory.settle(prompts, known[prompts].value)
             else:
                 yield Evaluation(candidate, prompts, (), math.inf)
                 continue
@@ -317,8 +319,8 @@ class Objective:
     ) -> torch.Tensor:
         """Images (seeds, 3, height, width) of a candidate on the CPU; not counted in the cost.
 
-        The seeds are the objective's own unless others are given; `noise` takes their place. The
-        images of the user's own prompt are kept and made once.
+        The seeds are the objective's own unless others are given; `noise` takes their place. Images
+        that a search made of the user's own prompt and of the best candidate are not made again.
         """
         if noise is not None:
             objective = self._noise_objective(self.space.decode(candidate), self.model.steps)

@@ -8,6 +8,7 @@
 `comparison`    what it says: each finalist, and the verdict
 `acceptance`    verification within the budget of a search
 `statistics`    paired intervals and verdicts
+`conclusions`   sentences about a result, checked when the result is there
 `records`       long experiments that were run before; `recorded/` holds their tables
 `headroom`      settings against the best one, and what picks gain by loss and space
 `selection`     best of n, computed from evaluated candidates

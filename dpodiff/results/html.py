@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from dpodiff.objective.evaluation import mean
 if TYPE_CHECKING:
     import torch
 
+    from dpodiff.results.record import Record
     from dpodiff.spaces.prompts import Prompts
 
 STYLE = """
@@ -26,6 +28,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem
 .both::after { width: 2px }
 th { padding-right: 1rem; text-align: left; vertical-align: top }
 """
+MOST_ROWS = 10  # of a trace
 MOVE = "this.parentElement.style.setProperty('--at', this.value + '%')"
 
 
@@ -81,6 +84,19 @@ def summary(result: Shown) -> str:
         ("ended by", result.ended_by),
     ]
     return table(rows)
+
+
+def best_records(records: "Sequence[Record]", title: str) -> str:
+    """The best candidates of a search as a table below its title, best first."""
+    judged = [record for record in records if math.isfinite(record.value)]
+    best = sorted(judged, key=lambda record: record.value)[:MOST_ROWS]
+    rows = [
+        (record.index, f"{mean(record.losses):.4f}", record.positive, record.negative)
+        for record in best
+    ]
+    head = ("candidate", "mean loss", "prompt", "negative prompt")
+    text = f"<p>{_escaped(title)}</p>"
+    return f"{text}{table(rows, head)}" if rows else text
 
 
 def page(result: Shown, before: "torch.Tensor", after: "torch.Tensor", found: "Prompts") -> str:

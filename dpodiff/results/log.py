@@ -13,12 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dpodiff.results.locks import lock
 from dpodiff.spaces.json_file import finite
-
-try:
-    import fcntl
-except ImportError:  # Windows has none, so nothing keeps a second process from writing
-    fcntl = None
 
 Line = dict[str, Any]
 SECONDS = 1.0  # between two waits for the disk; only a loss of power costs more lines
@@ -111,7 +107,7 @@ class Log:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            self._take()
+            self._take(self._lock)
             yield
         finally:
             if made and self.is_empty:
@@ -120,17 +116,13 @@ class Log:
             os.close(self._lock)
             self._lock = None
 
-    def _take(self) -> None:
-        if fcntl is None or self._lock is None:
-            return
+    def _take(self, descriptor: int) -> None:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor)
         except BlockingIOError:
             raise BlockingIOError(
                 f"another search is writing {self.path}: wait for it, or give each its own trace"
             ) from None
-        except OSError:
-            return  # a file system without locks
 
 
 def as_line(line: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpodiff.objective.evaluation import mean
 from dpodiff.objective.journal import Answer, Journal
+from dpodiff.results.html import best_records
 from dpodiff.results.log import Line, Log, as_line
 from dpodiff.results.record import Record, Status
 from dpodiff.results.replay import Replay, check_lines, kind_of
@@ -108,6 +109,9 @@ class Trace(Journal):
 
     def __repr__(self) -> str:
         return f"Trace({len(self.records)} records, status={self.status!r}, path={self.path})"
+
+    def _repr_html_(self) -> str:
+        return best_records(self.records, repr(self))
 
     @property
     def verdict(self) -> str | None:

@@ -7,7 +7,7 @@
 `llm_search`      of whole prompts, by a language model
 `gpo`, `hpo`, `pez`                                                of words, with gradients
 `dno`, `zero_order`, `best_of_n`                                   of noise
-`joint`           of both, in turns
+`joint`           of both, alternately
 `recipes`         solvers by name, with every setting written out
 
 Imports from every folder but `plots`, `api` and `toy`. Names are imported on first use, since some

@@ -6,8 +6,8 @@
     solver.recommend()
 
 A solver knows the space by its index operations only: it never sees a prompt, a model or an image.
-`dpodiff.search` runs the first two in turns, with budget and trace, and returns the best candidate
-that it evaluated itself. `recommend` is for those who run a solver without it.
+`dpodiff.search` runs the first two alternately, with budget and trace, and returns the best
+candidate that it evaluated itself. `recommend` is for those who run a solver without it.
 
 Instead of candidates a solver may ask a question of `dpodiff.objective.queries`: a
 `GradientQuery`, a `PreviewQuery` or a `NoiseQuery`. It gets the answer by `learn`, and asks again;

@@ -68,7 +68,7 @@ class StudyReport:
         prompts = self.answers["prompt"].nunique()
         lines = [
             f"{len(self.answers)} answers of {persons} to {prompts} "
-            f"prompt{'s' * (prompts != 1)}, held against {self.baseline!r}"
+            f"prompt{'s' * (prompts != 1)}, compared with {self.baseline!r}"
         ]
         if functions:
             lines.append(f"simulated: {functions} of these raters are functions, no people")

@@ -1,16 +1,17 @@
 """What all folders of long runs share: one writer at a time, and one set of settings."""
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dpodiff.results.locks import lock
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder, made if it is missing, for this process alone, by `flock`.
+    """The folder, made if it is missing, for this process alone, see `lock`.
 
     The lock ends with the process, however that comes about.
 
@@ -20,7 +21,7 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor)
         yield
     except BlockingIOError:
         raise RuntimeError(f"another process is writing {folder}; wait for it, or end it") from None
