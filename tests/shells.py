@@ -48,5 +48,6 @@ def run_cell(shell: Shell, source: str) -> list[dict]:
     shell.display_pub = CapturingDisplayPublisher()
     outputs = shell.display_pub.outputs
     shell.display_trap.hook = CapturingDisplayHook(shell, outputs)
-    shell.run_cell(source).raise_error()
+    # Kept in `In`, where `check_parameters` looks.
+    shell.run_cell(source, store_history=True).raise_error()
     return [output["data"] for output in outputs]
