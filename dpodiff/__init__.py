@@ -10,6 +10,7 @@ The folders, in the order of the data's way; each imports only from those before
 `gradients`  of the loss, by the words and by the noise
 `objective`  evaluations of candidates, their cache and their cost
 `results`    traces, results, records, statistics
+`patches`    what the starting noise decides
 `solvers`    random search, EPO, GPO, HPO, DNO and the loop that runs them
 `studies`    which of two images people prefer, asked blind
 `plots`      figures

@@ -3,6 +3,7 @@ from . import (
     losses as losses,
     models as models,
     objective as objective,
+    patches as patches,
     plots as plots,
     results as results,
     solvers as solvers,

@@ -37,6 +37,7 @@ NO_MODEL = {
     "15_what_to_optimize": "is judged by the toy world's judge, image by image",
     "17_dno_from_scratch": "trains its own model",
     "20_what_people_prefer": "its raters are the toy world's judge",
+    "22_what_the_noise_decides": "its detectors are the toy world's judge and matcher",
     "90_build_spaces": "makes no image",
     "91_what_works": "makes no image",
 }

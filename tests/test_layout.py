@@ -20,6 +20,7 @@ ORDER = (
     "gradients",
     "objective",
     "results",
+    "patches",
     "solvers",
     "studies",
     "plots",

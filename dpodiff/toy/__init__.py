@@ -11,6 +11,7 @@ and a judge are trained on them from nothing. The parts, in reading order:
 `captions`  scene -> sentence in three styles, and back
 `matcher`   a loss: which words of a prompt hold for an image
 `judge`     an attribute recognizer that no solver ever sees
+`places`    where both of them find the things of a prompt
 `layers`    what both of these are made of
 `train`     the recipe that makes every weight in `weights/`
 `model`     the pipeline as `dpodiff.load("toy")` returns it

@@ -191,22 +191,27 @@ class Matcher(nn.Module):
         colors = nn.functional.pixel_unshuffle(quarters, 2)
         return torch.cat([self.body(images), colors], 1).flatten(2).transpose(1, 2)
 
+    def local_features(self, cells: torch.Tensor) -> torch.Tensor:
+        """What words are compared with, (batch, cells, WIDTH), of the features of `cells`."""
+        return nn.functional.silu(self.local(cells))
+
+    def where(self, local: torch.Tensor, objects: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Weights (batch, LENGTH, cells) of the cells that fit an object best."""
+        return (self.looks(_numbers(objects, local.device)) @ local.mT).softmax(-1)
+
     def word_logits(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """Logit that each content word holds, (batch, LENGTH); infinite behind the last."""
         words = [content_words(prompt) for prompt in prompts]
         numbers = _numbers(words, cells.device)
         texts = self.words(numbers) + self.order
         read = self.reader(texts, cells[..., :WIDTH] + self.places)
-        local = nn.functional.silu(self.local(cells))
-
-        def where(objects: Sequence[Sequence[str]]) -> torch.Tensor:
-            """Weights (batch, LENGTH, cells) of the cells that fit an object best."""
-            return (self.looks(_numbers(objects, cells.device)) @ local.mT).softmax(-1)
-
+        local = self.local_features(cells)
         fits = self.looks(numbers) @ local.mT  # (batch, LENGTH, cells)
-        bound = (fits * where([owners_of(one) for one in words])).sum(-1)
+        bound = (fits * self.where(local, [owners_of(one) for one in words])).sum(-1)
         before, behind = zip(*[related_by(one) for one in words])
-        apart = (where(before) - where(behind)) @ _places(cells)  # (batch, LENGTH, 2) in cells
+        apart = (self.where(local, before) - self.where(local, behind)) @ _places(
+            cells
+        )  # (batch, LENGTH, 2) in cells
         related = (self.directions(numbers) * apart).sum(-1)
         logits = self.holds(read).squeeze(-1) + bound + related
         return logits.masked_fill(numbers == 0, torch.inf)
