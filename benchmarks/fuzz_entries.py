@@ -152,7 +152,11 @@ def _front(folder: Path) -> list[Entry]:
             },
         ),
         Entry("model", dpodiff_model, {"model": of(GRAY), "prompt": prompt(PROMPT)}),
-        Entry("load", dpodiff.load, {"name": of("no model"), "device": of(None, "cpu")}),
+        Entry(
+            "load",
+            dpodiff.load,
+            {"model": of("no model"), "device": of(None, "cpu"), "offload": of(False)},
+        ),
         Entry(
             "faithfulness",
             dpodiff.faithfulness,

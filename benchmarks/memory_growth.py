@@ -44,6 +44,7 @@ def searches(count: int, folder: Path) -> list[float]:
             budget=16,
             seed=number,
             trace=folder / "trace.jsonl",
+            overwrite=True,
             progress=False,
         )
         assert len(result.images) == 4

@@ -25,9 +25,10 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from dpodiff import SphericalCLIP
-from dpodiff.models.base import choose_device
+from dpodiff.models.devices import choose_device, default_dtype
 from dpodiff.models.flow import StableDiffusion3
 from dpodiff.models.latent import LatentDiffusion
+from dpodiff.models.parts import place
 from dpodiff.models.sdxl import StableDiffusionXL
 from dpodiff.models.stable_diffusion import StableDiffusion
 from dpodiff.toy.model import FOLDER
@@ -57,8 +58,11 @@ class Architecture:
         In half precision on a GPU, all but the decoder, as `dpodiff.load` has it.
         """
         device = choose_device()
-        dtype = self.family.half if device.type == "cuda" else torch.float32
+        dtype = default_dtype(device, self.family.half)
         parts = self._parts(device, dtype)
+        for part in parts.values():
+            if isinstance(part, nn.Module):
+                place(part, device)
         model = self.family(**parts, schedule=self.schedule, name=name, device=device)
         model.image_size = pixels or model.image_size
         return model

@@ -68,13 +68,17 @@ class Remembering:
         prompts: Sequence[str],
         negative_prompts: Sequence[str],
         seeds: Sequence[int],
+        windows: Sequence[Any] | None = None,
         **rollout: Any,
     ) -> torch.Tensor:
         """What the model's own `generate` makes, from memory where that is possible."""
         how = tuple(rollout.items())
-        jobs = [(*job, how) for job in zip(prompts, negative_prompts, seeds, strict=True)]
-        if new := [job[:3] for job in dict.fromkeys(jobs) if job not in self._known]:
-            images = self.model.generate(*map(list, zip(*new)), **rollout)
+        rows = zip(prompts, negative_prompts, seeds, windows or [None] * len(seeds), strict=True)
+        jobs = [(*row, how) for row in rows]
+        if new := [job[:4] for job in dict.fromkeys(jobs) if job not in self._known]:
+            *texts, own = map(list, zip(*new))
+            windowed = {"windows": own} if any(own) else {}
+            images = self.model.generate(*texts, **windowed, **rollout)
             self._known |= {(*job, how): image for job, image in zip(new, images)}
         made = torch.stack([self._known[job] for job in jobs])
         while len(self._known) > self.most:

@@ -125,6 +125,7 @@ from .spaces.lexicons import (
     nplib_space as nplib_space,
     read_words as read_words,
     synonym_space as synonym_space,
+    window_space as window_space,
 )
 from .spaces.promptist import (
     Promptist as Promptist,

@@ -88,6 +88,21 @@ def check_share(name: str, value: Any) -> None:
     check_finite(name, value, 0, 1)
 
 
+def check_window(name: str, value: Any) -> None:
+    """Refuse what is no window of a rollout: two shares of its steps, in order.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    meant = f"{name} must be a pair (start, end) of shares of the steps with 0 <= start <= end <= 1"
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"{meant}, not {shown(value)}")
+    for share in value:
+        check_share(f"start and end of {name}", share)
+    if value[0] > value[1]:
+        raise ValueError(f"{meant}, not {shown(value)}")
+
+
 def check_switch(name: str, value: Any) -> None:
     """Refuse what is neither True nor False.
 

@@ -24,14 +24,16 @@ from PIL import Image
 
 from dpodiff.api import default_loss, improve
 from dpodiff.api.defaults import DEFAULT_SPACE, default_second_losses
-from dpodiff.api.parts import chosen_loss
+from dpodiff.api.parts import chosen_loss, loaded_model
 from dpodiff.names import name_of
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.result import Result, price_text
 from dpodiff.results.trace import Record
 from dpodiff.solvers.recipes import RECIPES
+from dpodiff.spaces.prompts import prompts_of, settings_lines
 
 if TYPE_CHECKING:
+    import diffusers
     import torch
 
     from dpodiff.losses.base import Loss
@@ -50,7 +52,9 @@ WITHOUT_KERNEL = (
 
 
 def panel(
-    prompt: str = "a small red plane in the sky", model: "str | Model" = "toy", **defaults: Any
+    prompt: str = "a small red plane in the sky",
+    model: "str | Model | diffusers.DiffusionPipeline" = "toy",
+    **defaults: Any,
 ) -> "Panel":
     """Controls for `improve`, with Run and Stop, progress, and the images before and after.
 
@@ -59,7 +63,7 @@ def panel(
 
     Args:
         prompt: to start with.
-        model: a name for `dpodiff.load`, loaded by the first run; or a loaded model.
+        model: a name for `dpodiff.load`, loaded by the first run; or a loaded model or pipeline.
         defaults: any other argument of `improve` but `progress` and `callback`, which the panel
             needs itself. Those that have a control start from it.
 
@@ -192,12 +196,10 @@ class Panel(widgets.VBox):
 
     def _load(self) -> None:
         """Load model and loss, unless they are loaded already."""
-        from dpodiff.models import load
-
         if isinstance(self.arguments["model"], str):
             self._say(f"loading {self.arguments['model']} ...")
-            self.arguments["model"] = load(self.arguments["model"])
-        model, loss = self.arguments["model"], self.arguments["loss"]
+        model, loss = loaded_model(self.arguments["model"]), self.arguments["loss"]
+        self.arguments["model"] = model
         if isinstance(loss, str):
             self.arguments["loss"] = chosen_loss(loss, model, self.arguments["lexicon"])
         elif loss is None:
@@ -301,8 +303,9 @@ def _row(title: str, record: Record, images: "list[torch.Tensor]") -> str:
     texts = f"<b>{title}</b>: {escape(record.positive)}"
     if record.negative:
         texts += f"<br><b>negative prompt</b>: {escape(record.negative)}"
-    if record.guidance is not None:
-        texts += f"<br><b>guidance</b>: {record.guidance:g}"
+    own = prompts_of(record.positive, record.negative, record.guidance, record.window)
+    for name, value in settings_lines(own):
+        texts += f"<br><b>{name}</b>: {value}"
     cells = "".join(
         f'<div style="flex: none; text-align: center"><img src="{_png(image)}" '
         f'style="max-width: {SIDE}px" alt="{title}, seed {seed}: {escape(record.positive)}">'

@@ -21,12 +21,22 @@ BUILDERS = {
         folder, tiny.euler(EulerAncestralDiscreteScheduler, **TRAILING)
     ),
     "sd3": tiny.sd3,
-    "sd3 without T5": lambda folder: tiny.sd3(folder, t5=False),
+    "sd3.5 without T5": lambda folder: tiny.sd3(
+        folder, t5=False, qk_norm="rms_norm", dual_attention_layers=(0,)
+    ),
     "flux-dev": tiny.flux,
     "flux-schnell": lambda folder: tiny.flux(folder, dev=False),
+    "pixart-sigma": tiny.pixart_sigma,
+    "sana": tiny.sana,
+    "z-image": tiny.z_image,
 }
-DISTILLED = {"sd-turbo", "sdxl-turbo", "flux-dev", "flux-schnell"}
-FLOWS = {"sd3", "sd3 without T5", "flux-dev", "flux-schnell"}
+DISTILLED = {"sd-turbo", "sdxl-turbo", "flux-dev", "flux-schnell", "z-image"}
+FLOWS = {"sana", "sd3", "sd3.5 without T5", "flux-dev", "flux-schnell", "z-image"}
+# Settings of stock pipelines that take prompts and sizes as they are.
+AS_THEY_ARE = {
+    "pixart-sigma": {"clean_caption": False, "use_resolution_binning": False},
+    "sana": {"complex_human_instruction": None, "use_resolution_binning": False},
+}
 STEPS = 4  # those that divide 1000 are evenly spread
 
 
@@ -35,10 +45,11 @@ class Family:
 
     def __init__(self, name, folder):
         self.name, self.folder = name, folder
+        self.size = 32 if name == "sana" else 16  # the least that its stock pipeline makes
 
     def load(self, **settings):
         model = load(str(self.folder), device="cpu", **settings)
-        model.image_size = 16
+        model.image_size = self.size
         return model
 
     @cached_property
@@ -53,15 +64,21 @@ class Family:
     def stock(self, prompt, negative_prompt, seed, guidance, steps=STEPS):
         """The image of the stock pipeline."""
         weight = "true_cfg_scale" if self.name.startswith("flux") else "guidance_scale"
+        if self.name in AS_THEY_ARE:
+            negative_prompt = negative_prompt or ""
+        if self.name == "z-image":
+            guidance -= 1  # whose 0 is without
         arguments = {"negative_prompt": negative_prompt, weight: guidance, "output_type": "pt"}
+        arguments |= AS_THEY_ARE.get(self.name, {})
         generator = torch.Generator().manual_seed(seed)
         arguments |= {"num_inference_steps": steps, "generator": generator}
-        return self.pipeline(prompt, height=16, width=16, **arguments).images
+        return self.pipeline(prompt, height=self.size, width=self.size, **arguments).images
 
     def exact(self):
         """The model in float64, its few steps under guidance."""
         model = self.load(dtype=torch.float64)
         model.vae.double()
-        model.text_encoders[-1].limit = tiny.TOKENS  # T5 pads to hundreds, which takes its time
+        last = model.text_encoders[-1]
+        last.limit = min(last.limit, 2 * tiny.TOKENS)  # of hundreds, which take their time
         model.steps, model.guidance = STEPS, 3.0
         return model

@@ -239,7 +239,10 @@ def test_a_trace_is_written(tmp_path):
         ({"model": "no-such-model"}, "no-such-model"),
         ({"prompt": 5}, "prompt must be a string, not 5"),
         ({"negative_prompt": None}, "negative_prompt must be a string, not None"),
-        ({"model": 5}, "model must be a name, a Model or a BlackBox, not 5"),
+        (
+            {"model": 5},
+            "a name, a Model, a pipeline of diffusers or a BlackBox, not 5",
+        ),
         ({"space": 5}, "space must be a string, not 5"),
         ({"solver": 5}, "unknown solver 5"),
         ({"budget": math.nan}, "evaluations of a budget must be a whole number, not nan"),

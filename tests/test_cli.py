@@ -21,7 +21,7 @@ SMALL = ["--loss", "white", "--lexicon", "toy", "--budget", "3", "--seeds", "1",
 def elsewhere(tmp_path, monkeypatch):
     """An empty working folder, and a model of flat images."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dpodiff.models.load", lambda name: FakeModel())
+    monkeypatch.setattr("dpodiff.models.load", lambda *given: FakeModel())
     return tmp_path
 
 
@@ -98,7 +98,7 @@ def test_a_search_that_fails_says_so_by_its_exit_code(elsewhere, monkeypatch):
                 raise RuntimeError("the lamp is broken")
             return super().generate(prompts, negative_prompts, seeds)
 
-    monkeypatch.setattr("dpodiff.models.load", lambda name: Failing())
+    monkeypatch.setattr("dpodiff.models.load", lambda *given: Failing())
     done = improve("--space", "nplib")
     assert done.exit_code == 1
     assert "RuntimeError: the lamp is broken" in done.stdout
@@ -267,7 +267,7 @@ def test_a_sweep_with_a_failed_job_says_so_by_its_exit_code(prompts, monkeypatch
         def generate(self, prompts, negative_prompts, seeds):
             raise RuntimeError("the lamp is broken")
 
-    monkeypatch.setattr("dpodiff.models.load", lambda name: Failing())
+    monkeypatch.setattr("dpodiff.models.load", lambda *given: Failing())
     done = run("sweep", prompts, *SMALL, "--quiet", "--ids", "1")
     assert done.exit_code == 1
     assert "failed: prompt 1, epo, seed 0: RuntimeError: the lamp is broken" in done.stdout

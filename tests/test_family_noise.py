@@ -52,6 +52,8 @@ def test_the_gradient_by_the_noise_is_that_of_finite_differences(family, eta):
     assert (gradient * way).sum().item() == pytest.approx((ahead - behind) / 2e-3, rel=1e-3)
 
 
+# The second Stable Diffusion differs from the first in its gradient alone.
+@pytest.mark.parametrize("family", [name for name in NAMES if name != "sd-v2"], indirect=True)
 @pytest.mark.parametrize("method", ["dno", "joint"])
 def test_searches_of_noise_better_the_loss(model, method):
     settings = {"space": SPACE, "prompts": 2, "steps": 2} if method == "joint" else {}

@@ -97,6 +97,16 @@ SMALL = {
         "steps_a_turn": 1,
         "unseen": 1,
     },
+    "21_when_negative_prompts_act": {
+        "steps": 2,
+        "seeds": 1,
+        "prompts": ["a red ball", "a blue box"],
+        "nouns": ["tree"],
+        "adjectives": ["green"],
+        "defects": ["blurry"],
+        "others": ["cup"],
+        "momentum_steps": 3,
+    },
     "92_sweep_a_file": {"budget": 2, "seeds": 1, "prompt_ids": "0,3"},
 }
 

@@ -177,7 +177,7 @@ def test_library_slots_must_fit_the_words(slots):
         nplib_space("a ball", ["blurry", "dark"], slots=slots)
 
 
-@given(st.text(st.sampled_from("ab '-,.!\n") | st.characters(), max_size=30))
+@given(st.text(st.sampled_from("ab '-,.!\n") | st.characters(codec="utf-8"), max_size=30))
 def test_identity_reproduces_any_prompt(prompt):
     lexicon = Dictionary(synonyms={"a": ["x"], "b a": ["y"]})
     for keywords in (None, extract_keywords(prompt)):

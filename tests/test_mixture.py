@@ -57,7 +57,8 @@ def test_words_of_one_token_are_mixed_by_their_weights(model):
     hook = table.register_forward_hook(lambda module, ids, out: seen.append(out))
     encoded(model, space, [weights])
     hook.remove()
-    place = seen[0][0]  # before the mixture: the heavier word stands there
+    # Of a whole prompt, not of a word. Before the mixture, the heavier word stands there.
+    place = next(out[0] for out in seen if out.ndim == 3)
     assert torch.equal(place[2], table.weight[words[1][0]])
     mixed = weights[0] * table.weight[words[0][0]] + weights[1] * table.weight[words[1][0]]
     assert not torch.allclose(place[2], mixed)

@@ -9,6 +9,7 @@ from dpodiff.plots import (
     contact_sheet,
     convergence,
     distribution,
+    heatmaps,
     intervals,
     learned,
     lines,
@@ -261,3 +262,20 @@ def test_names_with_marks_of_formulas_are_shown_as_they_are(draw):
     assert [text.get_text() for text in legend.get_texts()] == ["_", "$x$"]
     shown = [*legend.get_texts(), figure.axes[0].xaxis.label, figure.axes[0].yaxis.label]
     assert not any(text.get_parse_math() for text in shown)
+
+
+def test_heat_maps_have_a_number_a_cell_and_one_scale_of_colors():
+    triangle = pd.DataFrame([[0.1, 0.9], [np.nan, 0.2]], index=["a", "b"], columns=[1, 2])
+    frames = {"one": triangle, "$two$": 10 * triangle, "three": triangle}
+    figure = heatmaps(frames, xlabel="end", ylabel="start")
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert [text.get_text() for text in shown[0].texts] == ["0.10", "0.90", "0.20"]
+    assert {ax.images[0].get_clim() for ax in shown} == {(0.1, 9.0)}
+    own = heatmaps(frames, xlabel="end", ylabel="start", shared=False)
+    assert [ax.images[0].get_clim() for ax in own.axes[:2]] == [(0.1, 0.9), (1.0, 9.0)]
+
+
+@pytest.mark.parametrize("frames", [{}, {"empty": pd.DataFrame([[np.nan]])}, {"text": "abc"}])
+def test_heat_maps_without_numbers_are_refused(frames):
+    with pytest.raises(ValueError, match="frames"):
+        heatmaps(frames, xlabel="x", ylabel="y")

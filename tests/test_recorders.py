@@ -13,6 +13,7 @@ import torch
 import dpodiff
 from dpodiff.toy.judge import Judge
 from dpodiff.toy.matcher import Matcher
+from dpodiff.toy.scenes import Scene, Thing
 
 BOOK = Path(__file__).parents[1] / "book"
 PROMPT = "a red ball on the sea"
@@ -35,7 +36,7 @@ def small(book, monkeypatch):
     model = dpodiff.load("toy")
     model.steps = 2
     have = {"model": book("recording").Remembering(model), "judge": Judge.load()}
-    for name in ("record_start", "record_landscape", "record_claims"):
+    for name in ("record_start", "record_landscape", "record_claims", "record_windows"):
         monkeypatch.setattr(book(name), "models", lambda: have)
     loss = book("scorers").loss
     loss.cache_clear()
@@ -218,3 +219,34 @@ def test_a_record_of_claims_says_what_was_found_and_what_is_left_after_verificat
     assert table.index.tolist() == ["fixed negative prompt"]
     assert (table["found"] == table["verified"]).all(axis=None)
     assert json.loads((folder / "stamp.json").read_text())["parameters"]["budget"] == 12
+
+
+def test_all_experiments_with_windows_have_the_same_columns(book, monkeypatch):
+    recorder = book("record_windows")
+    every = (0.0, 0.5), (0.0, 1.0)
+    monkeypatch.setattr(recorder, "windows", lambda: list(every))
+    monkeypatch.setattr(recorder, "FIRST", (1,))
+    monkeypatch.setattr(recorder, "INDUCED", range(1))
+    monkeypatch.setattr(recorder, "LOOKED_AT", range(2))
+    for kind in recorder.KINDS:
+        table = recorder.run(f"remove {kind}", recorder.KINDS[kind].prompts[0], 0)["table.csv"]
+        if table["images"].sum():
+            rows = table.pivot(index="measure", columns=["start", "end"], values="after")
+            assert list(rows.columns) == list(every)
+            assert rows.loc[["removed", "rest"]].ge(0).all(axis=None)
+            assert rows.loc[["removed", "rest"]].le(1).all(axis=None)
+    prompt = recorder.ABSENT["color"][0][0]
+    induced = recorder.run("induce color", prompt, 0)["table.csv"]
+    assert set(induced["measure"]) == {"shown", "shown, other word"}
+    assert list(induced.columns) == list(table.columns)
+
+
+def test_the_rest_leaves_out_what_was_named(book):
+    rest = book("record_windows").rest
+    ball, star = Thing("ball", "red"), Thing("star", "blue")
+    both = Scene((ball, star), background="sea", defect="dark")
+    assert rest(both, Scene((ball,), background="sea", defect="dark"), "object") == 1
+    assert rest(both, Scene((star,), background="sea", defect="dark"), "object") == 0.5
+    assert rest(both, Scene((ball, star), background="sea"), "defect") == 1
+    assert rest(both, Scene((ball, star), background="sky"), "background") == 1
+    assert rest(both, Scene((ball, star), background="sky"), "defect") == pytest.approx(2 / 3)

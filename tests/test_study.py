@@ -185,7 +185,7 @@ def searches(tmp_path_factory):
     """Folders of two searches, as the command line writes them."""
     folder = tmp_path_factory.mktemp("searches") / "runs"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dpodiff.models.load", lambda name: FakeModel())
+        patch.setattr("dpodiff.models.load", lambda *given: FakeModel())
         for prompt in ("a red ball", "a blue car"):
             out = ["--out", str(folder / prompt.replace(" ", "-"))]
             options = ["--loss", "white", "--lexicon", "toy", "--budget", "8", "--seeds", "3"]

@@ -11,23 +11,35 @@ from typing import Any
 
 import torch
 from diffusers import (
+    AutoencoderDC,
     AutoencoderKL,
     DDIMScheduler,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxTransformer2DModel,
+    PixArtTransformer2DModel,
     PNDMScheduler,
+    SanaTransformer2DModel,
     SchedulerMixin,
     SD3Transformer2DModel,
     UNet2DConditionModel,
+    ZImageTransformer2DModel,
 )
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    Gemma2Config,
+    Gemma2Model,
+    GemmaTokenizer,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3Model,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -64,6 +76,39 @@ def t5_tokenizer(folder: Path) -> T5TokenizerFast:
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     pieces += [(f"\u2581{word}", -1.0) for word in WORDS] + [(sign, -4.0) for sign in signs]
     result = T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=512)
+    result.save_pretrained(folder)
+    return result
+
+
+def gemma_tokenizer(folder: Path) -> GemmaTokenizer:
+    """Writes a tokenizer in the manner of Gemma's: a start token and no end; `WORDS` are one."""
+    signs = sorted({letter for word in WORDS for letter in word} | {",", "\u2581"})
+    starts = [(word[:end], word[end]) for word in WORDS for end in range(1, len(word))]
+    merges = list(dict.fromkeys(starts + [("\u2581", word) for word in WORDS]))
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *signs, *map("".join, merges)]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    result = GemmaTokenizer(vocab=vocabulary, merges=merges)
+    result.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", pieces.index("<bos>"))]
+    )
+    result.save_pretrained(folder)
+    return result
+
+
+def qwen_tokenizer(folder: Path) -> Qwen2Tokenizer:
+    """Writes a tokenizer in the manner of Qwen's, with a template for chats; `WORDS` are one."""
+    words = ["user", *WORDS]
+    starts = [(word[:end], word[end]) for word in words for end in range(1, len(word))]
+    merges = list(dict.fromkeys(starts + [("\u0120", word) for word in words]))
+    pieces = ["<|endoftext|>", *sorted(ByteLevel.alphabet()), *map("".join, merges)]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    result = Qwen2Tokenizer(vocab=vocabulary, merges=merges)
+    result.add_tokens(["<|start|>", "<|end|>", "<think>"], special_tokens=True)
+    result.chat_template = (
+        "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|start|>{% endif %}"
+        "{% if not enable_thinking %}<think>{% endif %}"
+    )
     result.save_pretrained(folder)
     return result
 
@@ -137,8 +182,11 @@ def sdxl(folder: Path, scheduler: SchedulerMixin | None = None) -> Path:
     return _save(folder, "StableDiffusionXLPipeline", parts, index, ["CLIPTokenizer"] * 2)
 
 
-def sd3(folder: Path, t5: bool = True) -> Path:
-    """Writes a `StableDiffusion3Pipeline` of 16 x 16 pixels, with its T5 or without."""
+def sd3(folder: Path, t5: bool = True, **settings: Any) -> Path:
+    """Writes a `StableDiffusion3Pipeline` of 16 x 16 pixels, with its T5 or without.
+
+    `settings` are of its transformer; those of 3.5 are `qk_norm` and `dual_attention_layers`.
+    """
     words, _ = (tokenizer(folder / name) for name in ("tokenizer", "tokenizer_2"))
     torch.manual_seed(5)
     transformer = SD3Transformer2DModel(
@@ -152,6 +200,7 @@ def sd3(folder: Path, t5: bool = True) -> Path:
         caption_projection_dim=32,
         pooled_projection_dim=64,
         pos_embed_max_size=16,
+        **settings,
     )
     parts = {
         "text_encoder": _clip_text(words, CLIPTextModelWithProjection),
@@ -189,6 +238,102 @@ def flux(folder: Path, dev: bool = True) -> Path:
         "scheduler": FlowMatchEulerDiscreteScheduler(**shift),
     }
     return _save(folder, "FluxPipeline", parts, {}, ["CLIPTokenizer", "T5TokenizerFast"])
+
+
+def pixart_sigma(folder: Path) -> Path:
+    """Writes a `PixArtSigmaPipeline` of 16 x 16 pixels.
+
+    Its solver is of first order, as every step is here; the published one is of second. The
+    transformer goes by its old name, as in the published files.
+    """
+    torch.manual_seed(5)
+    transformer = PixArtTransformer2DModel(
+        sample_size=8,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        cross_attention_dim=32,
+        caption_channels=32,
+        in_channels=4,
+        out_channels=8,
+    )
+    parts = {
+        "text_encoder": _t5(t5_tokenizer(folder / "tokenizer"), 32),
+        "transformer": transformer.half(),
+        "vae": _vae(),
+        "scheduler": DPMSolverMultistepScheduler(solver_order=1),
+    }
+    _save(folder, "PixArtSigmaPipeline", parts, {}, ["T5TokenizerFast"])
+    for file in ("model_index.json", "transformer/config.json"):
+        text = (folder / file).read_text()
+        (folder / file).write_text(text.replace("PixArtTransformer2D", "Transformer2D"))
+    return folder
+
+
+def sana(folder: Path) -> Path:
+    """Writes a `SanaPipeline` of 32 x 32 pixels; its solver is of first order, as for PixArt."""
+    words = gemma_tokenizer(folder / "tokenizer")
+    torch.manual_seed(5)
+    transformer = SanaTransformer2DModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=16,
+        cross_attention_dim=32,
+        caption_channels=32,
+        timestep_scale=0.5,
+    )
+    autoencoder = AutoencoderDC(
+        latent_channels=4,
+        attention_head_dim=8,
+        encoder_block_types="ResBlock",
+        decoder_block_types="ResBlock",
+        encoder_block_out_channels=(8, 8, 16),
+        decoder_block_out_channels=(8, 8, 16),
+        encoder_layers_per_block=(1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1),
+        encoder_qkv_multiscales=((), (), ()),
+        decoder_qkv_multiscales=((), (), ()),
+        scaling_factor=0.4,
+    )
+    flow = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
+    parts = {
+        "text_encoder": _gemma(words),
+        "transformer": transformer.half(),
+        "vae": autoencoder.half(),
+        "scheduler": DPMSolverMultistepScheduler(solver_order=1, **flow),
+    }
+    return _save(folder, "SanaPipeline", parts, {}, ["GemmaTokenizer"])
+
+
+def z_image(folder: Path) -> Path:
+    """Writes a `ZImagePipeline`."""
+    words = qwen_tokenizer(folder / "tokenizer")
+    torch.manual_seed(5)
+    transformer = ZImageTransformer2DModel(
+        in_channels=4,
+        dim=32,
+        n_layers=1,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=32,
+        axes_dims=[4, 6, 6],
+        axes_lens=[64, 16, 16],
+    )
+    for token in (transformer.x_pad_token, transformer.cap_pad_token):
+        torch.nn.init.normal_(token)
+    parts = {
+        "text_encoder": _qwen(words),
+        "transformer": transformer.half(),
+        "vae": _vae(shift_factor=0.06),
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
+    }
+    return _save(folder, "ZImagePipeline", parts, {}, ["Qwen2Tokenizer"])
 
 
 def _save(folder: Path, pipeline: str, parts: dict, index: dict, tokenizers: list) -> Path:
@@ -235,6 +380,34 @@ def _t5(words: T5TokenizerFast, width: int) -> T5EncoderModel:
         feed_forward_proj="gated-gelu",
     )
     return T5EncoderModel(config).half()
+
+
+def _gemma(words: GemmaTokenizer) -> Gemma2Model:
+    torch.manual_seed(6)
+    config = Gemma2Config(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    return Gemma2Model(config).half()
+
+
+def _qwen(words: Qwen2Tokenizer) -> Qwen3Model:
+    torch.manual_seed(6)
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    return Qwen3Model(config).half()
 
 
 def _unet(**settings: Any) -> UNet2DConditionModel:

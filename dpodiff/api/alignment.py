@@ -44,6 +44,8 @@ from dpodiff.solvers.zero_order import ZeroOrder
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
+    import diffusers
+
     from dpodiff.solvers.run import Callback, Viewer
 
 # Name -> solver, called with space, noise, seed= and the settings that are its own; "best-of-n" is
@@ -61,7 +63,7 @@ def align(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: str | TextToImage = "toy",
+    model: "str | TextToImage | diffusers.DiffusionPipeline" = "toy",
     loss: "str | Loss | None" = None,
     method: str | Callable[..., Solver] = "dno",
     estimator: "str | Estimator | Hybrid | None" = None,
@@ -85,7 +87,8 @@ def align(
     Args:
         prompt: what the images should show.
         negative_prompt: what they should not show.
-        model: a name for `dpodiff.load`, a loaded model, or for "best-of-n" a `BlackBox`.
+        model: a name for `dpodiff.load`, a loaded model or pipeline, or for "best-of-n" a
+            `BlackBox`.
         loss: as in `improve`.
         method: "dno", "reno", "zero-order", "best-of-n", or "joint" for words and noise in turns;
             or a callable that makes a solver, such as `functools.partial(DNO, ...)`, called with

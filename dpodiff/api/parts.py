@@ -24,6 +24,9 @@ from dpodiff.spaces.lexicons.builders import not_in_prompt
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
+    import diffusers
+    import torch
+
     from dpodiff.losses.base import Loss
     from dpodiff.models.base import Model, TextToImage
     from dpodiff.solvers.run import Callback, Viewer
@@ -53,6 +56,7 @@ def check_arguments(
     Raises:
         ValueError: naming the argument, and what it must be.
     """
+    from dpodiff.models.pipelines import check_pipeline, is_pipeline
     from dpodiff.objective import Task
 
     check_prompt_text("prompt", prompt)
@@ -61,8 +65,11 @@ def check_arguments(
         raise ValueError("the prompt is empty: say what the image should show")
     if isinstance(model, str):
         check_text("model", model)
+    elif is_pipeline(model):
+        check_pipeline(model)
     elif isinstance(model, type) or not all(callable(getattr(model, n, None)) for n in NEEDED):
-        raise ValueError(f"model must be a name, a Model or a BlackBox, not {shown(model)}")
+        meant = "a name, a Model, a pipeline of diffusers or a BlackBox"
+        raise ValueError(f"model must be {meant}, not {shown(model)}")
     if not isinstance(loss, str):
         meant = "a name, or a callable from images and prompts to losses"
         check_callable("loss", loss, meant, optional=True)
@@ -77,18 +84,39 @@ def check_arguments(
     check_callable("viewer", viewer, "a callable from a record and images, or None", optional=True)
 
 
-def chosen_model(model: "str | TextToImage", prompt: str, negative_prompt: str) -> "TextToImage":
-    """The model that was given, by itself or by its name, which can take the prompts.
+def chosen_model(
+    model: "str | TextToImage | diffusers.DiffusionPipeline", prompt: str, negative_prompt: str
+) -> "TextToImage":
+    """What `loaded_model` gives, which can take the prompts.
 
     Raises:
         LoadError: if it cannot be loaded.
         PromptError: if it cannot take the prompts.
     """
-    from dpodiff.models import load
+    found = loaded_model(model)
+    found.check(prompt, negative_prompt)
+    return found
 
-    model = load(model) if isinstance(model, str) else model
-    model.check(prompt, negative_prompt)
-    return model
+
+def loaded_model(
+    model: "str | TextToImage | diffusers.DiffusionPipeline",
+    device: "str | torch.device | None" = None,
+) -> "TextToImage":
+    """The model that was given: by itself, by its name, or as a pipeline.
+
+    Args:
+        model: as in `improve`.
+        device: of a model that is loaded by its name.
+
+    Raises:
+        LoadError: if it cannot be loaded.
+    """
+    from dpodiff.models import load
+    from dpodiff.models.pipelines import is_pipeline
+
+    if isinstance(model, str):
+        return load(model, device)
+    return load(model) if is_pipeline(model) else model
 
 
 def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:

@@ -44,6 +44,8 @@ from dpodiff.solvers import Solver, search
 from dpodiff.spaces.space import Space
 
 if TYPE_CHECKING:
+    import diffusers
+
     from dpodiff.losses.base import Loss
     from dpodiff.models.base import TextToImage
     from dpodiff.objective import Task
@@ -56,7 +58,7 @@ def improve(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | TextToImage" = "toy",
+    model: "str | TextToImage | diffusers.DiffusionPipeline" = "toy",
     loss: "str | Loss | None" = None,
     space: str | Space = DEFAULT_SPACE,
     lexicon: AnyLexicon = None,
@@ -85,15 +87,17 @@ def improve(
     Args:
         prompt: what the images should show.
         negative_prompt: what they should not show; the search adds to it.
-        model: a name for `dpodiff.load`, a loaded model, or a `BlackBox`.
+        model: a name for `dpodiff.load`, a loaded model, a loaded pipeline of diffusers (with its
+            LoRA adapters and tokens of textual inversion), or a `BlackBox`.
         loss: from images and prompts to losses, or a name for `losses.load`; if not given, that of
             `dpodiff.api.default_loss`: the toy matcher with the toy CLIP for the toy model, and the
             spherical loss of OpenAI's ViT-B/32 for any other, where "contrastive" is to be had too.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
             positive, whose words an improvement may also drop), "modifiers" (quality words after
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
-            toy model), "guidance" (one of a few scales), several joined by "+"; or a `Space`.
-            DPO-Diff improves prompts in "antonym+nplib".
+            toy model), "guidance" (one of a few scales), "window" (the steps in which the negative
+            prompt acts), several joined by "+"; or a `Space`. DPO-Diff improves prompts in
+            "antonym+nplib".
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet", "llm" for
             `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for the toy model,
             WordNet for any other.
@@ -137,7 +141,7 @@ def improve(
             holds goes on: no recorded image is made again, and the result is that of a search
             without an interruption. A finished one gives its result again. Until fresh seeds were
             looked at, the budget may be larger than before; `seconds` and `batch_size` may always
-            change. Losses and constraints are told apart by their names alone.
+            change. Models, losses and constraints are told apart by their names alone.
         overwrite: whether a trace file that is there is replaced instead.
         progress: whether to show a progress bar on stderr.
         callback: called with each record; the search stops once it returns True.
@@ -223,7 +227,7 @@ def attack(
     prompt: str,
     *,
     negative_prompt: str = "",
-    model: "str | TextToImage" = "toy",
+    model: "str | TextToImage | diffusers.DiffusionPipeline" = "toy",
     loss: "str | Loss | None" = None,
     space: str | Space = "synonym",
     similarity: float = 0.9,
@@ -315,7 +319,7 @@ def _search_words(
     prompt: str,
     *,
     negative_prompt: str,
-    model: "str | TextToImage",
+    model: "str | TextToImage | diffusers.DiffusionPipeline",
     loss: "str | Loss | None",
     space: str | Space,
     lexicon: AnyLexicon,

@@ -19,8 +19,10 @@ from dpodiff.spaces.lexicons import (
     nplib_space,
     read_words,
     synonym_space,
+    window_space,
 )
 from dpodiff.spaces.lexicons.library import MODIFIERS, NEGATIVE, Library
+from dpodiff.spaces.slots import WINDOW_SIDES
 from dpodiff.spaces.space import Space
 from dpodiff.spaces.written import WrittenSpace
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
     from dpodiff.objective import Task
 
-SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym")
+SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym", "window")
 OF_LEXICON = ("antonym", "synonym")  # whose words come from a lexicon
 # A library by its file, or its words.
 Words = str | PathLike | Library
@@ -134,6 +136,8 @@ def chosen_space(
         elif name == "guidance":
             own = getattr(model, "guidance", None)  # a black box has none
             found += guidance_space(prompt, own=own, negative_prompt=negative_prompt)
+        elif name == "window":
+            found += window_space(prompt, negative_prompt=negative_prompt)
         elif name == "modifiers":
             words = modifiers or _library("modifiers", MODIFIERS, model)
             found += modifiers_space(prompt, words, negative_prompt=negative_prompt)
@@ -178,8 +182,9 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
 
     Raises:
         ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
-            prompt that the model does not look at, the guidance of a model that has none, or
-            weights of words that the model does not take; saying what would be right.
+            prompt that the model does not look at, the guidance of a model that has none, a window
+            without a negative prompt, or weights of words or a window that the model does not take;
+            saying what would be right.
     """
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
@@ -204,4 +209,24 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
         raise ValueError(
             f"{model.name} takes no weights of words: leave 'emphasis' out of the space; Stable "
             "Diffusion 1 and 2 and the toy model take them"
+        )
+    if any(slot.side in WINDOW_SIDES for slot in space.slots):
+        _check_window(space, model)
+
+
+def _check_window(space: Space, model: "TextToImage") -> None:
+    """Refuse a space in which a window would change nothing.
+
+    Raises:
+        ValueError: if the model takes none, or there is no negative prompt.
+    """
+    if not (getattr(model, "takes_window", False) and model.takes_negative):
+        raise ValueError(
+            f"as it is set, {model.name} takes no window for a negative prompt: leave 'window' out "
+            "of the space; models that are guided, and no black boxes, take one"
+        )
+    if not (space.negative_prompt or any(slot.side == "negative" for slot in space.slots)):
+        raise ValueError(
+            "a window needs a negative prompt that acts in it: give a negative_prompt, or search "
+            "one as well, as in space='nplib+window'"
         )

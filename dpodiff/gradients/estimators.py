@@ -29,6 +29,7 @@ from dpodiff.models.sampling import guided, sample
 
 if TYPE_CHECKING:
     from dpodiff.models.base import Model
+    from dpodiff.models.window import Windowed
 
 
 class Estimator(ABC):
@@ -48,7 +49,7 @@ class Estimator(ABC):
         model: "Model",
         noise: torch.Tensor,
         positive: torch.Tensor,
-        negative: torch.Tensor,
+        negative: "torch.Tensor | Windowed",
         *,
         steps: int,
         guidance: float,
@@ -59,7 +60,7 @@ class Estimator(ABC):
             model: makes them.
             noise: latents (batch, channel, h, w) to start from.
             positive: encoded prompts (batch, token, dim).
-            negative: encoded negative prompts, of the same shape.
+            negative: encoded negative prompts, of the same shape, or with windows.
             steps: of the rollout.
             guidance: weight of classifier-free guidance.
 

@@ -1,8 +1,9 @@
 """From weights over a space's choices to prompts with mixed words (DPO-Diff, section 4.2).
 
 A space and one weight vector per slot give the pieces of two prompts, positive and negative. A
-model's text encoder turns pieces into one encoding; see `dpodiff.models.mixture`. A guidance slot
-or an emphasis slot has no words, so its weights change nothing and have the gradient 0.
+model's text encoder turns pieces into one encoding; see `dpodiff.models.mixture`. A slot of
+the guidance, of a window or of an emphasis has no words, so its weights change nothing and have the
+gradient 0.
 """
 
 from collections.abc import Iterator, Sequence

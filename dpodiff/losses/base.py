@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dpodiff.checks import check_texts, shown
-from dpodiff.models.base import choose_device
+from dpodiff.models.devices import choose_device
 from dpodiff.names import name_of
 
 # Images (batch, 3, height, width) in [0, 1] and their prompts -> (batch,), to be minimized.
@@ -94,8 +94,10 @@ def values(loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str
     if unreal or found.layout is not torch.strided:
         kind = "meta" if found.is_meta else found.dtype
         raise ValueError(f"{said} {kind} values; real numbers are needed, one per image")
-    found = found.to(images.device)
-    return found if found.is_floating_point() else found.double()
+    wide = torch.float32 if images.device.type == "mps" else torch.float64
+    if found.dtype == torch.float64 or not found.is_floating_point():
+        found = found.to(wide)
+    return found.to(images.device)
 
 
 def _from_numbers(found: Any, said: str) -> torch.Tensor:

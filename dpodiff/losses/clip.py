@@ -12,7 +12,7 @@ from dpodiff import names
 from dpodiff.checks import check_text
 from dpodiff.losses.base import check_images, check_pairs
 from dpodiff.losses.preprocessing import Preprocessing
-from dpodiff.models.base import choose_device
+from dpodiff.models.devices import choose_device
 from dpodiff.models.hub import asking
 from dpodiff.models.pretrained import CONVERT, find, refuse_pickle
 from dpodiff.models.text_cache import TextCache

@@ -115,7 +115,7 @@ class Ensemble:
         if len(images) < 2:
             raise ValueError("to calibrate an ensemble takes at least two images")
         with torch.no_grad():
-            raw = self._raw(images, prompts).double()
+            raw = self._raw(images, prompts).cpu().double()
         location, scale = raw.mean(dim=0).tolist(), raw.std(dim=0).tolist()
         return Ensemble(self.losses, self.combine, kappa=self.kappa, location=location, scale=scale)
 

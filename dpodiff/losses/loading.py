@@ -17,7 +17,7 @@ from dpodiff.losses.imagereward import ImageReward
 from dpodiff.losses.pickscore import PickScore
 from dpodiff.losses.pixels import JPEG, black, contrast, white
 from dpodiff.losses.vqascore import VQAScore
-from dpodiff.models.base import choose_device
+from dpodiff.models.devices import choose_device
 from dpodiff.names import LoadError
 
 if TYPE_CHECKING:

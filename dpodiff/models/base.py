@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol, final
 
 import torch
 
-from dpodiff.checks import check_kind
 from dpodiff.models.sampling import Scheduler, guided, sample
+from dpodiff.models.window import Window, Windowed, windowed
 from dpodiff.weighted_text import refuse_weights
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Model(ABC):
         guidance: weight of classifier-free guidance, unless told otherwise.
         image_size: height and width in pixels. These three may be set.
         takes_emphasis: whether prompts may be a `WeightedText`.
+        takes_window: whether negative prompts may act in a part of the steps only.
         forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
         backwards: rows of its backward passes so far.
 
@@ -112,6 +113,7 @@ class Model(ABC):
     guidance: float
     image_size: int
     takes_emphasis: bool = False
+    takes_window: bool = True
     forwards: int = 0
     backwards: int = 0
 
@@ -125,6 +127,7 @@ class Model(ABC):
         steps: int | None = None,
         guidance: float | None = None,
         stop: int | None = None,
+        windows: Sequence[Window | None] | None = None,
     ) -> torch.Tensor:
         """Makes one batch of images, one a (prompt, negative prompt, seed), without a graph.
 
@@ -136,13 +139,16 @@ class Model(ABC):
             guidance: weight; None is the model's own.
             stop: after this many steps, the clean image is estimated from the last of them; None
                 takes all steps.
+            windows: one an image: shares (start, end) of the steps between which its negative
+                prompt acts; the empty text takes its place before and after. None is all steps.
 
         Returns:
             images (batch, 3, height, width), float32 in [0, 1].
 
         Raises:
             PromptError: if `check` refuses a prompt.
-            ValueError: if the lists differ in length, or `stop` is no step of the rollout.
+            ValueError: if the lists differ in length, `stop` is no step of the rollout, or a window
+                is no pair of shares in order.
         """
         lengths = len(prompts), len(negative_prompts), len(seeds)
         if len(set(lengths)) > 1:
@@ -154,7 +160,8 @@ class Model(ABC):
             self.check(*pair)
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
-        x, texts = self.latents(seeds), (self.encode(prompts), self.encode(negative_prompts))
+        x = self.latents(seeds)
+        texts = self.encode(prompts), self.encode_negative(negative_prompts, steps, windows)
         if stop is None or stop == steps:
             return self.decode(sample(self, x, *texts, steps=steps, guidance=guidance))
         if not 1 <= stop <= steps:
@@ -167,7 +174,7 @@ class Model(ABC):
     def takes_negative(self) -> bool:
         """Whether negative prompts change anything, as they do with guidance above 1.
 
-        Distilled models (SD-Turbo, SDXL-Turbo, Flux) do without.
+        Distilled models (SD-Turbo, SDXL-Turbo, Flux, Z-Image-Turbo) do without.
         """
         return self.guidance > 1
 
@@ -194,6 +201,27 @@ class Model(ABC):
 
         If the model also wants a vector of the whole text, that is the last of the tokens.
         """
+
+    def encode_negative(
+        self,
+        texts: Sequence[str],
+        steps: int,
+        windows: Sequence[Window | None] | None = None,
+    ) -> torch.Tensor | Windowed:
+        """Encodings of negative prompts, with the windows in which they act, if there are any.
+
+        Args:
+            texts: one an image.
+            steps: of the rollout.
+            windows: as in `generate`.
+
+        Raises:
+            ValueError: if a window is none, or there is not one an image.
+        """
+        inside = self.encode(texts)
+        if windows is None or not any(windows):
+            return inside
+        return windowed(inside, self.encode([""]), windows, self.scheduler(steps).timesteps)
 
     @abstractmethod
     def encode_mixture(self, pieces: "Sequence[Piece]") -> torch.Tensor:
@@ -280,30 +308,3 @@ def refusal(name: str, what: str) -> ValueError:
     return ValueError(
         f"{name} is a black box, which has no {what}; the solvers 'epo' and 'random' need none"
     )
-
-
-def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The device meant: None or "auto" is the GPU with the most free memory, or else the CPU.
-
-    Raises:
-        ValueError: if torch knows no such device, or it is not there.
-    """
-    if device is not None and device != "auto":
-        return _device(device)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count <= 1:
-        return torch.device("cuda" if count else "cpu")
-    return torch.device("cuda", max(range(count), key=lambda k: torch.cuda.mem_get_info(k)[0]))
-
-
-def _device(name: str | torch.device) -> torch.device:
-    check_kind("device", name, str | torch.device, "a device of torch or its name, such as 'cpu'")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first = next(iter(str(error).splitlines()), "")
-        raise ValueError(f"there is no device {str(name)!r} here: {first}") from None
-    if device.type == "meta":
-        raise ValueError("the device 'meta' computes nothing")
-    return device

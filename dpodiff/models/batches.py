@@ -7,6 +7,7 @@ another size is added up in another order; a solver that follows gradients may t
     asked for           begins with    grows                               when memory runs out
     None, on a CPU      16             never: larger ones are no faster    halved
     None, on a GPU      4              twofold, up to 64                   halved, grows no more
+    None, on a Mac's    4              never: it shares the CPU's memory   halved
     a number            that           never                               halved, with a warning
 
 A batch that runs out of memory is made again, smaller, and what fits is kept for all that follow.
@@ -54,7 +55,8 @@ class Batches:
         if size is not None:
             check_whole("batch_size", size, 1)
         self._model, self._asked = model, size
-        found = (ON_CPU, ON_CPU) if model.device.type == "cpu" else (FIRST, MOST)
+        by_device = {"cpu": (ON_CPU, ON_CPU), "mps": (FIRST, FIRST)}
+        found = by_device.get(model.device.type, (FIRST, MOST))
         self.size, self._most = found if size is None else (size, size)
 
     def map(self, work: Callable[[Items], Made], items: Items) -> Iterator[Made]:

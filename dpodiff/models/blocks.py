@@ -26,12 +26,14 @@ from dpodiff.models.checkpointing import again
 def checkpoint_blocks(network: ModelMixin, on: bool = True) -> None:
     """Have a network keep a graph in blocks from now on, or whole again.
 
-    Without a graph nothing changes.
+    Without a graph nothing changes, nor with a network that diffusers cannot cut (`AutoencoderDC`).
 
     Args:
-        network: a denoiser or an `AutoencoderKL` of diffusers.
+        network: a denoiser or an autoencoder of diffusers.
         on: whether in blocks.
     """
+    if not network._supports_gradient_checkpointing:
+        return
     if on:
         network.enable_gradient_checkpointing(_layer_by_layer)
     else:

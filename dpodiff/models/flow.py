@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from diffusers import (
+    AutoencoderDC,
     AutoencoderKL,
     FlowMatchEulerDiscreteScheduler,
     FluxTransformer2DModel,
+    ModelMixin,
     SD3Transformer2DModel,
 )
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
@@ -41,18 +43,20 @@ class Flow(LatentDiffusion):
         transformer, vae, text_encoders: the parts.
         schedule: configuration of the folder's scheduler.
         image_size: height and width in pixels.
+        patch: latent pixels a side that are one token of the transformer.
         name: to be known by.
         device: of all parts.
     """
 
     def __init__(
         self,
-        transformer: SD3Transformer2DModel | FluxTransformer2DModel,
-        vae: AutoencoderKL,
+        transformer: ModelMixin,
+        vae: AutoencoderKL | AutoencoderDC,
         text_encoders: list[TextEncoder],
         schedule: Mapping[str, Any],
         *,
         image_size: int,
+        patch: int = PATCH,
         name: str,
         device: torch.device,
     ) -> None:
@@ -61,11 +65,11 @@ class Flow(LatentDiffusion):
             vae,
             text_encoders,
             image_size=image_size,
-            patch=PATCH,
+            patch=patch,
             name=name,
             device=device,
         )
-        self.transformer = transformer
+        self.transformer: Any = transformer
         self.schedule = _euler({**schedule, "stochastic_sampling": False})
 
     def scheduler(self, steps: int) -> Scheduler:
@@ -85,7 +89,7 @@ class Flow(LatentDiffusion):
         if not config.use_dynamic_shifting:
             return None
         return calculate_shift(
-            (self.latent_size // PATCH) ** 2,  # tokens
+            (self.latent_size // self.patch) ** 2,  # tokens
             config.base_image_seq_len,
             config.max_image_seq_len,
             config.base_shift,
@@ -128,6 +132,7 @@ class StableDiffusion3(Flow):
         "transformer": SD3Transformer2DModel,
         "vae": AutoencoderKL,
     }
+    optional: ClassVar = ("tokenizer_3", "text_encoder_3")
 
     def __init__(
         self,
@@ -145,9 +150,10 @@ class StableDiffusion3(Flow):
         device: torch.device,
     ) -> None:
         pairs = (tokenizer, text_encoder), (tokenizer_2, text_encoder_2)
-        encoders = [TextEncoder(*pair, penultimate=True) for pair in pairs]
+        encoders = [TextEncoder(*pair, device=device, penultimate=True) for pair in pairs]
         if tokenizer_3 is not None and text_encoder_3 is not None:
-            encoders.append(TextEncoder(tokenizer_3, text_encoder_3, limit=self.T5_TOKENS))
+            t5 = TextEncoder(tokenizer_3, text_encoder_3, device=device, limit=self.T5_TOKENS)
+            encoders.append(t5)
         super().__init__(
             transformer,
             vae,
@@ -219,8 +225,8 @@ class Flux(Flow):
         name: str,
         device: torch.device,
     ) -> None:
-        t5 = TextEncoder(tokenizer_2, text_encoder_2, limit=self.T5_TOKENS)
-        encoders = [TextEncoder(tokenizer, text_encoder), t5]
+        t5 = TextEncoder(tokenizer_2, text_encoder_2, device=device, limit=self.T5_TOKENS)
+        encoders = [TextEncoder(tokenizer, text_encoder, device=device), t5]
         # The transformer takes any size; the pipeline's own is 128 latent pixels.
         super().__init__(
             transformer,

@@ -1,28 +1,24 @@
 """What the latent diffusion families of diffusers share: their parts, texts, noise and decoder.
 
 A family says which parts its folder holds, how the outputs of its text encoders become one
-encoding, what its denoiser is given, and how noise and time run. The parts are loaded one by one:
-the stock pipelines would bring a safety checker, and their calls allow no gradient. What the parts
-compute together is the same, as the tests hold against the pipelines.
+encoding, what its denoiser is given, and how noise and time run. What the parts compute together is
+what the stock pipelines compute, as the tests hold against them.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, ModelMixin
-from safetensors import SafetensorError
-from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from diffusers import AutoencoderDC, AutoencoderKL, DiffusionPipeline, ModelMixin
 
-from dpodiff.models.base import Model, choose_device
+from dpodiff.models.base import Model
 from dpodiff.models.blocks import checkpoint_blocks
-from dpodiff.models.hub import asking
+from dpodiff.models.devices import choose_device, default_dtype
 from dpodiff.models.mixture import Piece, shown_text
-from dpodiff.models.progress import hidden_bars
+from dpodiff.models.offloading import check_graph
+from dpodiff.models.parts import Parts, parts_of_folder, parts_of_pipeline
 from dpodiff.models.text import Encoded, TextEncoder
 from dpodiff.models.text_cache import TextCache
 from dpodiff.names import LoadError
@@ -37,15 +33,16 @@ class LatentDiffusion(Model):
     """A model made of stock parts; see `Model` for the methods.
 
     Args:
-        denoiser, vae: moved to the device and frozen here, as the encoders' networks are.
+        denoiser, vae: frozen here, as the encoders' networks are.
         text_encoders: in the order `_join` takes them.
         image_size: height and width in pixels.
         patch: latent pixels a side that the denoiser takes together.
         name: to be known by.
-        device: of all parts.
+        device: where all parts are.
 
     Attributes:
         parts: subfolders of a stock folder, and the class of what each holds.
+        optional: those of them that a folder may lack.
         half: the dtype on a GPU, unless told otherwise.
         in_blocks: whether graphs of denoiser and decoder are kept in blocks, in less than half of
             the memory for one more forward pass. May be set; at first, it is so for models of
@@ -53,12 +50,13 @@ class LatentDiffusion(Model):
     """
 
     parts: ClassVar[Mapping[str, type]]
+    optional: ClassVar[tuple[str, ...]] = ()
     half: ClassVar[torch.dtype] = torch.float16
 
     def __init__(
         self,
         denoiser: ModelMixin,
-        vae: AutoencoderKL,
+        vae: AutoencoderKL | AutoencoderDC,
         text_encoders: Sequence[TextEncoder],
         *,
         image_size: int,
@@ -69,8 +67,8 @@ class LatentDiffusion(Model):
         self.name, self.device, self.dtype = name, device, denoiser.dtype
         self.denoiser, self.vae, self.text_encoders = denoiser, vae, tuple(text_encoders)
         for module in (denoiser, vae, *(encoder.network for encoder in self.text_encoders)):
-            _freeze(module, device)
-        self.image_size, self._patch = image_size, patch
+            module.eval().requires_grad_(False)
+        self.image_size, self.patch = image_size, patch
         self.in_blocks = image_size >= LARGE
         self._encodings = TextCache(self._encode)
 
@@ -82,6 +80,7 @@ class LatentDiffusion(Model):
         name: str | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        offload: bool = False,
     ) -> "Self":
         """Loads a stock folder or hub repository; safetensors only.
 
@@ -91,24 +90,49 @@ class LatentDiffusion(Model):
             device: as in `choose_device`.
             dtype: of the denoiser and the text encoders, however they are stored. None is the
                 family's `half` on a GPU and float32 on a CPU. The decoder is float32 in any case.
+            offload: whether text encoders and decoder are kept in the memory of the CPU.
 
         Raises:
             LoadError: if a part is missing, broken, or not stored as safetensors.
         """
         device = choose_device(device)
-        dtype = dtype or (cls.half if device.type == "cuda" else torch.float32)
-        with hidden_bars(Path(folder).is_dir()), _one_error(folder), asking(str(folder), name=name):
-            index = _read_config(DiffusionPipeline, folder)
-            kinds = {k: kind for k, kind in cls.parts.items() if index.get(k) != [None, None]}
-            parts = {k: _load(kind, folder, k, dtype) for k, kind in kinds.items()}
-            schedule = _read_config(DDIMScheduler, folder, subfolder="scheduler")
-        family: Any = cls  # its own constructor names the parts it takes
-        return family(
-            **parts,
-            **cls._settings(index),
-            schedule=schedule,
+        parts = parts_of_folder(
+            cls.parts,
+            folder,
             name=name or str(folder),
             device=device,
+            dtype=dtype or default_dtype(device, cls.half),
+            offloaded=offload,
+        )
+        return cls._of(parts, offload)
+
+    @classmethod
+    def from_pipeline(cls, pipeline: DiffusionPipeline, *, offload: bool = False) -> "Self":
+        """The model of a loaded pipeline, whose networks it shares, where they are.
+
+        Args:
+            pipeline: of a class that has the parts of this family.
+            offload: as in `from_pretrained`.
+
+        Raises:
+            LoadError: if the pipeline lacks a part.
+        """
+        return cls._of(parts_of_pipeline(cls.parts, pipeline), offload)
+
+    @classmethod
+    def _of(cls, parts: Parts, offload: bool) -> "Self":
+        if missing := [k for k in cls.parts if k not in {*parts.by_name, *cls.optional}]:
+            lacks = f"it has no {', '.join(missing)}"
+            raise LoadError(f"the model {parts.name} cannot be loaded: {lacks}")
+        if offload:
+            parts.offload()
+        family: Any = cls  # its own constructor names the parts it takes
+        return family(
+            **parts.by_name,
+            **cls._settings(parts.index),
+            schedule=parts.schedule,
+            name=parts.name,
+            device=parts.device,
         )
 
     @classmethod
@@ -133,12 +157,16 @@ class LatentDiffusion(Model):
         return self._encodings(texts)
 
     def _encode(self, texts: Sequence[str]) -> torch.Tensor:
-        return self._join(*(encoder(texts) for encoder in self.text_encoders))
+        return self._joined(encoder(texts) for encoder in self.text_encoders)
 
     def encode_mixture(self, pieces: Sequence[Piece]) -> torch.Tensor:
         if all(p.weights is None or not p.choices[p.shown] for p in pieces):
             return self.encode([shown_text(pieces)])  # nothing in it could change
-        return self._join(*(encoder.mixed(pieces) for encoder in self.text_encoders))
+        return self._joined(encoder.mixed(pieces) for encoder in self.text_encoders)
+
+    def _joined(self, encoded: Iterable[Encoded]) -> torch.Tensor:
+        # Pipelines may have their text encoders in another dtype.
+        return self._join(*encoded).to(self.dtype)
 
     @property
     def in_blocks(self) -> bool:
@@ -158,9 +186,9 @@ class LatentDiffusion(Model):
             ValueError: if no latents make images of `image_size`.
         """
         pixels = pixels_of_latent(self.vae)
-        if self.image_size < 1 or self.image_size % (pixels * self._patch):
+        if self.image_size < 1 or self.image_size % (pixels * self.patch):
             raise ValueError(
-                f"image_size must be a multiple of {pixels * self._patch} for {self.name}, "
+                f"image_size must be a multiple of {pixels * self.patch} for {self.name}, "
                 f"not {self.image_size}"
             )
         return self.image_size // pixels
@@ -174,6 +202,8 @@ class LatentDiffusion(Model):
     def _denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
+        if torch.is_grad_enabled() and (x.requires_grad or embeddings.requires_grad):
+            check_graph(self.denoiser, self.name)
         t = torch.as_tensor(t, device=x.device).expand(len(x))
         return self._predict(x, t, embeddings)
 
@@ -184,7 +214,8 @@ class LatentDiffusion(Model):
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         config = config_of(self.vae)
-        latents = latents.to(self.vae.dtype) / config.scaling_factor + (config.shift_factor or 0)
+        latents = latents.to(self.vae.dtype) / config.scaling_factor
+        latents = latents + (config.get("shift_factor") or 0)
         decoder: Any = self.vae  # its types are of another age: FloatTensor, or a tuple
         images = decoder.decode(latents).sample
         # Never half precision: losses need more.
@@ -202,51 +233,18 @@ def check_steps(steps: int, trained: int) -> None:
         raise ValueError(f"steps must be 1 to {trained}, not {steps}")
 
 
-@contextmanager
-def _one_error(folder: str | Path) -> Iterator[None]:
-    """Turns errors of diffusers and transformers about missing or broken parts into one."""
-    try:
-        yield
-    except LoadError:
-        raise
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise LoadError(f"the model {folder} cannot be loaded: {reason}") from error
-
-
 def config_of(part: Any) -> Any:
     """The configuration of a part of diffusers, of whose fields its type knows nothing."""
     return part.config
 
 
-def pixels_of_latent(vae: AutoencoderKL) -> int:
+def pixels_of_latent(vae: AutoencoderKL | AutoencoderDC) -> int:
     """Pixels a side that one latent pixel stands for."""
-    return 2 ** (len(config_of(vae).block_out_channels) - 1)
+    return 2 ** (len(channels_of(vae)) - 1)
 
 
-def _read_config(kind: Any, folder: str | Path, **where: str) -> dict[str, Any]:
-    return kind.load_config(folder, **where)
-
-
-def _load(kind: type, folder: str | Path, subfolder: str, dtype: torch.dtype) -> Any:
-    if issubclass(kind, PreTrainedTokenizerBase):
-        return kind.from_pretrained(folder, subfolder=subfolder)
-    if issubclass(kind, PreTrainedModel):
-        return kind.from_pretrained(folder, subfolder=subfolder, use_safetensors=True, dtype=dtype)
-    if issubclass(kind, AutoencoderKL):
-        # In float16 decoders overflow on some latents, SDXL's on most, and their gradients too.
-        dtype = torch.float32
-    part: Any = kind  # of diffusers
-    return part.from_pretrained(
-        folder, subfolder=subfolder, use_safetensors=True, torch_dtype=dtype
-    )
-
-
-def _freeze(module: nn.Module, device: torch.device) -> None:
-    """Readies a part for use: no training, no gradients of weights, convolutions channels last.
-
-    On a CPU that memory format saves the toy U-Net 12% of its time.
-    """
-    module.eval().requires_grad_(False)
-    module.to(device)
-    module.to(memory_format=torch.channels_last)
+def channels_of(vae: AutoencoderKL | AutoencoderDC) -> Sequence[int]:
+    """Channels at each of the decoder's resolutions, the finest first."""
+    config = config_of(vae)
+    deep = isinstance(vae, AutoencoderDC)
+    return config.decoder_block_out_channels if deep else config.block_out_channels

@@ -106,13 +106,16 @@ def _tokens_after(
 ) -> list[list[int]]:
     """Token ids of the choices as they read after a text: what touches its last word may go on.
 
-    T5 spells a comma that ends a word and one that stands alone in two ways.
+    T5 spells a comma that ends a word and one that stands alone in two ways. To Gemma, the space
+    before a word is part of it; so a space that ends a piece is read with the next one.
     """
-    word = before.rpartition(" ")[2]
-    head, *rows = tokens([word, *(word + choice for choice in choices)])
+    word = before.rstrip(" ").rpartition(" ")[2]
+    space = " " if before.endswith(" ") else ""
+    texts = [(space + choice).rstrip(" ") for choice in choices]
+    head, *rows = tokens([word, *(word + text for text in texts)])
     if all(row[: len(head)] == head for row in rows):
         return [row[len(head) :] for row in rows]
-    return tokens(list(choices))
+    return tokens(texts)
 
 
 def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None:
@@ -139,25 +142,26 @@ def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None
 
 
 def mix_embeddings(
-    embedded: torch.Tensor, layout: Layout, table: torch.Tensor, blank: int, first: int
+    embedded: torch.Tensor, layout: Layout, words: Sequence[Sequence[torch.Tensor]], first: int
 ) -> torch.Tensor:
     """Put the mixed words in their places; differentiable in the weights.
 
     Args:
         embedded: token embeddings (1, token, dim) of the shown choices.
         layout: where the mixed words stand.
-        table: token embeddings (vocabulary, dim).
-        blank: id of the token that stands for an empty choice, the padding token.
+        words: token embeddings (token, dim) of each choice of each mixed word; those of the padding
+            token stand for an empty choice.
         first: the place in `embedded` of the layout's first token.
 
     Returns:
         embeddings (1, token, dim).
     """
     parts, end = [], 0
-    for start, places, weights, rows in layout.mixed:
-        words = torch.stack([_stretched(table[row or [blank]], places) for row in rows])
-        # eq. (relax-embedding)
-        mean = torch.einsum("c,cpd->pd", weights.to(words), words)
+    for (start, places, weights, _), choices in zip(layout.mixed, words, strict=True):
+        stretched = torch.stack([_stretched(choice, places) for choice in choices])
+        # One after the other: weights may be float64, which "mps" has not.
+        shares = weights.to(stretched.dtype).to(stretched.device)
+        mean = torch.einsum("c,cpd->pd", shares, stretched)  # eq. (relax-embedding)
         parts += [embedded[:, end : first + start], mean[None]]
         end = first + start + places
     return torch.cat([*parts, embedded[:, end:]], dim=1)

@@ -2,14 +2,16 @@
 
 A rollout is a plain function of its start, so any stretch of it can be run alone: the first steps
 without a graph and the next with one, as gradients through the sampler need. The scheduler is the
-family's: DDIM at eta = 0 (Song et al., 2021), or Euler's method for a flow. It is made afresh for
-each rollout because schedulers may keep state.
+family's: DDIM at eta = 0 (Song et al., 2021), which is DPM-Solver++ of first order, or Euler's
+method for a flow. It is made afresh for each rollout because schedulers may keep state.
 """
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
+
+from dpodiff.models.window import Windowed
 
 
 class Scheduler(Protocol):
@@ -59,7 +61,7 @@ def guided(
     x: torch.Tensor,
     t: torch.Tensor | int,
     positive: torch.Tensor,
-    negative: torch.Tensor,
+    negative: torch.Tensor | Windowed,
     guidance: float,
 ) -> torch.Tensor:
     """The prediction under classifier-free guidance (Ho & Salimans, 2022).
@@ -70,7 +72,7 @@ def guided(
         t: timestep of the noise schedule, one for the batch.
         positive: encoded prompts (batch, token, dim).
         negative: encoded negative prompts, of the same shape; they take the place of the
-            unconditional branch.
+            unconditional branch. If they have windows, the empty text does outside of these.
         guidance: weight; at most 1 means no guidance, and the negative branch is not run.
 
     Returns:
@@ -86,6 +88,8 @@ def guided(
     """
     if guidance <= 1:
         return model.denoise(x, t, positive)
+    if isinstance(negative, Windowed):
+        negative = negative.at(t)
     if torch.is_grad_enabled() and not x.requires_grad:
         # Only a text that asks for a gradient pays for a graph.
         away, towards = (_with_graph_if_asked(model, x, t, text) for text in (negative, positive))
@@ -104,7 +108,7 @@ def sample(
     model: Denoiser,
     x: torch.Tensor,
     positive: torch.Tensor,
-    negative: torch.Tensor,
+    negative: torch.Tensor | Windowed,
     *,
     steps: int,
     guidance: float,
@@ -119,7 +123,7 @@ def sample(
         x: latents (batch, channel, height, width) as they are before step `start`; noise if it
             is 0.
         positive: encoded prompts (batch, token, dim).
-        negative: encoded negative prompts, of the same shape.
+        negative: encoded negative prompts, of the same shape, or with windows.
         steps: of the whole rollout, from noise to clean latents.
         guidance: weight of classifier-free guidance; at most 1 means none.
         start: the first step taken.

@@ -53,7 +53,7 @@ class StableDiffusionXL(UNetDiffusion):
         device: torch.device,
     ) -> None:
         pairs = (tokenizer, text_encoder), (tokenizer_2, text_encoder_2)
-        encoders = [TextEncoder(*pair, penultimate=True) for pair in pairs]
+        encoders = [TextEncoder(*pair, device=device, penultimate=True) for pair in pairs]
         super().__init__(
             unet,
             vae,

@@ -6,7 +6,6 @@ since Euler's method on the scaled latents of Karras et al. (2022) is DDIM (Song
 section 4.3); the noise that ancestral samplers add anew is left out, so that a seed is an image.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,12 +13,13 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from dpodiff.models.latent import LatentDiffusion, check_steps, config_of, pixels_of_latent
+from dpodiff.models.diffusion import Diffusion
+from dpodiff.models.latent import config_of, pixels_of_latent
 from dpodiff.models.text import Encoded, TextEncoder
 
 
-class UNetDiffusion(LatentDiffusion):
-    """Diffusion in the manner of DDPM with a U-Net, sampled with DDIM.
+class UNetDiffusion(Diffusion):
+    """Diffusion with a U-Net, sampled with DDIM.
 
     A folder whose sampler is Euler's with trailing steps holds a model distilled to a few of them
     (Sauer et al., 2023): one step, and no guidance, unless told otherwise.
@@ -69,28 +69,6 @@ class UNetDiffusion(LatentDiffusion):
     def latents(self, seeds):
         return super().latents(seeds) * self._start
 
-    def scheduler(self, steps: int) -> DDIMScheduler:
-        check_steps(steps, config_of(self.schedule).num_train_timesteps)
-        scheduler = copy.copy(self.schedule)  # what a rollout sets, it sets on the copy
-        scheduler.set_timesteps(steps)
-        return scheduler
-
-    def predict_x0(
-        self, x: torch.Tensor, t: torch.Tensor | int, prediction: torch.Tensor
-    ) -> torch.Tensor:
-        # Float32 all through: near pure noise, a rounded division by sqrt(signal) is far off.
-        signal = self.schedule.alphas_cumprod[torch.as_tensor(t).cpu()].to(x.device)
-        signal = signal.view(-1, 1, 1, 1)  # (batch or 1, channel, h, w)
-        match config_of(self.schedule).prediction_type:
-            case "epsilon":  # eq. (shortcut-x0-epsilon)
-                return (x - (1 - signal).sqrt() * prediction) / signal.sqrt()
-            case "v_prediction":  # eq. (shortcut-x0-velocity); Salimans & Ho, 2022, appendix D
-                return signal.sqrt() * x - (1 - signal).sqrt() * prediction
-            case "sample":
-                return prediction
-            case other:
-                raise ValueError(f"unknown prediction_type {other!r} in {self.name}'s scheduler")
-
 
 def _ddim(config: Mapping[str, Any]) -> DDIMScheduler:
     kind: Any = DDIMScheduler  # its type says that a pair may come back
@@ -101,7 +79,7 @@ class StableDiffusion(UNetDiffusion):
     """Stable Diffusion 1 or 2.
 
     Args:
-        tokenizer, text_encoder, unet, vae: the parts; moved to the device and frozen here.
+        tokenizer, text_encoder, unet, vae: the parts; frozen here.
         schedule: configuration of the folder's scheduler, of any class.
         name: to be known by.
         device: of all parts.
@@ -128,7 +106,7 @@ class StableDiffusion(UNetDiffusion):
         device: torch.device,
     ) -> None:
         self.tokenizer, self.text_encoder = tokenizer, text_encoder
-        encoders = [TextEncoder(tokenizer, text_encoder)]
+        encoders = [TextEncoder(tokenizer, text_encoder, device=device)]
         super().__init__(
             unet,
             vae,

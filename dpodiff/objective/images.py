@@ -1,6 +1,6 @@
 """One batch of an objective: from prompts and seeds to images, and from images to losses."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +24,7 @@ def render(
     """Images (batch, 3, height, width) of the jobs, without a graph.
 
     Args:
-        model: makes them; no black box if there is an eta, a stop or a guidance.
+        model: makes them; no black box if there is an eta, a stop, a guidance or a window.
         jobs: one per image. Images of one guidance are made together.
         eta: see `dpodiff.models.noise`.
         stop: number of steps after which the clean image is estimated; None takes all steps.
@@ -86,28 +86,35 @@ def _render(
     if eta:
         own = require_model(model, "noise")
         model = FixedNoise(own, draw(own, seeds, eta), eta)
+    windows = [own.window for own in prompts]
+    settings = {
+        "stop": stop,
+        "guidance": guidance,
+        "windows": windows if any(windows) else None,
+    }
+    rollout = {name: value for name, value in settings.items() if value is not None}
     with torch.no_grad():
-        if stop is not None:
-            own = require_model(model, "steps")
-            made = own.generate(positive, negative, list(seeds), guidance=guidance, stop=stop)
-        elif guidance is not None:
-            own = _guided(model)
-            made = own.generate(positive, negative, list(seeds), guidance=guidance)
-        else:
-            made = model.generate(positive, negative, list(seeds))
+        made = _settable(model, rollout).generate(positive, negative, list(seeds), **rollout)
     return _made(model, made, jobs)
 
 
-def _guided(model: TextToImage) -> Any:
-    """A model that takes a guidance.
+def _settable(model: TextToImage, rollout: Collection[str]) -> Any:
+    """The model, if its rollouts have these settings.
 
     Raises:
         ValueError: if it is a black box.
     """
-    if not hasattr(model, "guidance"):
+    if "stop" in rollout:
+        require_model(model, "steps")
+    if "guidance" in rollout and not hasattr(model, "guidance"):
         raise ValueError(
             f"{model.name} is a black box, whose guidance cannot be chosen: "
             "leave the guidance slot out of the space"
+        )
+    if "windows" in rollout and not getattr(model, "takes_window", False):
+        raise ValueError(
+            f"{model.name} is a black box, whose negative prompt acts in all steps: "
+            "leave the window slots out of the space"
         )
     return model
 

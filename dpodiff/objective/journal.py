@@ -93,7 +93,9 @@ def judged(
         jobs: images to make and judge.
         stop: as in `render`, to tell the jobs from others.
     """
-    names = [short((*prompts, prompts.guidance, seed, stop)) for prompts, seed in jobs]
+    names = [
+        short((*prompts, prompts.guidance, prompts.window, seed, stop)) for prompts, seed in jobs
+    ]
     done = 0
     while done < len(jobs) and (kept := journal.recall(kind, names[done:])):
         cost.repeat(kept.data)

@@ -131,7 +131,10 @@ class NoiseObjective:
 
     def _with_graph(self, noise: torch.Tensor, estimator: Estimator) -> torch.Tensor:
         model, count = FixedNoise(self.model, noise, self.eta), len(noise)
-        positive, negative = (self.model.encode([text] * count) for text in self.prompts)
+        positive = self.model.encode([self.prompts.positive] * count)
+        negative = self.model.encode_negative(
+            [self.prompts.negative] * count, self.steps, [self.prompts.window] * count
+        )
         with torch.enable_grad():
             images = estimator(
                 model,
@@ -153,7 +156,14 @@ class NoiseObjective:
         positive, negative = ([text] * count for text in self.prompts)
         model = FixedNoise(self.model, noise, self.eta)
         seeds = range(count)  # without effect: the noise is given
-        return model.generate(positive, negative, seeds, steps=self.steps, guidance=self.guidance)
+        return model.generate(
+            positive,
+            negative,
+            seeds,
+            steps=self.steps,
+            guidance=self.guidance,
+            windows=[self.prompts.window] * count,
+        )
 
     def _losses(self, images: torch.Tensor) -> torch.Tensor:
         return score(self.loss, images, self.prompt)

@@ -87,7 +87,7 @@ class TextObjective:
             guidance=model.guidance,
         )
         losses = score(self.loss, images, self.space.prompt)
-        value = self.sign * losses.double().sum() / len(self.seeds)
+        value = self.sign * losses.cpu().double().sum() / len(self.seeds)  # "mps" has no float64
         if not images.requires_grad:
             return value.item(), ()
         if not value.requires_grad:

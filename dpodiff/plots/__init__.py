@@ -15,6 +15,7 @@ except ModuleNotFoundError as error:
 from dpodiff.plots.base import LINES, PALETTE
 from dpodiff.plots.curves import convergence, intervals, lines, scatter
 from dpodiff.plots.faithfulness import statements
+from dpodiff.plots.heat import heatmaps
 from dpodiff.plots.images import Slider, contact_sheet, slider, strip
 from dpodiff.plots.tables import table
 from dpodiff.plots.words import distribution, learned, population, triangle
@@ -26,6 +27,7 @@ __all__ = [
     "contact_sheet",
     "convergence",
     "distribution",
+    "heatmaps",
     "intervals",
     "learned",
     "lines",

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from dpodiff.checks import check_each, check_texts, check_whole, shown
 from dpodiff.plots.base import FONT, BookFigure, no_frame, numbers
 from dpodiff.results.result import Result
-from dpodiff.spaces.prompts import Prompts
+from dpodiff.spaces.prompts import Prompts, settings_lines
 
 if TYPE_CHECKING:
     import torch
@@ -194,7 +194,7 @@ def _described(when: str, prompts: Prompts) -> str:
     text = f"{when}: {prompts.positive}"
     if prompts.negative:
         text += f" | negative: {prompts.negative}"
-    return text if prompts.guidance is None else f"{text} | guidance: {prompts.guidance:g}"
+    return " | ".join([text, *map(": ".join, settings_lines(prompts))])
 
 
 def _pixels(images: "Images | None") -> np.ndarray:

@@ -19,6 +19,7 @@ from dpodiff.checks import (
 )
 from dpodiff.plots.base import FONT, PALETTE, WIDTH, BookFigure, no_frame, numbers, open_frame
 from dpodiff.plots.images import MOST_COLUMNS
+from dpodiff.spaces.slots import SIGNS
 from dpodiff.spaces.space import Candidate, Slot, Space
 
 ROW = 0.34  # inches a row of words
@@ -275,7 +276,7 @@ def _name_rows(ax: Axes, names: Sequence[str]) -> None:
 
 def _slot_name(slot: Slot, signed: bool = True) -> str:
     """The word a slot stands for, with the sign of the side it is on."""
-    sign = {"negative": "− ", "guidance": "= ", "emphasis": "* "}.get(slot.side, "+ ")
+    sign = f"{SIGNS.get(slot.side, '+').replace('-', '−')} "
     return (sign if signed else "") + (slot.text or "library")
 
 

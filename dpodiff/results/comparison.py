@@ -87,10 +87,11 @@ class Verification:
     task: "Task" = "improve"
 
     def to_json(self) -> dict[str, Any]:
-        """The fields, ready for JSON; "prompts" are the two texts, with "guidance" beside them."""
+        """The fields, ready for JSON; "prompts" are the two texts, the others beside."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         comparisons = [dataclasses.asdict(comparison) for comparison in self.comparisons]
-        prompts = {"prompts": list(self.prompts), "guidance": self.prompts.guidance}
+        own = self.prompts
+        prompts = {"prompts": list(own), "guidance": own.guidance, "window": own.window}
         return fields | prompts | {"comparisons": comparisons}
 
     def __str__(self) -> str:

@@ -69,7 +69,7 @@ def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
     texts = {"prompt": str(prompts.positive), "negative_prompt": str(prompts.negative)}
     if isinstance(prompts.positive, WeightedText):
         texts["web_prompt"] = web_text(prompts.positive)
-    return texts | {"guidance": prompts.guidance}
+    return texts | {"guidance": prompts.guidance, "window": prompts.window}
 
 
 def _write_image(

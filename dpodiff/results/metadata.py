@@ -1,7 +1,9 @@
 """What PNG files say of how they were made, as the tools of practitioners read it.
 
 Two text chunks: "parameters" as AUTOMATIC1111's web UI writes it, and "prompt", a workflow of
-ComfyUI in its API format. Both tools write weights as `(red:1.2)`.
+ComfyUI in its API format. Both tools write weights as `(red:1.2)`. The window of a negative prompt
+is prompt editing in the web UI, which may switch one step later than here; in ComfyUI the prompts
+are conditions with ranges of timesteps.
 """
 
 import json
@@ -84,6 +86,23 @@ def web_text(text: str) -> str:
     return "".join(words if w == 1 else f"({words}:{w:g})" for words, w in escaped)
 
 
+def web_negative(prompts: Prompts) -> str:
+    r"""The negative prompt, with its window as prompt editing of the web UI.
+
+    Examples:
+        >>> from dpodiff.results.metadata import web_negative
+        >>> web_negative(dpodiff.GuidedPrompts("a red ball", "blurry, dark", window=(0.2, 0.6)))
+        '[[blurry, dark::0.6]:0.2]'
+    """
+    text = web_text(prompts.negative)
+    if prompts.window is None:
+        return text
+    start, end = prompts.window
+    text = text.replace("[", r"\[").replace("]", r"\]")
+    text = f"[{text}::{end:g}]" if end < 1 else text
+    return f"[{text}:{start:g}]" if start > 0 else text
+
+
 def parameters(prompts: Prompts, seed: int, size: tuple[int, int], rollout: Rollout) -> str:
     """The text that AUTOMATIC1111's web UI keeps with an image; the noise is drawn on the CPU.
 
@@ -99,7 +118,7 @@ def parameters(prompts: Prompts, seed: int, size: tuple[int, int], rollout: Roll
     settings |= {"Seed": seed, "Size": f"{width}x{height}", "Model": rollout.model, "RNG": "CPU"}
     lines = [_one_line(web_text(prompts.positive))]
     if prompts.negative:
-        lines.append(f"Negative prompt: {_one_line(web_text(prompts.negative))}")
+        lines.append(f"Negative prompt: {_one_line(web_negative(prompts))}")
     lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
     return "\n".join(lines)
 
@@ -115,10 +134,11 @@ def workflow(
     """
     width, height = size
     encode = {"clip": ["1", 1]}
+    windows, negative = _windows(prompts, encode)
     sampler = {
         "model": ["1", 0],
         "positive": ["2", 0],
-        "negative": ["3", 0],
+        "negative": [negative, 0],
         "latent_image": ["4", 0],
         "seed": seed,
         "steps": rollout.steps,
@@ -135,7 +155,35 @@ def workflow(
         "5": _node("KSampler", sampler),
         "6": _node("VAEDecode", {"samples": ["5", 0], "vae": ["1", 2]}),
         "7": _node("SaveImage", {"images": ["6", 0], "filename_prefix": "dpodiff"}),
+        **windows,
     }
+
+
+def _windows(prompts: Prompts, encode: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Nodes from 8 on that let node 3 act in its window and the empty text outside of it.
+
+    Returns:
+        the nodes, and the number of the one that the sampler takes.
+    """
+    if prompts.window is None:
+        return {}, "3"
+    start, end = prompts.window
+    ranges = [("3", start, end), ("8", 0.0, start), ("8", end, 1.0)]
+    nodes = {"8": _node("CLIPTextEncode", {"text": ""} | encode)}
+    last = ""
+    for source, first, stop in ranges:
+        if first == stop:
+            continue
+        number, inputs = str(len(nodes) + 8), {"start": first, "end": stop}
+        nodes[number] = _node(
+            "ConditioningSetTimestepRange", {"conditioning": [source, 0]} | inputs
+        )
+        if last:
+            both = {"conditioning_1": [last, 0], "conditioning_2": [number, 0]}
+            number = str(len(nodes) + 8)
+            nodes[number] = _node("ConditioningCombine", both)
+        last = number
+    return nodes, last
 
 
 def _node(kind: str, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Record:
         spent: the price of all work so far, in evaluations (see `Cost`).
         seconds: since the search began.
         guidance: of the candidate; None is the model's own.
+        window: shares of the steps between which its negative prompt acts; None is all steps.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
@@ -47,12 +48,14 @@ class Record:
     seconds: float
     solver: str
     guidance: float | None = None
+    window: tuple[float, float] | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Record":
         """The record of one line of a trace file."""
         losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
         value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
-        fields = dict(data)
+        window = data.get("window")  # older files have none
+        fields = dict(data, window=None if window is None else tuple(window))
         fields.update(candidate=tuple(data["candidate"]), losses=losses, value=value, best=best)
         return cls(**fields)

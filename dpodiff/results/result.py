@@ -19,6 +19,7 @@ from dpodiff.results.html import page, summary
 from dpodiff.results.metadata import Rollout
 from dpodiff.results.trace import Status, Trace
 from dpodiff.spaces.json_file import write_text
+from dpodiff.spaces.prompts import settings_lines
 from dpodiff.spaces.space import Candidate, Prompts
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class Result:
             f"{_wrapped(self.verdict)}\n"
             f"prompt:           {self.prompts.positive}\n"
             f"negative prompt:  {self.prompts.negative}\n"
-            f"{_guidance_line('guidance:', self.prompts)}"
+            f"{_settings_lines('', self.prompts)}"
             f"{self._not_proven()}"
             f"mean loss:        {before:.4f} -> {after:.4f} on {seeds}\n"
             f"cost:             {price_text(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
@@ -221,7 +222,7 @@ class Result:
         return (
             f"found:            {prompts.positive}\n"
             f"its negative:     {prompts.negative}\n"
-            f"{_guidance_line('its guidance:', prompts)}"
+            f"{_settings_lines('its ', prompts)}"
         )
 
 
@@ -232,9 +233,10 @@ def _wrapped(verdict: str) -> str:
     )
 
 
-def _guidance_line(title: str, prompts: Prompts) -> str:
-    """Empty for the model's own guidance."""
-    return "" if prompts.guidance is None else f"{title:<18}{prompts.guidance:g}\n"
+def _settings_lines(whose: str, prompts: Prompts) -> str:
+    """Empty for the model's own guidance and a negative prompt that acts in all steps."""
+    lines = settings_lines(prompts)
+    return "".join(f"{f'{whose}{name}:':<18}{value}\n" for name, value in lines)
 
 
 def describe(error: Exception) -> str:

@@ -18,7 +18,7 @@ from dpodiff.results.folder import FORMAT, RESULT, TRACE
 from dpodiff.results.html import page, summary
 from dpodiff.results.trace import Trace
 from dpodiff.spaces.json_file import read_json, write_text
-from dpodiff.spaces.prompts import GuidedPrompts, Prompts
+from dpodiff.spaces.prompts import Prompts, prompts_of
 
 if TYPE_CHECKING:
     import torch
@@ -153,8 +153,13 @@ def _losses(values: list[float | None]) -> tuple[float, ...]:
 
 
 def _prompts(data: dict[str, Any]) -> Prompts:
-    texts = data["prompt"], data["negative_prompt"]
-    return Prompts(*texts) if data["guidance"] is None else GuidedPrompts(*texts, data["guidance"])
+    window = data.get("window")  # older files have none
+    return prompts_of(
+        data["prompt"],
+        data["negative_prompt"],
+        data["guidance"],
+        None if window is None else tuple(window),
+    )
 
 
 def _read_images(folder: Path, name: str, seeds: tuple[int, ...]) -> "torch.Tensor":

@@ -224,6 +224,7 @@ class Run:
             seconds=self.seconds,
             solver=self.solver.name,
             guidance=evaluation.prompts.guidance,
+            window=evaluation.prompts.window,
         )
 
     def over(self) -> Status | None:

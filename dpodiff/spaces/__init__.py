@@ -1,6 +1,6 @@
 """Search spaces: which words of a prompt may change, and into what.
 
-`prompts`      what a candidate stands for: two texts, and the guidance
+`prompts`      what a candidate stands for: two texts, guidance and window
 `slots`        what may change in a prompt, and into what
 `space`        the product of the slots of one prompt, and its candidates
 `lexicons`     where alternatives come from: dictionaries, WordNet, language models, lists

@@ -48,7 +48,7 @@ class Promptist:
         import torch
         from transformers import AutoTokenizer, GPT2LMHeadModel
 
-        from dpodiff.models.base import choose_device
+        from dpodiff.models.devices import choose_device
 
         if beams < 1:
             raise ValueError(f"beams must be at least 1, not {beams}")

@@ -1,6 +1,9 @@
-"""What a candidate stands for: two texts, and where it chooses one, the guidance."""
+"""What a candidate stands for: two texts, and where it chooses them, guidance and window."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from dpodiff.models.window import Window
 
 
 class Prompts(NamedTuple):
@@ -25,12 +28,17 @@ class Prompts(NamedTuple):
         """The weight of classifier-free guidance; None is the model's own."""
         return None
 
+    @property
+    def window(self) -> "Window | None":
+        """Between which shares of the steps the negative prompt acts; None is all steps."""
+        return None
+
 
 class GuidedPrompts(Prompts):
-    """Prompts with a guidance of their own; a pair of texts as `Prompts` are.
+    """Prompts with a guidance or a window of their own; a pair of texts as `Prompts` are.
 
-    Two of them are equal if texts and guidance are, and none is equal to `Prompts`, since other
-    images are made of it.
+    Two of them are equal if texts, guidance and window are, and none is equal to `Prompts`, since
+    other images are made of it.
 
     Examples:
         >>> space = dpodiff.guidance_space("a red ball", [2, 7.5])
@@ -39,20 +47,34 @@ class GuidedPrompts(Prompts):
         >>> positive, negative = space.decode((1,))
         >>> positive, negative
         ('a red ball', '')
+        >>> dpodiff.GuidedPrompts("a red ball", "blurry", window=(0.2, 0.6)).window
+        (0.2, 0.6)
     """
 
-    _guidance: float
+    _guidance: float | None
+    _window: "Window | None"
 
-    def __new__(cls, positive: str, negative: str, guidance: float) -> "GuidedPrompts":
-        """The texts are the two items of the tuple; the guidance stands beside them."""
+    def __new__(
+        cls,
+        positive: str,
+        negative: str,
+        guidance: float | None = None,
+        window: "Window | None" = None,
+    ) -> "GuidedPrompts":
+        """The texts are the two items of the tuple; guidance and window stand beside them."""
         made = super().__new__(cls, positive, negative)
-        made._guidance = guidance
+        made._guidance, made._window = guidance, window
         return made
 
     @property
-    def guidance(self) -> float:
-        """The weight of classifier-free guidance."""
+    def guidance(self) -> float | None:
+        """The weight of classifier-free guidance; None is the model's own."""
         return self._guidance
+
+    @property
+    def window(self) -> "Window | None":
+        """Between which shares of the steps the negative prompt acts; None is all steps."""
+        return self._window
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GuidedPrompts) and self._all == other._all
@@ -64,11 +86,39 @@ class GuidedPrompts(Prompts):
         return hash(self._all)
 
     def __repr__(self) -> str:
-        return "GuidedPrompts(positive={!r}, negative={!r}, guidance={!r})".format(*self._all)
+        texts = f"positive={self.positive!r}, negative={self.negative!r}"
+        return f"GuidedPrompts({texts}, guidance={self.guidance!r}, window={self.window!r})"
 
     def __getnewargs__(self) -> Any:  # to be copied and pickled
         return self._all
 
     @property
-    def _all(self) -> tuple[str, str, float]:
-        return self.positive, self.negative, self.guidance
+    def _all(self) -> "tuple[str, str, float | None, Window | None]":
+        return self.positive, self.negative, self.guidance, self.window
+
+
+def prompts_of(
+    positive: str, negative: str, guidance: float | None, window: "Window | None"
+) -> Prompts:
+    """The prompts with these settings; plain `Prompts` if both are None."""
+    if guidance is None and window is None:
+        return Prompts(positive, negative)
+    return GuidedPrompts(positive, negative, guidance, window)
+
+
+def settings_lines(prompts: Prompts) -> list[tuple[str, str]]:
+    """Guidance and window of prompts by name, where they are chosen, as they are printed.
+
+    Examples:
+        >>> from dpodiff.spaces.prompts import settings_lines
+        >>> settings_lines(dpodiff.GuidedPrompts("a red ball", "blurry", 7.5, (0.17, 0.5)))
+        [('guidance', '7.5'), ('window', '0.17 to 0.5 of the steps')]
+        >>> settings_lines(dpodiff.Prompts("a red ball", "blurry"))
+        []
+    """
+    lines = []
+    if prompts.guidance is not None:
+        lines.append(("guidance", f"{prompts.guidance:g}"))
+    if prompts.window is not None:
+        lines.append(("window", "{:g} to {:g} of the steps".format(*prompts.window)))
+    return lines

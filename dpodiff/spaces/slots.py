@@ -1,5 +1,6 @@
 """Slots: what may change in a prompt, and into what."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -7,7 +8,12 @@ from typing import Any, Literal, get_args
 from dpodiff.checks import check_each, check_text, check_whole, shown
 from dpodiff.weighted_text import MOST
 
-Side = Literal["positive", "modifier", "negative", "guidance", "emphasis"]
+Side = Literal[
+    "positive", "modifier", "negative", "guidance", "emphasis", "window_start", "window_end"
+]
+WINDOW_SIDES: tuple[Side, Side] = ("window_start", "window_end")
+# What tables and plots write before the name of a slot.
+SIGNS = {"negative": "-", "guidance": "=", "window_start": "=", "window_end": "=", "emphasis": "*"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,9 @@ class Slot:
         side: "positive", a piece of the prompt; "modifier", a word after the prompt; "negative", a
             word of the negative prompt; "guidance", the weight of classifier-free guidance, whose
             choices are numbers above 1, as text; "emphasis", the weight of a piece of the prompt,
-            whose choices are numbers above 0 and at most 2, as text.
+            whose choices are numbers above 0 and at most 2, as text; "window_start" and
+            "window_end", the shares of the steps between which the negative prompt acts, whose
+            choices are numbers above 0 and below 1, as text.
         start: where `text` begins in the prompt, in characters. A space finds it, as whole words
             from left to right, where it is not given; only a positive or an emphasis slot has one.
 
@@ -64,6 +72,8 @@ class Slot:
             raise ValueError(f"{self}: the choices must be numbers above 1, such as '7.5'")
         if self.side == "emphasis" and not all(map(_is_weight, self.choices[1:])):
             raise ValueError(f"{self}: the choices must be above 0 and at most 2, such as '1.2'")
+        if self.side in WINDOW_SIDES and not all(map(_is_share, self.choices[1:])):
+            raise ValueError(f"{self}: the choices must be above 0 and below 1, such as '0.5'")
 
     def __str__(self) -> str:
         return f"{self.side} slot {self.text!r} with choices {list(self.choices)}"
@@ -86,17 +96,22 @@ class Slot:
 
 
 def _is_guidance(choice: str) -> bool:
-    try:
-        return 1 < float(choice) < float("inf")
-    except ValueError:
-        return False
+    return 1 < _number(choice) < math.inf
 
 
 def _is_weight(choice: str) -> bool:
+    return 0 < _number(choice) <= MOST
+
+
+def _is_share(choice: str) -> bool:
+    return 0 < _number(choice) < 1
+
+
+def _number(choice: str) -> float:
     try:
-        return 0 < float(choice) <= MOST
+        return float(choice)
     except ValueError:
-        return False
+        return math.nan  # in no range
 
 
 def slot_from_json(data: Any, where: str) -> Slot:

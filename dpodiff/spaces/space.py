@@ -2,10 +2,11 @@
 
 Every discrete method of the book searches the same object. A slot of the positive prompt offers
 other wordings of one of its pieces (DPO-Diff's synonym space); a slot of the negative prompt offers
-words to push away from (its antonym space and its negative prompt library). Three more kinds add
-modifiers to the positive prompt, choose the weights of its words, and choose the guidance. A
-candidate picks one choice a slot, and index 0 always leaves the slot as the user wrote it. Solvers
-move candidates by index alone; only `Space.decode` turns them into text.
+words to push away from (its antonym space and its negative prompt library). More kinds add
+modifiers to the positive prompt, choose the weights of its words, and choose the guidance and the
+steps in which the negative prompt acts. A candidate picks one choice a slot, and index 0 always
+leaves the slot as the user wrote it. Solvers move candidates by index alone; only `Space.decode`
+turns them into text.
 """
 
 import html
@@ -30,8 +31,8 @@ from dpodiff.checks import (
     shown,
 )
 from dpodiff.spaces.articles import repaired
-from dpodiff.spaces.prompts import GuidedPrompts, Prompts
-from dpodiff.spaces.slots import Side, Slot, field, slot_from_json
+from dpodiff.spaces.prompts import Prompts, prompts_of
+from dpodiff.spaces.slots import WINDOW_SIDES, Side, Slot, field, slot_from_json
 from dpodiff.weighted_text import weighted
 
 Candidate = tuple[int, ...]
@@ -53,8 +54,9 @@ class Space:
 
     Raises:
         ValueError: if the text of a positive or an emphasis slot does not stand in the prompt, or
-            two of one side overlap; if an emphasis slot reaches over the end of a positive one; or
-            if there are two guidance slots.
+            two of one side overlap; if an emphasis slot reaches over the end of a positive one; if
+            there are two slots of the guidance or of one end of the window; or if the window may
+            end before it starts.
 
     Examples:
         >>> synonyms = dpodiff.Slot("ball", ("ball", "sphere"))
@@ -85,8 +87,15 @@ class Space:
         ):
             if _overlap(word.span, slot.span) and not _within(word.span, slot.span):
                 raise ValueError(f"{word} and {slot} overlap in the prompt {self.prompt!r}")
-        if sum(slot.side == "guidance" for slot in self.slots) > 1:
-            raise ValueError("a space has at most one guidance slot")
+        for side in ("guidance", *WINDOW_SIDES):
+            if sum(slot.side == side for slot in self.slots) > 1:
+                raise ValueError(f"a space has at most one {side} slot")
+        starts, ends = (self._shares(side) for side in WINDOW_SIDES)
+        if starts and ends and max(starts) >= min(ends):
+            raise ValueError(
+                f"the window may start at {max(starts):g} and end at {min(ends):g}: "
+                "each start must be below each end"
+            )
 
     def __add__(self, other: "Space") -> "Space":
         """The space with the slots of both; articles follow the words if they do in one.
@@ -123,16 +132,22 @@ class Space:
         return (0,) * len(self.slots)
 
     def decode(self, candidate: Candidate) -> Prompts:
-        """The prompts that a candidate stands for; `GuidedPrompts` where it chooses the guidance.
+        """The prompts that a candidate stands for; `GuidedPrompts` with a guidance or a window.
+
+        Where there is no negative prompt a window would change nothing, and is left out.
 
         Raises:
             ValueError: if the candidate has not one index a slot, each within the slot's choices.
         """
         self.check(candidate)
         positive, negative = self._positive(candidate), self._negative(candidate)
-        for scale in self._choices(candidate, "guidance"):
-            return GuidedPrompts(positive, negative, float(scale))
-        return Prompts(positive, negative)
+        guidance, start, end = (
+            next(map(float, self._choices(candidate, side)), None)
+            for side in ("guidance", *WINDOW_SIDES)
+        )
+        has_window = bool(negative) and (start is not None or end is not None)
+        window = (start or 0.0, end or 1.0) if has_window else None
+        return prompts_of(positive, negative, guidance, window)
 
     def choose(self, words: Sequence[str]) -> Candidate:
         """The candidate that takes these choices, each in the first slot still free that has it.
@@ -329,6 +344,10 @@ class Space:
                 seen.add(choice.casefold())
                 words.append(choice)
         return words
+
+    def _shares(self, side: Side) -> list[float]:
+        """The numbers that the slots of a side offer."""
+        return [float(x) for slot in self.slots if slot.side == side for x in slot.choices[1:]]
 
     def _choices(self, candidate: Candidate, side: Side) -> list[str]:
         """What the slots of a side choose, where they change anything."""

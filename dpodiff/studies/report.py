@@ -129,7 +129,7 @@ def read_study(
         >>> study = dpodiff.study(dict(zip(["before", "painted"], images)), checks=0)
         >>> answers = study.answered(lambda left, right, prompt: "tie", rater="r1")
         >>> print(dpodiff.read_study(answers, study.key()))
-        2 answers of 1 rater to 1 prompt, held against 'before'
+        2 answers of 1 rater to 1 prompt, compared with 'before'
         simulated: 1 of these raters are functions, no people
         painted             win rate 0.500 [nan, nan], too few prompts (100% ties)
         agreement           Krippendorff's alpha nan

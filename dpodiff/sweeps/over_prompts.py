@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpodiff.api.advice import check_known
 from dpodiff.api.defaults import is_toy
+from dpodiff.api.parts import loaded_model
 from dpodiff.checks import check_path
 from dpodiff.results.tensors import Tensors
 from dpodiff.sweeps.folders import locked
@@ -87,8 +88,8 @@ def sweep(
         interval, "low" and "high", on the fresh seeds of the verification, and on the seeds of the
         search if there was none, then without interval; "found_prompt" and
         "found_negative_prompt" of that candidate, "returned_prompt" and
-        "returned_negative_prompt", the user's own if it was not accepted, both with their guidance;
-        "evaluations", "images" and "seconds".
+        "returned_negative_prompt", the user's own if it was not accepted, both with their guidance
+        and their window, such as "0.17-0.5"; "evaluations", "images" and "seconds".
 
     Raises:
         TypeError: if searches have no setting of that name, saying which one is meant.
@@ -121,6 +122,8 @@ def sweep(
     full = full_settings(task, settings)
     chosen, solvers, seeds = items(prompts, task, ids), solvers_by_name(solver), seeds_of(seed)
     check_settings(task, chosen, solvers, seeds, full)
+    if not isinstance(full["model"], str):
+        full["model"] = loaded_model(full["model"])  # of a pipeline
     folder, spaces = Path(out), {item.id: item.space for item in chosen if item.space}
     searches = Searches(task, solvers, spaces, full, folder.absolute() / TRACES)
     if on == "processes":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dpodiff.api import attack, improve
 from dpodiff.api.defaults import is_toy
-from dpodiff.api.parts import chosen_loss, loaded_lexicon
+from dpodiff.api.parts import chosen_loss, loaded_lexicon, loaded_model
 from dpodiff.api.second_losses import chosen_second_losses
 from dpodiff.objective.evaluation import mean
 from dpodiff.results.comparison import SEARCHED
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
     from dpodiff.results.result import Result
     from dpodiff.solvers import Solver
+    from dpodiff.spaces.prompts import Prompts
 
 Task = Literal["improve", "attack"]
 FUNCTIONS: dict[str, Callable[..., "Result"]] = {"improve": improve, "attack": attack}
@@ -70,12 +71,7 @@ class Searches:
     @cached_property
     def model(self) -> "TextToImage":
         """The model, loaded if it is given by its name."""
-        from dpodiff.models import load
-
-        given = self.settings["model"]
-        if not isinstance(given, str):
-            return given
-        return load(given) if self.device is None else load(given, self.device)
+        return loaded_model(self.settings["model"], self.device)
 
     @cached_property
     def loaded(self) -> dict[str, Any]:
@@ -147,13 +143,20 @@ def row(result: "Result") -> dict[str, Any]:
         "found_prompt": str(found.prompts.positive),
         "found_negative_prompt": str(found.prompts.negative),
         "found_guidance": found.prompts.guidance,
+        "found_window": _window(found.prompts),
         "returned_prompt": str(returned.positive),
         "returned_negative_prompt": str(returned.negative),
         "returned_guidance": returned.guidance,
+        "returned_window": _window(returned),
         "evaluations": result.cost.spent,
         "images": result.cost.images,
         "seconds": round(result.cost.seconds, 3),
     }
+
+
+def _window(prompts: "Prompts") -> str | None:
+    """The window of prompts as a table has it, such as "0.17-0.5"; None is all steps."""
+    return None if prompts.window is None else "{:g}-{:g}".format(*prompts.window)
 
 
 def file_name(text: str) -> str:

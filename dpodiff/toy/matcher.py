@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from dpodiff.losses.base import check_pairs
-from dpodiff.models.base import choose_device
+from dpodiff.models.devices import choose_device
 from dpodiff.names import LoadError
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.captions import parse

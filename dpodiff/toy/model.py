@@ -26,6 +26,8 @@ def load_toy(
     name: str = "toy",
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
+    *,
+    offload: bool = False,
 ) -> "Toy":
     """What `dpodiff.load("toy")` returns; see there for the arguments.
 
@@ -39,7 +41,7 @@ def load_toy(
     """
     if not (FOLDER / "model_index.json").is_file():
         raise LoadError(f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`")
-    return Toy.from_pretrained(FOLDER, name=name, device=device, dtype=dtype)
+    return Toy.from_pretrained(FOLDER, name=name, device=device, dtype=dtype, offload=offload)
 
 
 class Toy(StableDiffusion):

@@ -10,11 +10,8 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 
 from dpodiff.checks import (
-    check_each,
-    check_finite,
     check_kind,
     check_switch,
     check_text,
@@ -23,10 +20,10 @@ from dpodiff.checks import (
 )
 from dpodiff.spaces.lexicons.base import Dictionary, Lexicon, check_words, for_prompt, normal
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
+from dpodiff.spaces.slots import SIGNS
 from dpodiff.spaces.space import Slot, Space
 
 LONGEST_PHRASE = 8  # words; language models name long ones
-GUIDANCES = (2.0, 3.0, 5.0, 7.5)
 MOST_ALTERNATIVES = 5  # words a slot, as in DPO-Diff's synonym space
 
 
@@ -121,43 +118,10 @@ def antonym_space(
     return Space(prompt, tuple(slots.values()), negative_prompt)
 
 
-def guidance_space(
-    prompt: str,
-    scales: Sequence[float] = GUIDANCES,
-    *,
-    own: float | None = None,
-    negative_prompt: str = "",
-) -> Space:
-    """The guidance may be one of a few scales instead of the model's own.
-
-    Args:
-        prompt: the user's prompt.
-        scales: weights of classifier-free guidance, above 1.
-        own: the model's own, which is no choice beside itself.
-        negative_prompt: the user's own negative prompt.
-
-    Raises:
-        ValueError: if a scale is not above 1, or two are equal.
-
-    Examples:
-        >>> space = dpodiff.guidance_space("a red ball", own=5.0)
-        >>> print(dpodiff.describe(space))
-        'a red ball': 1 slots, 4 candidates
-          = guidance: 2 | 3 | 7.5
-    """
-    check_text("prompt", prompt)
-    check_text("negative_prompt", negative_prompt)
-    scales = check_each("scales", scales, partial(check_finite, above=1))
-    if own is not None:
-        check_finite("own", own)
-    choices = tuple(f"{scale:g}" for scale in scales if scale != own)
-    return Space(prompt, (Slot("guidance", ("", *choices), "guidance"),), negative_prompt)
-
-
 def describe(space: Space) -> str:
     """A space in words: its size, then a line a slot, "+" in the positive and "-" in the negative.
 
-    A guidance slot has the sign "=", and an emphasis slot "*".
+    Slots of the guidance and of the window have the sign "=", and an emphasis slot "*".
 
     Examples:
         >>> words = dpodiff.Dictionary({"plane": ["aircraft", "jet"]}, {"red": ["green"]})
@@ -175,7 +139,7 @@ def describe(space: Space) -> str:
     lines = [f"{space.prompt!r}: {len(sizes)} slots, {product}{size} candidates"]
     for slot in space.slots:
         choices = " | ".join(choice or "(dropped)" for choice in slot.choices[1:])
-        sign = {"negative": "-", "guidance": "=", "emphasis": "*"}.get(slot.side, "+")
+        sign = SIGNS.get(slot.side, "+")
         lines.append(f"  {sign} {slot.text or '(library)'}: {choices}")
     return "\n".join(lines)
 

@@ -1,0 +1,70 @@
+"""Pipelines of diffusers: the families that are supported, and pipelines that are loaded already.
+
+A loaded pipeline brings what was done to it: LoRA adapters, tokens of textual inversion, weights of
+a single file, a dtype, a device. This module looks at pipelines without importing diffusers.
+"""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from dpodiff.names import LoadError
+
+if TYPE_CHECKING:
+    import diffusers
+    from typing_extensions import TypeIs
+
+    from dpodiff.models.latent import LatentDiffusion
+
+# The pipeline class a folder names -> module and class here.
+FAMILIES = {
+    "StableDiffusionPipeline": ("stable_diffusion", "StableDiffusion"),
+    "StableDiffusionXLPipeline": ("sdxl", "StableDiffusionXL"),
+    "StableDiffusion3Pipeline": ("flow", "StableDiffusion3"),
+    "FluxPipeline": ("flow", "Flux"),
+    "PixArtSigmaPipeline": ("pixart", "PixArtSigma"),
+    "SanaPipeline": ("sana", "Sana"),
+    "ZImagePipeline": ("z_image", "ZImage"),
+}
+
+
+def is_pipeline(value: Any) -> "TypeIs[diffusers.DiffusionPipeline]":
+    """Whether it is a loaded pipeline of diffusers, of any class."""
+    # Whoever has a pipeline has imported this module of diffusers.
+    module = sys.modules.get("diffusers.pipelines.pipeline_utils")
+    return module is not None and isinstance(value, module.DiffusionPipeline)
+
+
+def check_pipeline(pipeline: Any) -> None:
+    """Refuse a loaded pipeline of a class that is not supported.
+
+    Raises:
+        LoadError: naming the classes that are.
+    """
+    kind = type(pipeline).__name__
+    if kind not in FAMILIES:
+        raise LoadError(
+            f"{_not_supported(f'the model is a {kind}')}. Some may be made of its parts, as by "
+            "StableDiffusionPipeline.from_pipe(pipeline); a dpodiff.BlackBox takes any function "
+            "that makes images"
+        )
+
+
+def family(pipeline_class: str | None, name: str) -> "type[LatentDiffusion]":
+    """The class here for a pipeline class of diffusers.
+
+    Args:
+        pipeline_class: its name.
+        name: of the model, for the error.
+
+    Raises:
+        LoadError: naming the classes that are supported, if this is none.
+    """
+    if pipeline_class not in FAMILIES:
+        raise LoadError(_not_supported(f"{name} is a {pipeline_class}"))
+    module, kind = FAMILIES[pipeline_class]
+    return getattr(importlib.import_module(f"dpodiff.models.{module}"), kind)
+
+
+def _not_supported(what: str) -> str:
+    return f"{what}, which is not supported; these are: {', '.join(FAMILIES)}"

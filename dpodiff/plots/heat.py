@@ -1,0 +1,72 @@
+"""Tables of numbers as colors."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dpodiff.checks import check_kind, check_switch, check_text
+from dpodiff.plots.base import FONT, BookFigure, name_axes, numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+CELL = 0.42  # inches a side
+COLUMNS = 2  # of maps beside each other
+
+
+def heatmaps(
+    frames: "Mapping[str, pd.DataFrame]", *, xlabel: str, ylabel: str, shared: bool = True
+) -> BookFigure:
+    """Tables of numbers as colors; cells without a number stay white.
+
+    Args:
+        frames: tables of the same names of rows and columns, by what is written above each.
+        xlabel: what the columns are.
+        ylabel: what the rows are.
+        shared: whether all tables have one scale of colors, or each its own.
+
+    Raises:
+        ValueError: if there is no table, or one holds no number.
+
+    Examples:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame([[0.1, 0.4], [float("nan"), 0.2]], index=[0, 1], columns=[1, 2])
+        >>> figure = dpodiff.plots.heatmaps({"removed": table}, xlabel="end", ylabel="start")
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['0.10', '0.40', '0.20']
+    """
+    check_kind("frames", frames, Mapping, "a mapping from names to tables")
+    check_switch("shared", shared)
+    values = {name: numbers(f"frames[{name!r}]", frame) for name, frame in frames.items()}
+    if not values or not all(np.isfinite(table).any() for table in values.values()):
+        raise ValueError("frames must be tables with numbers, at least one of them")
+    everything = np.concatenate([table.ravel() for table in values.values()])
+    across = min(COLUMNS, len(frames))
+    down = -(-len(frames) // across)
+    rows, columns = next(iter(values.values())).shape
+    size = across * (1 + CELL * columns), down * (1 + CELL * rows)
+    figure = BookFigure(figsize=size, layout="constrained")
+    axes = np.atleast_1d(figure.subplots(down, across)).ravel()
+    for ax, (name, frame) in zip(axes, frames.items(), strict=False):
+        _draw(ax, values[name], everything if shared else values[name])
+        check_text("each name of frames", name)
+        ax.set_title(name, fontsize=FONT, parse_math=False)
+        ax.set_xticks(range(len(frame.columns)), [str(name) for name in frame.columns])
+        ax.set_yticks(range(len(frame.index)), [str(name) for name in frame.index])
+        name_axes(ax, xlabel, ylabel)
+    for ax in axes[len(frames) :]:  # places that no table fills
+        ax.set_visible(False)
+    return figure
+
+
+def _draw(ax: "Axes", values: np.ndarray, scale: np.ndarray) -> None:
+    """Cells with their numbers, colored from the lowest to the highest of a scale."""
+    low, high = np.nanmin(scale), np.nanmax(scale)
+    ax.imshow(values, cmap="cividis", vmin=low, vmax=high)
+    ax.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            ink = "white" if value < (low + high) / 2 else "black"
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
