@@ -220,7 +220,7 @@ def _black_box() -> dict[str, Kind]:
         torch.zeros(4, 4),
         np.zeros((4, 4, 3), int),
     ]
-    return {"generate": function(*map(give, [*good, *bad]), raises), "retries": of(0, 2)}
+    return {"generate": function(*map(give, [*good, *bad]), raises), "retries": whole(0)}
 
 
 def black_box(**arguments: Any) -> Any:
@@ -397,7 +397,9 @@ def _spaces(folder: Path) -> list[Entry]:
         Entry("synonym_space", dpodiff.synonym_space, {**built, "droppable": switch()}),
         Entry("antonym_space", dpodiff.antonym_space, built),
         Entry(
-            "nplib_space", dpodiff.nplib_space, {**said, "words": library, "slots": whole(1, 3, 3)}
+            "nplib_space",
+            dpodiff.nplib_space,
+            {**said, "words": library, "slots": optional(whole(1, 3, 3))},
         ),
         Entry(
             "modifiers_space",
@@ -662,7 +664,11 @@ def _losses(folder: Path) -> list[Entry]:
         Entry(
             "losses.load",
             losses.load,
-            {"name": of("white", "jpeg"), "device": of(None, "cpu"), "statements": of(None)},
+            {
+                "name": of("white", "jpeg"),
+                "device": of(None, "cpu"),
+                "statements": optional(function(len)),
+            },
         ),
         Entry("Weighted", dpodiff.Weighted, {"weights": of(mapping)}),
         Entry(
@@ -770,7 +776,7 @@ def _figures(folder: Path) -> list[Entry]:
             {
                 "space": space,
                 "candidates": of([(0, 1), (1, 1)]),
-                "values": of([0.1, 0.2], (1, 2)),
+                "values": each(number(), [0.1, 0.2], (1, 2)),
                 "parents": whole(0),
             },
         ),
@@ -807,6 +813,10 @@ def _toy(folder: Path) -> list[Entry]:
     scene = scenes.Scene((scenes.Thing("ball", "red", "small"),), background="sea")
     rng = kind_of(np.random.Generator, np.random.default_rng(0))
     share = number(0.5, least=0, most=1)
+
+    def is_known(prompt: Any) -> bool:
+        return isinstance(prompt, str) and set(prompt.lower().split()) <= captions.known_words()
+
     return [
         Entry("toy.captions.parse", captions.parse, {"text": text(PROMPT)}),
         Entry(
@@ -823,6 +833,6 @@ def _toy(folder: Path) -> list[Entry]:
         Entry(
             "toy.Model.check",
             dpodiff.load("toy").check,
-            {"prompt": of(PROMPT), "negative_prompt": of("")},
+            {"prompt": of(PROMPT, is_good=is_known), "negative_prompt": of("", is_good=is_known)},
         ),
     ]
