@@ -280,3 +280,10 @@ def test_lexnames_are_those_of_the_format():
     assert [line.split("\t")[0] for line in lines] == [f"{i:02}" for i in range(45)]
     numbers = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
     assert all(numbers[line.split("\t")[1].split(".")[0]] == line.split("\t")[2] for line in lines)
+
+
+@pytest.mark.parametrize("prompt", ["", "...", " \n", "!?"])
+def test_a_prompt_without_words_has_a_lexicon_without_words(prompt):
+    lexicon = WordNet().in_prompt(prompt)
+    assert synonym_space(prompt, lexicon).slots == ()
+    assert antonym_space(prompt, lexicon).slots == ()

@@ -71,10 +71,10 @@ class WordNet(PromptLexicon):
         """
         matches = list(WORD.finditer(prompt))
         words = [normal(match.group()) for match in matches]
-        stops = [*(match.start() for match in matches[1:]), len(prompt) + 1]
+        starts = [*(match.start() for match in matches), len(prompt) + 1]
         ends = [
             stop > len(prompt) or not prompt[match.end() : stop].isspace()
-            for match, stop in zip(matches, stops, strict=True)
+            for match, stop in zip(matches, starts[1:], strict=True)  # the next word's start
         ]
         found: dict[str, str] = {}
         for word, tag in zip(words, tags(words, ends, self._meanings.uses), strict=True):
