@@ -177,6 +177,12 @@ def test_library_slots_must_fit_the_words(slots):
         nplib_space("a ball", ["blurry", "dark"], slots=slots)
 
 
+@pytest.mark.parametrize("words", [[], (), {}, {"defects": []}])
+def test_a_library_without_words_is_refused(words):
+    with pytest.raises(ValueError, match="words is empty"):
+        nplib_space("a ball", words)
+
+
 @given(st.text(st.sampled_from("ab '-,.!\n") | st.characters(codec="utf-8"), max_size=30))
 def test_identity_reproduces_any_prompt(prompt):
     lexicon = Dictionary(synonyms={"a": ["x"], "b a": ["y"]})

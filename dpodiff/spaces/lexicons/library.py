@@ -92,7 +92,7 @@ def nplib_space(
         negative_prompt: the user's own negative prompt; it stays as it is.
 
     Raises:
-        ValueError: if there are no slots, or fewer words than slots.
+        ValueError: if there are no words, no slots, or fewer words than slots.
 
     Examples:
         >>> library = ["blurry", "dark", "ugly", "cropped"]
@@ -151,8 +151,11 @@ def modifiers_space(
 
 def _check(prompt: str, words: Library, slots: int | None, negative_prompt: str) -> None:
     check_text("prompt", prompt)
-    for group in words.values() if isinstance(words, Mapping) else [words]:
+    groups = list(words.values()) if isinstance(words, Mapping) else [words]
+    for group in groups:
         check_texts("words", group)
+    if not any(groups):
+        raise ValueError("words is empty: give at least one word, or leave the space out")
     if slots is not None:
         check_whole("slots", slots)
     check_text("negative_prompt", negative_prompt)
