@@ -57,6 +57,18 @@ def test_a_joint_search_changes_the_negative_prompt_if_no_space_is_given():
     assert any(record.negative for record in result.trace.records)
 
 
+@pytest.mark.parametrize("method", ["dno", "zero-order", "joint"])
+def test_the_images_of_the_best_noise_are_kept(method):
+    settings = {"model": "toy", "budget": 12, "seeds": 2, "progress": False, "loss": brightness}
+    result = align("a red ball", method=method, **settings)
+    model = result.objective.model
+    before = model.forwards
+    images = result.images
+    assert model.forwards == before
+    again = result.objective.images(result.candidate, noise=result.noise)
+    assert (images - again).abs().max() < 1e-5
+
+
 def test_a_joint_search_takes_words_of_ones_own():
     settings = {"model": "toy", "budget": 3, "prompts": 2, "seeds": 1, "lr": 0.1}
     settings |= {"space": "nplib+modifiers", "nplib": ["dark"], "modifiers": ["sharp"]}
