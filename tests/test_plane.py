@@ -35,6 +35,9 @@ def test_contours_stand_without_paths():
     [
         ((X, Y, BOWL.T), r"values must be \(rows, columns\) = \(5, 9\), not \(9, 5\)"),
         ((X, Y, "bowl"), "values must be numbers"),
+        ((X[::-1], Y, BOWL), "x must be 2 coordinates or more in increasing order"),
+        ((X, Y[:1], BOWL[:1]), "y must be 2 coordinates or more"),
+        ((X, Y, np.where(BOWL > 4, np.nan, BOWL)), "8 of 45 values are not finite"),
     ],
 )
 def test_a_wrong_grid_is_named(arguments, answer):

@@ -49,10 +49,7 @@ def contours(
         ['descent']
     """
     x, y, values = (numbers(*pair) for pair in (("x", x), ("y", y), ("values", values)))
-    if x.ndim != 1 or y.ndim != 1 or values.shape != (len(y), len(x)):
-        raise ValueError(
-            f"values must be (rows, columns) = ({y.size}, {x.size}), not {values.shape}"
-        )
+    _check_grid(x, y, values)
     groups = _checked_paths({} if paths is None else paths)
     figure = BookFigure(figsize=(6, 4.6), layout="constrained")
     ax = figure.subplots()
@@ -65,8 +62,19 @@ def contours(
         (named[name],) = ax.plot(*path[-1].T, marker, color=color, markersize=5)
     ax.set_aspect("equal")
     name_axes(ax, xlabel, ylabel)
-    add_legend(ax, named)
+    add_legend(ax, named, outside=True)
     return figure
+
+
+def _check_grid(x: np.ndarray, y: np.ndarray, values: np.ndarray) -> None:
+    for name, axis in (("x", x), ("y", y)):
+        if axis.ndim != 1 or len(axis) < 2 or not (np.diff(axis) > 0).all():
+            raise ValueError(f"{name} must be 2 coordinates or more in increasing order")
+    if values.shape != (len(y), len(x)):
+        wanted = len(y), len(x)
+        raise ValueError(f"values must be (rows, columns) = {wanted}, not {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{np.sum(~np.isfinite(values))} of {values.size} values are not finite")
 
 
 def _checked_paths(paths: Any) -> dict[str, np.ndarray]:
@@ -77,6 +85,6 @@ def _checked_paths(paths: Any) -> dict[str, np.ndarray]:
         check_text("each name of paths", name)
         found[name] = numbers(f"paths[{name!r}]", path)
         shape = found[name].shape
-        if len(shape) != 3 or shape[0] == 0 or shape[2] != 2:
+        if len(shape) != 3 or 0 in shape or shape[2] != 2:
             raise ValueError(f"paths[{name!r}] must be (steps, points, 2), not {shape}")
     return found
