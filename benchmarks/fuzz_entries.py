@@ -18,6 +18,7 @@ from fuzz_kinds import (
     anything,
     each,
     function,
+    is_text,
     kind_of,
     number,
     of,
@@ -84,6 +85,13 @@ def _is_space(value: Any) -> bool:
     if isinstance(value, str):
         return all(name.strip() in names for name in value.split("+"))
     return isinstance(value, dpodiff.Space)
+
+
+def _are_margins(value: Any) -> bool:
+    finite = number(0.0).is_good
+    return isinstance(value, dict) and all(
+        is_text(key) and finite(margin) for key, margin in value.items()
+    )
 
 
 def _is_first(value: Any) -> bool:
@@ -353,7 +361,9 @@ def _spaces(folder: Path) -> list[Entry]:
         "keywords": optional(stand),
         "most": whole(0),
     }
-    library = texts(["dark", "ugly", "bad"], is_good=lambda value: len(set(value)) > 2)
+    library = texts(
+        ["dark", "ugly", "bad"], is_good=lambda value: any(word.strip() for word in value)
+    )
     candidate = each(whole(0, 1), (0, 1), [1, 1])
     two = Kind(candidate.good, lambda v: isinstance(v, list | tuple) and _fits(v))
     rng = kind_of(np.random.Generator, np.random.default_rng(0))
@@ -443,9 +453,7 @@ def _spaces(folder: Path) -> list[Entry]:
             {
                 "space": kind_of(dpodiff.Space, SPACE),
                 "contrasts": each(kind_of(Contrast), [], [contrast]),
-                "margins": of(
-                    {}, {contrast.prompt: -0.1}, is_good=lambda v: isinstance(v, dict) and not v
-                ),
+                "margins": of({}, {contrast.prompt: -0.1}, is_good=_are_margins),
                 "below": number(0.0, 1),
                 "most": whole(0),
             },
@@ -568,7 +576,7 @@ def _solvers(folder: Path) -> list[Entry]:
     epo = {
         "population": of(4, 6, is_good=whole(2, 100_000).is_good),
         "parents": of(2, 3, is_good=whole(2, 6).is_good),
-        "mutations": whole(1, 100_000),
+        "mutations": whole(0, 100_000),
         "rate": share,
         "crossovers": whole(0, 100_000),
     }

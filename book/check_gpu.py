@@ -40,13 +40,21 @@ class Model:
         loss: a name; None is the model's own.
         budget: of the searches, in evaluations.
         steps: of the sampler; None is the model's own.
+        size: of the images in pixels; None is the model's own.
         folder: for what is written.
     """
 
     def __init__(
-        self, name: str, loss: str | None, budget: int, steps: int | None, folder: Path
+        self,
+        name: str,
+        loss: str | None,
+        budget: int,
+        steps: int | None,
+        size: int | None,
+        folder: Path,
     ) -> None:
-        self.name, self.budget, self.steps, self.folder = name, budget, steps, folder
+        self.name, self.budget, self.steps, self.size = name, budget, steps, size
+        self.folder = folder
         self.loss_name = loss
         self.model: Any = None
         self.result: Any = None
@@ -54,6 +62,7 @@ class Model:
     def load(self) -> str:
         self.model = dpodiff.load(self.name)
         self.model.steps = self.steps or self.model.steps
+        self.model.image_size = self.size or self.model.image_size
         self.loss = default_loss(self.model) if self.loss_name is None else self.loss_name
         return f"{type(self.model).__name__}, {self.model.device}, {self.model.dtype}"
 
@@ -131,11 +140,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--loss", help="a name; the model's own if not given")
     parser.add_argument("--budget", type=int, default=12, help="evaluations of a search")
     parser.add_argument("--steps", type=int, help="of the sampler; the model's own if not given")
+    parser.add_argument("--size", type=int, help="of the images; the model's own if not given")
     options = parser.parse_args(arguments)
     failed = False
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
-            model = Model(name, options.loss, options.budget, options.steps, Path(folder))
+            model = Model(
+                name, options.loss, options.budget, options.steps, options.size, Path(folder)
+            )
             table = check(model)
         print(f"\n{name}\n{table.to_string()}\n", flush=True)
         failed = failed or (table["passed"] == "FAILED").any()

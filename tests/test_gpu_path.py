@@ -12,15 +12,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import diffusers
 import nbformat
+import numpy as np
 import offline
 import pytest
-import tiny
+import tiny_published
 from papermill import inspect_notebook
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+from published import PUBLISHED
 from shells import Shell, cleared, opened, run_cell
 
+import dpodiff
 from book import build
 from dpodiff.toy import WEIGHTS
 from dpodiff.toy.captions import known_words
@@ -118,7 +122,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     words = sorted(known_words())
-    return tiny.stable_diffusion_v1_4(tmp_path_factory.mktemp("gpu") / "sd", words)
+    folder = tmp_path_factory.mktemp("gpu") / "sd"
+    return tiny_published.write(folder, PUBLISHED["sd-v1-4"], words)
 
 
 @pytest.fixture
@@ -177,3 +182,37 @@ def test_chapter_runs(name, folder, downloaded, shell):
 @pytest.mark.parametrize("name", NO_MODEL)
 def test_chapter_of_the_toy_world_has_no_model_to_move(name):
     assert "model" not in inspect_notebook(CHAPTERS[name])
+
+
+def test_front_door_takes_every_space_and_words_of_ones_own(folder, downloaded, tmp_path):
+    result = dpodiff.improve(
+        "a red ball",
+        model=str(folder),
+        loss="white",
+        space="modifiers+antonym+synonym+nplib+emphasis+guidance+window",
+        keywords=["red"],
+        nplib=["dark", "blurry"],
+        modifiers={"look": ["sharp", "crisp"]},
+        second_loss="black",
+        budget=26,
+        seeds=1,
+        verify=6,
+        progress=False,
+    )
+    assert result.status != "failed" and result.verification is not None
+    sides = {slot.side for slot in result.objective.space.slots}
+    assert sides >= {"positive", "negative", "modifier", "emphasis", "guidance", "window_start"}
+    result.save(tmp_path / "saved")
+    assert dpodiff.load_result(tmp_path / "saved").prompts == result.prompts
+
+
+def test_front_door_takes_a_pipeline_and_an_offloaded_model(folder, downloaded):
+    settings = {"loss": "white", "budget": 3, "seeds": 1, "verify": 0, "progress": False}
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=None, feature_extractor=None
+    )
+    found = [
+        dpodiff.improve("a red ball", model=model, **settings).losses
+        for model in (pipeline, dpodiff.load(str(folder), offload=True), str(folder))
+    ]
+    assert np.ptp(found, axis=0) == pytest.approx(0, abs=1e-5)

@@ -9,22 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import (
-    AutoencoderDC,
-    AutoencoderKL,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
-    FluxTransformer2DModel,
-    PixArtTransformer2DModel,
-    PNDMScheduler,
-    SanaTransformer2DModel,
     SchedulerMixin,
-    SD3Transformer2DModel,
-    UNet2DConditionModel,
-    ZImageTransformer2DModel,
 )
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
@@ -42,12 +34,123 @@ from transformers import (
     Qwen3Model,
     T5Config,
     T5EncoderModel,
+    T5Tokenizer,
     T5TokenizerFast,
 )
 
 WORDS = ["a", "the", "on", "in", "red", "blue", "green", "blurry", "ball", "box", "star", "boat"]
 WORDS += ["tree", "house", "sea", "sky"]
 TOKENS = 16  # the length prompts are padded to, start and end counted
+
+
+# What a network has at tiny width, by its class.
+SIZES: dict[str, dict[str, Any]] = {
+    "UNet2DConditionModel": {
+        "sample_size": 8,
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "cross_attention_dim": 32,
+        "attention_head_dim": 2,
+        "norm_num_groups": 8,
+    },
+    "SD3Transformer2DModel": {
+        "sample_size": 8,
+        "in_channels": 4,
+        "out_channels": 4,
+        "num_layers": 2,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "joint_attention_dim": 64,
+        "caption_projection_dim": 32,
+        "pooled_projection_dim": 64,
+        "pos_embed_max_size": 16,
+    },
+    "FluxTransformer2DModel": {
+        "in_channels": 16,
+        "num_layers": 1,
+        "num_single_layers": 1,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "joint_attention_dim": 32,
+        "pooled_projection_dim": 32,
+        "axes_dims_rope": (4, 6, 6),
+    },
+    "PixArtTransformer2DModel": {
+        "sample_size": 8,
+        "num_layers": 1,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "cross_attention_dim": 32,
+        "caption_channels": 32,
+        "in_channels": 4,
+        "out_channels": 8,
+    },
+    "SanaTransformer2DModel": {
+        "sample_size": 8,
+        "in_channels": 4,
+        "out_channels": 4,
+        "num_layers": 1,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "num_cross_attention_heads": 2,
+        "cross_attention_head_dim": 16,
+        "cross_attention_dim": 32,
+        "caption_channels": 32,
+        "timestep_scale": 0.5,
+    },
+    "ZImageTransformer2DModel": {
+        "in_channels": 4,
+        "dim": 32,
+        "n_layers": 1,
+        "n_refiner_layers": 1,
+        "n_heads": 2,
+        "n_kv_heads": 2,
+        "cap_feat_dim": 32,
+        "axes_dims": [4, 6, 6],
+        "axes_lens": [512, 16, 16],
+    },
+    "AutoencoderKL": {
+        "block_out_channels": (8, 16),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+        "norm_num_groups": 8,
+        "latent_channels": 4,
+        "sample_size": 16,
+    },
+    "AutoencoderDC": {
+        "latent_channels": 4,
+        "attention_head_dim": 8,
+        "encoder_block_types": "ResBlock",
+        "decoder_block_types": "ResBlock",
+        "encoder_block_out_channels": (8, 8, 16),
+        "decoder_block_out_channels": (8, 8, 16),
+        "encoder_layers_per_block": (1, 1, 1),
+        "decoder_layers_per_block": (1, 1, 1),
+        "encoder_qkv_multiscales": ((), (), ()),
+        "decoder_qkv_multiscales": ((), (), ()),
+    },
+}
+# What SDXL's denoiser has beside them.
+SDXL_SIZES = {
+    "cross_attention_dim": 64,
+    "addition_time_embed_dim": 8,
+    "projection_class_embeddings_input_dim": 6 * 8 + 32,
+}
+
+
+SEEDS = {"UNet2DConditionModel": 1, "AutoencoderKL": 2}  # of their random weights; 5 for others
+
+
+def network(kind: str, **settings: Any) -> Any:
+    """A tiny random network of a class of diffusers."""
+    torch.manual_seed(SEEDS.get(kind, 5))
+    result = getattr(diffusers, kind)(**SIZES[kind] | settings)
+    for name in ("x_pad_token", "cap_pad_token"):  # of Z-Image, which are not set at random
+        if hasattr(result, name):
+            torch.nn.init.normal_(getattr(result, name))
+    return result.half()
 
 
 def tokenizer(folder: Path, known: Sequence[str] = WORDS, tokens: int = TOKENS) -> CLIPTokenizer:
@@ -78,6 +181,26 @@ def t5_tokenizer(folder: Path) -> T5TokenizerFast:
     result = T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=512)
     result.save_pretrained(folder)
     return result
+
+
+def sentencepiece_tokenizer(folder: Path) -> T5Tokenizer:
+    """Writes the tokenizer of `t5_tokenizer` in sentencepiece's format alone, as PixArt's is."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    signs = sorted({letter for word in WORDS for letter in word} | {",", "\u2581"})
+    model = sentencepiece_model_pb2.ModelProto()
+    for piece in ("<pad>", "</s>"):
+        model.pieces.add(piece=piece, type="CONTROL")
+    model.pieces.add(piece="<unk>", type="UNKNOWN")
+    for score, pieces in {-1.0: [f"\u2581{word}" for word in WORDS], -4.0: signs}.items():
+        for piece in pieces:
+            model.pieces.add(piece=piece, score=score)
+    model.trainer_spec.model_type, model.trainer_spec.unk_id = 1, 2
+    folder.mkdir(parents=True)
+    (folder / "spiece.model").write_bytes(model.SerializeToString())
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "model_max_length": 300}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return T5Tokenizer.from_pretrained(folder)
 
 
 def gemma_tokenizer(folder: Path) -> GemmaTokenizer:
@@ -115,15 +238,15 @@ def qwen_tokenizer(folder: Path) -> Qwen2Tokenizer:
 
 def ddim(**settings: Any) -> DDIMScheduler:
     """Stable Diffusion's own schedule, but for the settings given."""
-    return DDIMScheduler(**_NOISE | {"clip_sample": False, "set_alpha_to_one": False} | settings)
+    return DDIMScheduler(**NOISE | {"clip_sample": False, "set_alpha_to_one": False} | settings)
 
 
 def euler(kind: type = EulerDiscreteScheduler, **settings: Any) -> SchedulerMixin:
     """SDXL's own schedule, but for the settings given."""
-    return kind(**_NOISE | {"timestep_spacing": "leading"} | settings)
+    return kind(**NOISE | {"timestep_spacing": "leading"} | settings)
 
 
-_NOISE = {
+NOISE = {
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -137,49 +260,33 @@ def stable_diffusion(folder: Path, scheduler: SchedulerMixin | None = None, **wo
     `words` are settings of its tokenizer.
     """
     words = tokenizer(folder / "tokenizer", **words)
-    parts = {"text_encoder": _clip_text(words), "unet": _unet(), "vae": _vae()}
+    parts = {
+        "text_encoder": clip_text(words),
+        "unet": network("UNet2DConditionModel"),
+        "vae": network("AutoencoderKL"),
+    }
     index = {
         "safety_checker": [None, None],
         "feature_extractor": [None, None],
         "requires_safety_checker": False,
     }
     parts |= {"scheduler": scheduler or ddim()}
-    return _save(folder, "StableDiffusionPipeline", parts, index, ["CLIPTokenizer"])
-
-
-def stable_diffusion_v1_4(folder: Path, known: Sequence[str]) -> Path:
-    """Writes what the published v1-4 is but in size: 77 tokens, a PNDM sampler, a safety checker.
-
-    The checker is named and has no files, as in copies fetched without it.
-    """
-    pndm = PNDMScheduler(**_NOISE, skip_prk_steps=True, set_alpha_to_one=False)
-    stable_diffusion(folder, pndm, known=known, tokens=77)
-    index = json.loads((folder / "model_index.json").read_text()) | {
-        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
-        "feature_extractor": ["transformers", "CLIPImageProcessor"],
-    }
-    (folder / "model_index.json").write_text(json.dumps(index))
-    return folder
+    return save(folder, "StableDiffusionPipeline", parts, index, ["CLIPTokenizer"])
 
 
 def sdxl(folder: Path, scheduler: SchedulerMixin | None = None) -> Path:
     """Writes a `StableDiffusionXLPipeline` of 16 x 16 pixels."""
     words, _ = (tokenizer(folder / name) for name in ("tokenizer", "tokenizer_2"))
-    more = {
-        "cross_attention_dim": 64,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 8,
-        "projection_class_embeddings_input_dim": 6 * 8 + 32,
-    }
+    more = {"addition_embed_type": "text_time", **SDXL_SIZES}
     parts = {
-        "text_encoder": _clip_text(words),
-        "text_encoder_2": _clip_text(words, CLIPTextModelWithProjection, seed=4),
-        "unet": _unet(**more),
-        "vae": _vae(),
+        "text_encoder": clip_text(words),
+        "text_encoder_2": clip_text(words, CLIPTextModelWithProjection, seed=4),
+        "unet": network("UNet2DConditionModel", **more),
+        "vae": network("AutoencoderKL"),
         "scheduler": scheduler or euler(),
     }
     index = {"force_zeros_for_empty_prompt": True}
-    return _save(folder, "StableDiffusionXLPipeline", parts, index, ["CLIPTokenizer"] * 2)
+    return save(folder, "StableDiffusionXLPipeline", parts, index, ["CLIPTokenizer"] * 2)
 
 
 def sd3(folder: Path, t5: bool = True, **settings: Any) -> Path:
@@ -188,56 +295,32 @@ def sd3(folder: Path, t5: bool = True, **settings: Any) -> Path:
     `settings` are of its transformer; those of 3.5 are `qk_norm` and `dual_attention_layers`.
     """
     words, _ = (tokenizer(folder / name) for name in ("tokenizer", "tokenizer_2"))
-    torch.manual_seed(5)
-    transformer = SD3Transformer2DModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        num_layers=2,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=64,
-        caption_projection_dim=32,
-        pooled_projection_dim=64,
-        pos_embed_max_size=16,
-        **settings,
-    )
+    transformer = network("SD3Transformer2DModel", **settings)
     parts = {
-        "text_encoder": _clip_text(words, CLIPTextModelWithProjection),
-        "text_encoder_2": _clip_text(words, CLIPTextModelWithProjection, seed=4),
-        "text_encoder_3": _t5(t5_tokenizer(folder / "tokenizer_3"), 64) if t5 else None,
-        "transformer": transformer.half(),
-        "vae": _vae(shift_factor=0.06),
+        "text_encoder": clip_text(words, CLIPTextModelWithProjection),
+        "text_encoder_2": clip_text(words, CLIPTextModelWithProjection, seed=4),
+        "text_encoder_3": t5_encoder(t5_tokenizer(folder / "tokenizer_3"), 64) if t5 else None,
+        "transformer": transformer,
+        "vae": network("AutoencoderKL", shift_factor=0.06),
         "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
     }
     kinds = ["CLIPTokenizer", "CLIPTokenizer", "T5TokenizerFast" if t5 else None]
-    return _save(folder, "StableDiffusion3Pipeline", parts, {}, kinds)
+    return save(folder, "StableDiffusion3Pipeline", parts, {}, kinds)
 
 
 def flux(folder: Path, dev: bool = True) -> Path:
     """Writes a `FluxPipeline`; dev has an input for guidance, schnell has none."""
     words = tokenizer(folder / "tokenizer")
-    torch.manual_seed(5)
-    transformer = FluxTransformer2DModel(
-        in_channels=16,
-        num_layers=1,
-        num_single_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=32,
-        pooled_projection_dim=32,
-        guidance_embeds=dev,
-        axes_dims_rope=(4, 6, 6),
-    )
+    transformer = network("FluxTransformer2DModel", guidance_embeds=dev)
     shift = {"shift": 3.0, "use_dynamic_shifting": True} if dev else {"shift": 1.0}
     parts = {
-        "text_encoder": _clip_text(words),
-        "text_encoder_2": _t5(t5_tokenizer(folder / "tokenizer_2"), 32),
-        "transformer": transformer.half(),
-        "vae": _vae(shift_factor=0.06),
+        "text_encoder": clip_text(words),
+        "text_encoder_2": t5_encoder(t5_tokenizer(folder / "tokenizer_2"), 32),
+        "transformer": transformer,
+        "vae": network("AutoencoderKL", shift_factor=0.06),
         "scheduler": FlowMatchEulerDiscreteScheduler(**shift),
     }
-    return _save(folder, "FluxPipeline", parts, {}, ["CLIPTokenizer", "T5TokenizerFast"])
+    return save(folder, "FluxPipeline", parts, {}, ["CLIPTokenizer", "T5TokenizerFast"])
 
 
 def pixart_sigma(folder: Path) -> Path:
@@ -246,24 +329,14 @@ def pixart_sigma(folder: Path) -> Path:
     Its solver is of first order, as every step is here; the published one is of second. The
     transformer goes by its old name, as in the published files.
     """
-    torch.manual_seed(5)
-    transformer = PixArtTransformer2DModel(
-        sample_size=8,
-        num_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        cross_attention_dim=32,
-        caption_channels=32,
-        in_channels=4,
-        out_channels=8,
-    )
+    transformer = network("PixArtTransformer2DModel")
     parts = {
-        "text_encoder": _t5(t5_tokenizer(folder / "tokenizer"), 32),
-        "transformer": transformer.half(),
-        "vae": _vae(),
+        "text_encoder": t5_encoder(t5_tokenizer(folder / "tokenizer"), 32),
+        "transformer": transformer,
+        "vae": network("AutoencoderKL"),
         "scheduler": DPMSolverMultistepScheduler(solver_order=1),
     }
-    _save(folder, "PixArtSigmaPipeline", parts, {}, ["T5TokenizerFast"])
+    save(folder, "PixArtSigmaPipeline", parts, {}, ["T5TokenizerFast"])
     for file in ("model_index.json", "transformer/config.json"):
         text = (folder / file).read_text()
         (folder / file).write_text(text.replace("PixArtTransformer2D", "Transformer2D"))
@@ -273,70 +346,30 @@ def pixart_sigma(folder: Path) -> Path:
 def sana(folder: Path) -> Path:
     """Writes a `SanaPipeline` of 32 x 32 pixels; its solver is of first order, as for PixArt."""
     words = gemma_tokenizer(folder / "tokenizer")
-    torch.manual_seed(5)
-    transformer = SanaTransformer2DModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        num_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        num_cross_attention_heads=2,
-        cross_attention_head_dim=16,
-        cross_attention_dim=32,
-        caption_channels=32,
-        timestep_scale=0.5,
-    )
-    autoencoder = AutoencoderDC(
-        latent_channels=4,
-        attention_head_dim=8,
-        encoder_block_types="ResBlock",
-        decoder_block_types="ResBlock",
-        encoder_block_out_channels=(8, 8, 16),
-        decoder_block_out_channels=(8, 8, 16),
-        encoder_layers_per_block=(1, 1, 1),
-        decoder_layers_per_block=(1, 1, 1),
-        encoder_qkv_multiscales=((), (), ()),
-        decoder_qkv_multiscales=((), (), ()),
-        scaling_factor=0.4,
-    )
     flow = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
     parts = {
-        "text_encoder": _gemma(words),
-        "transformer": transformer.half(),
-        "vae": autoencoder.half(),
+        "text_encoder": gemma_encoder(words),
+        "transformer": network("SanaTransformer2DModel"),
+        "vae": network("AutoencoderDC", scaling_factor=0.4),
         "scheduler": DPMSolverMultistepScheduler(solver_order=1, **flow),
     }
-    return _save(folder, "SanaPipeline", parts, {}, ["GemmaTokenizer"])
+    return save(folder, "SanaPipeline", parts, {}, ["GemmaTokenizer"])
 
 
 def z_image(folder: Path) -> Path:
     """Writes a `ZImagePipeline`."""
     words = qwen_tokenizer(folder / "tokenizer")
-    torch.manual_seed(5)
-    transformer = ZImageTransformer2DModel(
-        in_channels=4,
-        dim=32,
-        n_layers=1,
-        n_refiner_layers=1,
-        n_heads=2,
-        n_kv_heads=2,
-        cap_feat_dim=32,
-        axes_dims=[4, 6, 6],
-        axes_lens=[64, 16, 16],
-    )
-    for token in (transformer.x_pad_token, transformer.cap_pad_token):
-        torch.nn.init.normal_(token)
+    transformer = network("ZImageTransformer2DModel")
     parts = {
-        "text_encoder": _qwen(words),
-        "transformer": transformer.half(),
-        "vae": _vae(shift_factor=0.06),
+        "text_encoder": qwen_encoder(words),
+        "transformer": transformer,
+        "vae": network("AutoencoderKL", shift_factor=0.06),
         "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
     }
-    return _save(folder, "ZImagePipeline", parts, {}, ["Qwen2Tokenizer"])
+    return save(folder, "ZImagePipeline", parts, {}, ["Qwen2Tokenizer"])
 
 
-def _save(folder: Path, pipeline: str, parts: dict, index: dict, tokenizers: list) -> Path:
+def save(folder: Path, pipeline: str, parts: dict, index: dict, tokenizers: list) -> Path:
     """Writes the parts that are not None, and the index that names their classes."""
     index = index | {"_class_name": pipeline}
     for number, kind in enumerate(tokenizers, 1):
@@ -351,7 +384,9 @@ def _save(folder: Path, pipeline: str, parts: dict, index: dict, tokenizers: lis
     return folder
 
 
-def _clip_text(words: CLIPTokenizer, kind: type = CLIPTextModel, seed: int = 0) -> CLIPTextModel:
+def clip_text(
+    words: CLIPTokenizer, kind: type = CLIPTextModel, seed: int = 0, **settings: Any
+) -> CLIPTextModel:
     torch.manual_seed(seed)
     config = CLIPTextConfig(
         vocab_size=len(words),
@@ -364,11 +399,12 @@ def _clip_text(words: CLIPTokenizer, kind: type = CLIPTextModel, seed: int = 0) 
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,
         pad_token_id=words.pad_token_id,
+        **settings,
     )
     return kind(config).half()
 
 
-def _t5(words: T5TokenizerFast, width: int) -> T5EncoderModel:
+def t5_encoder(words: T5TokenizerFast, width: int) -> T5EncoderModel:
     torch.manual_seed(6)
     config = T5Config(
         vocab_size=len(words),
@@ -382,7 +418,7 @@ def _t5(words: T5TokenizerFast, width: int) -> T5EncoderModel:
     return T5EncoderModel(config).half()
 
 
-def _gemma(words: GemmaTokenizer) -> Gemma2Model:
+def gemma_encoder(words: GemmaTokenizer) -> Gemma2Model:
     torch.manual_seed(6)
     config = Gemma2Config(
         vocab_size=len(words),
@@ -396,7 +432,7 @@ def _gemma(words: GemmaTokenizer) -> Gemma2Model:
     return Gemma2Model(config).half()
 
 
-def _qwen(words: Qwen2Tokenizer) -> Qwen3Model:
+def qwen_encoder(words: Qwen2Tokenizer) -> Qwen3Model:
     torch.manual_seed(6)
     config = Qwen3Config(
         vocab_size=len(words),
@@ -408,34 +444,6 @@ def _qwen(words: Qwen2Tokenizer) -> Qwen3Model:
         head_dim=16,
     )
     return Qwen3Model(config).half()
-
-
-def _unet(**settings: Any) -> UNet2DConditionModel:
-    torch.manual_seed(1)
-    stock = {
-        "sample_size": 8,
-        "block_out_channels": (16, 32),
-        "layers_per_block": 1,
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-        "cross_attention_dim": 32,
-        "attention_head_dim": 2,
-        "norm_num_groups": 8,
-    }
-    return UNet2DConditionModel(**stock | settings).half()
-
-
-def _vae(**settings: Any) -> AutoencoderKL:
-    torch.manual_seed(2)
-    return AutoencoderKL(
-        block_out_channels=(8, 16),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=8,
-        latent_channels=4,
-        sample_size=16,
-        **settings,
-    ).half()
 
 
 def clip(folder: Path, resize_mode: str = "shortest") -> Path:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
 
 DEFAULT_SPACE = "modifiers+antonym+nplib"
+WITHOUT_NEGATIVE = "modifiers"  # what is left of it where negative prompts are ignored
 
 
 def default_loss(model: "TextToImage") -> "Loss":

@@ -14,7 +14,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from dpodiff.api.advice import check_solver, known_keywords_only
-from dpodiff.api.defaults import DEFAULT_SPACE
+from dpodiff.api.defaults import DEFAULT_SPACE, WITHOUT_NEGATIVE
 from dpodiff.api.first import FirstWords, check_first, chosen_first, default_first
 from dpodiff.api.parts import (
     AnyLexicon,
@@ -97,7 +97,7 @@ def improve(
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
             toy model), "guidance" (one of a few scales), "window" (the steps in which the negative
             prompt acts), several joined by "+"; or a `Space`. DPO-Diff improves prompts in
-            "antonym+nplib".
+            "antonym+nplib". Where the model ignores negative prompts, the default is "modifiers".
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet", "llm" for
             `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for the toy model,
             WordNet for any other.
@@ -376,8 +376,10 @@ def _search_words(
     positive_library = chosen_library("modifiers", modifiers, space)
     model = chosen_model(model, prompt, negative_prompt)
     check_toy_words(lexicon, model, prompt)
+    by_default = space == DEFAULT_SPACE and task == "improve"
+    if by_default and not (model.takes_negative or key_words or negative_library):
+        space, by_default = WITHOUT_NEGATIVE, False
     if first is None:
-        by_default = space == DEFAULT_SPACE and task == "improve"
         first = default_first(model, prompt, solver) if by_default else ()
     if writes:
         space = written_space(space, prompt, negative_prompt, model)

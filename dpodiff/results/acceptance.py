@@ -58,9 +58,11 @@ def planned(fresh: int | None, budget: Budget, seeds: int) -> Plan:
     Raises:
         ValueError: if the number of fresh seeds is out of its range.
     """
-    if fresh is None or (fresh == 0 and not isinstance(fresh, bool)):
+    if fresh is None:
         return Plan(why_not=OFF)
     check_whole("verify", fresh, most=MOST_IMAGES)
+    if fresh == 0:
+        return Plan(why_not=OFF)
     try:
         check_seeds(fresh, 1, LEVEL)
     except ValueError as error:

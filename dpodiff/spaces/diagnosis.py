@@ -9,7 +9,7 @@ the missed word, "purple", the first to say otherwise. Relatives are VisualPromp
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dpodiff.checks import check_each, check_finite, check_kind, check_whole
+from dpodiff.checks import check_each, check_finite, check_kind, check_text, check_whole
 from dpodiff.spaces.contrasts import Contrast
 from dpodiff.spaces.lexicons.base import normal
 from dpodiff.spaces.space import Candidate, Space
@@ -59,6 +59,7 @@ def diagnosed_candidates(
     check_kind("space", space, Space, "a Space")
     contrasts = check_each("contrasts", contrasts, _check_contrast)
     check_kind("margins", margins, Mapping, "a mapping from contrast prompts to margins")
+    check_each("the contrast prompts of margins", margins.keys(), check_text)
     check_each("the margins", margins.values(), check_finite)
     check_finite("below", below)
     check_whole("most", most, 0)
