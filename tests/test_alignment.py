@@ -57,6 +57,26 @@ def test_a_joint_search_changes_the_negative_prompt_if_no_space_is_given():
     assert any(record.negative for record in result.trace.records)
 
 
+@pytest.mark.parametrize("method", ["dno", "zero-order", "joint"])
+def test_the_images_of_the_best_noise_are_kept(method):
+    settings = {"model": "toy", "budget": 12, "seeds": 2, "progress": False, "loss": brightness}
+    result = align("a red ball", method=method, **settings)
+    model = result.objective.model
+    before = model.forwards
+    images = result.images
+    assert model.forwards == before
+    again = result.objective.images(result.candidate, noise=result.noise)
+    assert (images - again).abs().max() < 1e-5
+
+
+def test_a_joint_search_takes_words_of_ones_own():
+    settings = {"model": "toy", "budget": 3, "prompts": 2, "seeds": 1, "lr": 0.1}
+    settings |= {"space": "nplib+modifiers", "nplib": ["dark"], "modifiers": ["sharp"]}
+    result = align("a red ball", method="joint", progress=False, loss=brightness, **settings)
+    choices = [slot.choices for slot in result.objective.space.slots]
+    assert choices == [("", "dark"), ("", "sharp")]
+
+
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @pytest.mark.parametrize("estimator", ["checkpointed", "full", "hybrid", Full(), Hybrid(2)])
 def test_estimators_go_by_name_or_as_they_are(estimator, eta):
@@ -90,6 +110,8 @@ def test_the_hybrid_takes_losses_without_a_gradient(loss):
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"task": "worsen"}, "task"),
         ({"space": SPACE}, "'dno' leaves the words alone; a space is for method='joint'"),
+        ({"nplib": ["dark"]}, "nplib chooses words of a space, and 'dno' changes no words"),
+        ({"method": "joint", "modifiers": ["sharp"]}, "modifiers is for the space 'modifiers'"),
         ({"method": "joint", "space": "synonims", "lexicon": "toy"}, "unknown space 'synonims'"),
         ({"method": "joint", "space": Space("far", ())}, "nothing can change in 'far'"),
         ({"method": "joint", "space": SPACE, "steps": 0}, "steps"),

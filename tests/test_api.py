@@ -441,8 +441,12 @@ def test_a_model_that_ignores_negative_prompts_is_not_searched_by_them():
     model = FakeModel()
     model.guidance, model.takes_negative = 1.0, False
     with pytest.raises(ValueError, match="space='modifiers.synonym'"):
-        attempt(model=model)
+        attempt(model=model, space="antonym")
+    with pytest.raises(ValueError, match="space='modifiers.synonym'"):
+        attempt(model=model, nplib=["dark"])
     assert attempt(model=model, space="synonym", budget=2).cost.evaluations == 2
+    by_default = attempt(model=model, budget=2).objective.space.slots
+    assert {slot.side for slot in by_default} == {"modifier"}
 
 
 def test_a_search_ends_after_its_seconds_and_is_verified_then():

@@ -1,6 +1,7 @@
 """The written layouts of published models: right in size, and loaded at tiny width."""
 
 import json
+from pathlib import Path
 
 import diffusers
 import pytest
@@ -38,6 +39,14 @@ def full_network(published, name):
 
 def test_every_name_has_its_layout_written_down():
     assert set(PUBLISHED) == set(NAMES)
+
+
+def test_names_on_the_hub_are_those_of_the_examples_in_diffusers():
+    # The others stand in its documentation, which is not installed.
+    documented = {"sd-v2-base", "sd-v2-1", "sd-turbo", "sdxl-turbo", "sd3.5-medium", "sd3.5-large"}
+    sources = (Path(diffusers.__file__).parent / "pipelines").rglob("pipeline_*.py")
+    examples = "".join(path.read_text() for path in sources)
+    assert {name for name, hub in NAMES.items() if f'"{hub}"' not in examples} == documented
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of size, of age

@@ -9,7 +9,7 @@ the parts together, all of them before any image is made.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,14 @@ from dpodiff.api.parts import (
     chosen_model,
     has_gradient,
 )
-from dpodiff.api.spaces import check_space, check_space_names, chosen_space
+from dpodiff.api.spaces import (
+    Words,
+    check_space,
+    check_space_names,
+    chosen_keywords,
+    chosen_library,
+    chosen_space,
+)
 from dpodiff.checks import check_kind
 from dpodiff.gradients import Checkpointed, Estimator, Full, Hybrid
 from dpodiff.losses.base import Loss
@@ -70,6 +77,9 @@ def align(
     eta: float = 0.0,
     space: "str | Space | None" = None,
     lexicon: AnyLexicon = None,
+    keywords: bool | Sequence[str] = False,
+    nplib: Words | None = None,
+    modifiers: Words | None = None,
     budget: int = 100,
     seeds: int = 4,
     seed: int = 0,
@@ -99,7 +109,7 @@ def align(
         eta: 0 changes the noise that the images start from; up to 1, that of every step too.
         space: of the words, if they may change too, as in `improve`; for "joint" it is
             "antonym+nplib" if not given.
-        lexicon: as in `improve`.
+        lexicon, keywords, nplib, modifiers: as in `improve`, for the words of the space.
         budget: evaluations; one is an image of each seed. A gradient with checkpoints is four.
         seeds: images, from the seeds 0, 1, ...; each is a problem of its own.
         seed: of the method's random numbers.
@@ -155,15 +165,29 @@ def align(
         settings["estimator"] = estimator
     _check_settings(method, settings)
     check_lexicon(lexicon)
-    space = _words_asked_for(space, method)
+    space = _words_asked_for(space, method, keywords=keywords, nplib=nplib, modifiers=modifiers)
+    key_words = negative_library = positive_library = None
     if space is not None:
         check_space_names(space)
+        key_words = chosen_keywords(keywords, prompt, space)
+        negative_library = chosen_library("nplib", nplib, space)
+        positive_library = chosen_library("modifiers", modifiers, space)
     model = chosen_model(model, prompt, negative_prompt)
     if method != "best-of-n":
         _check_open(model)
     words = Space(prompt, (), negative_prompt)
     if space is not None:
-        words = chosen_space(space, prompt, negative_prompt, model, lexicon=lexicon, task=task)
+        words = chosen_space(
+            space,
+            prompt,
+            negative_prompt,
+            model,
+            lexicon=lexicon,
+            keywords=key_words,
+            nplib=negative_library,
+            modifiers=positive_library,
+            task=task,
+        )
         check_space(words, prompt, negative_prompt, model)
     loss = chosen_loss(loss, model, lexicon)
     objective = Objective(
@@ -187,13 +211,20 @@ def align(
 
 
 def _words_asked_for(
-    space: "str | Space | None", method: str | Callable[..., Solver]
+    space: "str | Space | None", method: str | Callable[..., Solver], **choices: Any
 ) -> "str | Space | None":
-    """Which words may change; None if only the noise may."""
+    """Which words may change; None if only the noise may.
+
+    Raises:
+        ValueError: if words are chosen, by an argument of that name, and none may change.
+    """
     if method == "joint":
         return "antonym+nplib" if space is None else space
     if isinstance(method, str) and space is not None:
         raise ValueError(f"{method!r} leaves the words alone; a space is for method='joint'")
+    given = [name for name, choice in choices.items() if choice is not None and choice is not False]
+    if space is None and given:
+        raise ValueError(f"{given[0]} chooses words of a space, and {method!r} changes no words")
     return space
 
 

@@ -26,6 +26,7 @@ class Evaluation:
         value: what solvers minimize; infinite if rejected or if any loss is not finite.
         noise: (seeds, vectors, channel, h, w) the images were made of; None is the seeds' own.
         penalties: of that noise, one per seed, part of the value; empty means 0.
+        images: (seeds, 3, height, width) of that noise, on the CPU; None if they were not kept.
 
     Examples:
         >>> prompts = dpodiff.Prompts("a red ball", "blurry")
@@ -41,6 +42,7 @@ class Evaluation:
     value: float
     noise: "torch.Tensor | None" = field(default=None, compare=False, repr=False)
     penalties: tuple[float, ...] = ()
+    images: "torch.Tensor | None" = field(default=None, compare=False, repr=False)
 
     @property
     def rejected(self) -> bool:
@@ -62,7 +64,11 @@ def mean_value(sign: int, losses: Sequence[float], penalties: Sequence[float] = 
 
 
 def better(
-    old: Evaluation, new: Evaluation, sign: int, own_noise: "Callable[[], torch.Tensor]"
+    old: Evaluation,
+    new: Evaluation,
+    sign: int,
+    own_noise: "Callable[[], torch.Tensor]",
+    own_images: "Callable[[], torch.Tensor | None]",
 ) -> Evaluation:
     """The better of two; of one candidate on two noises, the better seed by seed.
 
@@ -70,6 +76,7 @@ def better(
         old, new: the newer one has to be better, not equal.
         sign: of the losses in what is minimized.
         own_noise: gives the noise of the seeds themselves.
+        own_images: gives the candidate's images of it, or None if they were not kept.
     """
     if new.noise is None or new.rejected or new.candidate != old.candidate:
         return new if new.value < old.value else old
@@ -85,10 +92,16 @@ def better(
     kept = [a if better_now else b for a, b, better_now in zip(after, before, improved)]
     losses, penalties = zip(*kept)
     mask = torch.tensor(improved, device=new.noise.device).view(-1, 1, 1, 1, 1)
+    images = own_images() if old.noise is None else old.images
+    if images is not None and new.images is not None:
+        images = torch.where(mask.cpu()[..., 0], new.images, images)
+    else:
+        images = None
     return replace(
         new,
         losses=losses,
         value=mean_value(sign, losses, penalties),
         noise=torch.where(mask, new.noise, own_noise() if old.noise is None else old.noise),
         penalties=penalties,
+        images=images,
     )

@@ -83,9 +83,10 @@ class NoiseObjective:
             value=mean_value(self.sign, row, query.penalties),
             noise=query.noise,
             penalties=query.penalties,
+            images=images.cpu(),
         )
         values = tuple(self.sign * loss for loss in row)
-        return NoiseEvaluation(evaluation, values, gradients, images.cpu(), final)
+        return NoiseEvaluation(evaluation, values, gradients, evaluation.images, final)
 
     def images(self, noise: torch.Tensor) -> torch.Tensor:
         """Images (batch, 3, height, width) of noise (batch, vectors, channel, h, w), no graph."""

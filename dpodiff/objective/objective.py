@@ -294,7 +294,11 @@ class Objective:
 
     def better(self, old: Evaluation, new: Evaluation) -> Evaluation:
         """The better of two; of one candidate on two noises, the better seed by seed."""
-        return better(old, new, self._sign, self.noise)
+
+        def own_images() -> torch.Tensor | None:
+            return self._memory.images(self._jobs(old.candidate, None))
+
+        return better(old, new, self._sign, self.noise, own_images)
 
     def price(self, step: int | None = None, seeds: int | None = None) -> float:
         """What a preview of one candidate costs, in evaluations."""

@@ -47,6 +47,8 @@ class Result:
             by an error after the baseline was evaluated; then all else is of the search so far.
         cost: of this search alone, with its verification.
         noise: (seeds, vectors, channel, h, w), the best of each seed; None if none was searched.
+        noise_images: (seeds, 3, height, width), its images; None if the search did not keep them,
+            as where it was read back from a trace. Then `images` makes them again.
         error: the exception that ended a search that failed, with its traceback; else None.
         verification: of the result, on fresh seeds; None if there was none.
         unverified: reason that there was none.
@@ -73,6 +75,7 @@ class Result:
     trace: Trace
     objective: "Objective" = field(repr=False)
     noise: "torch.Tensor | None" = field(default=None, repr=False)
+    noise_images: "torch.Tensor | None" = field(default=None, repr=False)
     error: Exception | None = None
     verification: "Verification | None" = None
     unverified: str = ""
@@ -107,6 +110,8 @@ class Result:
             return self.before
         if self.noise is None:
             return self.objective.images(self.candidate)
+        if self.noise_images is not None:
+            return self.noise_images
         return self.objective.images(self.candidate, noise=self.noise)
 
     @cached_property

@@ -254,6 +254,7 @@ class Run:
             trace=self.trace,
             objective=self.objective,
             noise=best.noise,
+            noise_images=best.images,
             error=self.error,
         )
 
