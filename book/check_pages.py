@@ -1,7 +1,8 @@
 """Open every page of the built book in a headless browser, and fail on what a reader would miss.
 
 A page fails when it asks for anything that is not on this machine, when its console shows an error,
-when a file is missing, when a formula cannot be set, or when it holds a widget without a kernel.
+when a file is missing, when a formula cannot be set, when it holds a widget without a kernel, or
+when it is wider than the screen of a phone.
 The browser is driven by the Chrome DevTools Protocol and can itself reach nothing but this machine.
 
     python book/check_pages.py
@@ -34,6 +35,7 @@ Event = dict[str, Any]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOOPBACK = "127.0.0.1"
 WIDTH = 1280  # pixels of a page, where a reader at a laptop would see it
+PHONE = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
 FLAGS = [
     "--headless",
     "--no-sandbox",  # so that it also runs as root, in a container
@@ -61,6 +63,18 @@ LOOK = """(async () => {
             .filter(e => new URL(e.href).hostname !== location.hostname)
             .map(e => `outside host announced: ${e.href}`),
     ];
+})()"""
+
+# What sticks out of a narrow screen and does not scroll in a box of its own.
+WIDER = """(() => {
+    const wide = document.documentElement.clientWidth;
+    const scrolls = e => e && (["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX)
+        || scrolls(e.parentElement));
+    if (document.documentElement.scrollWidth <= wide + 1) return [];
+    const out = Array.from(document.querySelectorAll("article *"))
+        .filter(e => e.getBoundingClientRect().right > wide + 1 && !scrolls(e.parentElement));
+    const named = e => `${e.tagName.toLowerCase()} "${e.textContent.trim().slice(0, 40)}"`;
+    return [`wider than a phone: ${out.slice(0, 3).map(named).join(", ") || "the page"}`];
 })()"""
 
 
@@ -112,10 +126,23 @@ class Tab:
         """Go to ``url``, wait until its network is idle, and return the problems seen."""
         self.call("Page.navigate", url=url)
         self.browser.wait(self._at_rest)
-        look = self.call("Runtime.evaluate", expression=LOOK, awaitPromise=True, returnByValue=True)
+        look = self.evaluate(LOOK) + self.on_a_phone()
         mine = [event for event in self.browser.events if event.get("sessionId") == self.session]
         seen = [problem(event["method"], event["params"]) for event in mine]
-        return list(dict.fromkeys([*filter(None, seen), *look["result"].get("value", [])]))
+        return list(dict.fromkeys([*filter(None, seen), *look]))
+
+    def on_a_phone(self) -> list[str]:
+        """What is wider than the screen of a phone."""
+        self.call("Emulation.setDeviceMetricsOverride", **PHONE)
+        found = self.evaluate(WIDER)
+        self.call("Emulation.clearDeviceMetricsOverride")
+        return found
+
+    def evaluate(self, expression: str) -> list[str]:
+        """The problems that an expression finds in the page."""
+        settings = {"awaitPromise": True, "returnByValue": True}
+        answer = self.call("Runtime.evaluate", expression=expression, **settings)
+        return answer["result"].get("value", [])
 
     def screenshot(self, path: Path) -> None:
         """Save the whole page as a PNG file."""

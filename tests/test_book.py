@@ -64,7 +64,7 @@ def write_book(root: Path, *code: str) -> build.Book:
     for folder in ("book/profiles", "dpodiff", "notebooks"):
         (root / folder).mkdir(parents=True)
     shutil.copy(ROOT / "_config.yml", root)
-    for name in ("references.bib", "reference_links.py"):
+    for name in ("references.bib", "offline_search.py", "reference_links.py"):
         shutil.copy(ROOT / "book" / name, root / "book")
     shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
     (root / "requirements.txt").touch()
@@ -208,6 +208,23 @@ def test_path_of_the_first_page_is_all_that_is_printed(built, capfd):
     out, err = capfd.readouterr()
     assert out == f"{built.index}\n"
     assert "0 of 1 chapters to execute" in err
+
+
+@needs_browser
+def test_search_shows_excerpts_where_the_book_is_opened_from_a_folder(built):
+    address = f"{(built.index.parent / 'search.html').as_uri()}?q=chapter"
+    excerpt = """(async () => {
+        for (let tries = 0; tries < 100; tries++) {
+            const found = document.querySelector("#search-results p.context");
+            if (found) return [found.textContent];
+            await new Promise(resolve => setTimeout(resolve, 100));
+        }
+        return [];
+    })()"""
+    with check_pages.launched(BROWSER) as browser:
+        tab = check_pages.Tab(browser)
+        tab.open(address)
+        assert "hat x_0" in " ".join(tab.evaluate(excerpt))
 
 
 @needs_browser

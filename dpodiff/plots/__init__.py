@@ -17,6 +17,7 @@ from dpodiff.plots.curves import convergence, intervals, lines, scatter
 from dpodiff.plots.faithfulness import statements
 from dpodiff.plots.heat import heatmaps
 from dpodiff.plots.images import Slider, contact_sheet, slider, strip
+from dpodiff.plots.plane import contours
 from dpodiff.plots.tables import table
 from dpodiff.plots.words import distribution, learned, population, triangle
 
@@ -25,6 +26,7 @@ __all__ = [
     "PALETTE",
     "Slider",
     "contact_sheet",
+    "contours",
     "convergence",
     "distribution",
     "heatmaps",

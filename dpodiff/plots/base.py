@@ -57,8 +57,17 @@ def name_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
     ax.set_ylabel(ylabel, fontsize=FONT, parse_math=False)
 
 
-def add_legend(ax: Axes, named: Mapping[str, Artist], title: str | None = None) -> None:
-    """A legend of artists by name; a "$" in a name is no formula, and a "_" hides none."""
+def add_legend(
+    ax: Axes, named: Mapping[str, Artist], title: str | None = None, *, outside: bool = False
+) -> None:
+    """A legend of artists by name; a "$" in a name is no formula, and a "_" hides none.
+
+    Args:
+        ax: whose artists they are.
+        named: artists by name; none are no legend.
+        title: of the legend.
+        outside: whether the legend is on the right of the plot, or where the plot has room.
+    """
     if not named:
         return
     legend = ax.legend(
@@ -67,6 +76,8 @@ def add_legend(ax: Axes, named: Mapping[str, Artist], title: str | None = None) 
         title=title,
         fontsize=FONT - 1,
         frameon=False,
+        loc="upper left" if outside else "best",
+        bbox_to_anchor=(1, 1) if outside else None,
     )
     for text, name in zip(legend.get_texts(), named, strict=True):
         text.set_text(name)
