@@ -1,0 +1,107 @@
+"""The blocks of a MyST page as plain Markdown, which any converter understands.
+
+Roles become text, directives become what they hold, and each block says whether it belongs on a
+slide or into the speaker notes. Equations, lists, tables, remarks and paragraphs that begin in bold
+are shown; running text, proofs, solutions and code are notes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from pybtex.database import parse_file
+
+PARSER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
+ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
+DIRECTIVE = re.compile(r"\{(\w+)\}\s*(.*)")
+OPTION = re.compile(r":([\w-]+): *(.*)\n?")
+NUMBER = re.compile(r'id="equation-([\w-]+)">\s*<span class="eqno">(\([\d.]+\))')
+CHAPTER = re.compile(r"\]\((\w+)\.ipynb")
+SHOWN = ("bullet_list_open", "ordered_list_open", "table_open", "math_block")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a page: its Markdown, the level of a heading, else 0, and whether it is shown."""
+
+    text: str
+    shown: bool
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class References:
+    """What roles point to: label of an equation -> "(6.1)", key of a work -> its authors and year."""
+
+    equations: dict[str, str]
+    works: dict[str, tuple[str, str]]
+
+    @classmethod
+    def read(cls, html: Path, bibliography: Path) -> "References":
+        """Numbers as the built pages below ``html`` show them; works of a BibTeX file."""
+        pages = (path.read_text() for path in sorted((html / "notebooks").glob("*.html")))
+        equations = dict(found for page in pages for found in NUMBER.findall(page))
+        entries = parse_file(bibliography).entries
+        works = {
+            key: (_authors(entry.persons["author"]), entry.fields["year"])
+            for key, entry in entries.items()
+        }
+        return cls(equations, works)
+
+    def resolve(self, text: str) -> str:
+        """Text without roles; links to chapters lead to their pages, as seen from a sister folder."""
+        return CHAPTER.sub(r"](../notebooks/\1.html", ROLE.sub(self._said, text))
+
+    def _said(self, role: re.Match[str]) -> str:
+        kind, content = role.groups()
+        if kind == "eq":
+            return self.equations.get(content, content)
+        if kind == "cite:t":
+            return " and ".join("{} ({})".format(*self.works[key]) for key in content.split(","))
+        if kind.startswith("cite"):
+            return f"({'; '.join(', '.join(self.works[key]) for key in content.split(','))})"
+        return content.partition(" <")[0]
+
+
+def _authors(persons: list) -> str:
+    names = [" ".join(map(str, person.rich_last_names)) for person in persons]
+    return f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+
+
+def blocks(source: str, references: References) -> Iterator[Block]:
+    """The blocks of a page in order.
+
+    Args:
+        source: the page, or a part of it, in MyST Markdown.
+        references: what its roles point to.
+    """
+    lines = source.splitlines()
+    for token in PARSER.parse(source):
+        if token.level or token.map is None:
+            continue
+        if token.type == "fence":
+            yield _directive(token, references)
+            continue
+        text = references.resolve("\n".join(lines[slice(*token.map)]).strip())
+        level = int(token.tag[1]) if token.type == "heading_open" else 0
+        yield Block(text, token.type in SHOWN or text.startswith("**"), level)
+
+
+def _directive(fence: Token, references: References) -> Block:
+    found = DIRECTIVE.fullmatch(fence.info.strip())
+    if found is None:  # code
+        return Block(f"```{fence.info}\n{fence.content}```", shown=False)
+    name, title = found.groups()
+    options, body = {}, fence.content
+    while option := OPTION.match(body):
+        options[option[1]], body = option[2], body[option.end() :]
+    if name == "math":
+        number = references.equations.get(options.get("label", ""), "").strip("()")
+        tag = f"\n\\tag{{{number}}}" if number else ""
+        return Block(f"$$\n{body.strip()}{tag}\n$$", shown=True)
+    inner = "\n\n".join(block.text for block in blocks(body, references))
+    return Block(f"**{title}.** {inner}", shown=options.get("class") == "note")
