@@ -2,7 +2,8 @@
 
 Roles become text, directives become what they hold, and each block says whether it belongs on a
 slide or into the speaker notes. Equations, lists, tables, remarks and paragraphs that begin in bold
-are shown; running text, proofs, solutions and code are notes.
+are shown; so is an unfinished sentence, if what it leads to is shown. Other running text, proofs,
+solutions and code are notes.
 """
 
 import re
@@ -21,16 +22,16 @@ DIRECTIVE = re.compile(r"\{(\w+)\}\s*(.*)")
 OPTION = re.compile(r":([\w-]+): *(.*)\n?")
 NUMBER = re.compile(r'id="equation-([\w-]+)">\s*<span class="eqno">(\([\d.]+\))')
 CHAPTER = re.compile(r"\]\((\w+)\.ipynb")
+SENTENCES = re.compile(r"(?<=[.!?]) (?=[A-Z*$`])")
 SHOWN = ("bullet_list_open", "ordered_list_open", "table_open", "math_block")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a page: its Markdown, the level of a heading, else 0, and whether it is shown."""
+    """A part of a page: "h1" to "h6", "shown", "lead" or "note", and its Markdown."""
 
+    kind: str
     text: str
-    shown: bool
-    level: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,30 @@ def blocks(source: str, references: References) -> Iterator[Block]:
     for token in PARSER.parse(source):
         if token.level or token.map is None:
             continue
+        text = references.resolve("\n".join(lines[slice(*token.map)]).strip())
         if token.type == "fence":
             yield _directive(token, references)
-            continue
-        text = references.resolve("\n".join(lines[slice(*token.map)]).strip())
-        level = int(token.tag[1]) if token.type == "heading_open" else 0
-        yield Block(text, token.type in SHOWN or text.startswith("**"), level)
+        elif token.type == "heading_open":
+            yield Block(token.tag, text.lstrip("# "))
+        elif token.type in SHOWN or text.startswith("**"):
+            yield Block("shown", text)
+        else:
+            yield from _paragraph(text)
+
+
+def _paragraph(text: str) -> Iterator[Block]:
+    finished = text.rstrip("*_)").endswith((".", "!", "?"))
+    sentences = SENTENCES.split(" ".join(text.split()))
+    lead = [] if finished else [sentences.pop()]
+    if sentences:
+        yield Block("note", " ".join(sentences))
+    yield from (Block("lead", sentence) for sentence in lead)
 
 
 def _directive(fence: Token, references: References) -> Block:
     found = DIRECTIVE.fullmatch(fence.info.strip())
     if found is None:  # code
-        return Block(f"```{fence.info}\n{fence.content}```", shown=False)
+        return Block("note", f"```{fence.info}\n{fence.content}```")
     name, title = found.groups()
     options, body = {}, fence.content
     while option := OPTION.match(body):
@@ -102,6 +115,7 @@ def _directive(fence: Token, references: References) -> Block:
     if name == "math":
         number = references.equations.get(options.get("label", ""), "").strip("()")
         tag = f"\n\\tag{{{number}}}" if number else ""
-        return Block(f"$$\n{body.strip()}{tag}\n$$", shown=True)
+        return Block("shown", f"$$\n{body.strip()}{tag}\n$$")
     inner = "\n\n".join(block.text for block in blocks(body, references))
-    return Block(f"**{title}.** {inner}", shown=options.get("class") == "note")
+    kind = "shown" if options.get("class") == "note" else "note"
+    return Block(kind, f"**{title}.** {inner}")

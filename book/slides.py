@@ -17,7 +17,7 @@ from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from book.myst_blocks import References, blocks
+from book.myst_blocks import Block, References, blocks
 
 CHAPTERS = ("06_the_shortcut_gradient", "11_improving_prompts")
 TEMPLATE = Path(__file__).parent / "templates" / "slides.html.j2"
@@ -26,7 +26,8 @@ ASSETS = ("LICENSE", "dist/*.css", "dist/reveal.js", "dist/theme/white.css", "pl
 ASSETS += ("dist/theme/fonts/source-sans-pro/*.[cw]*", "dist/theme/fonts/source-sans-pro/LICENSE")
 ROOM = 15  # lines of text on a slide, below its heading
 WIDE = 95  # characters of a line
-FIGURE = 11  # lines that a figure takes
+FIGURE = 10  # lines that a figure takes at least; it grows into what is left
+LONG = 14  # rows of a table that is set in small type
 KINDS = ("text/html", "image/png", "text/markdown")  # outputs that are shown
 LONGEST = 8  # lines of code that may be shown
 
@@ -38,46 +39,58 @@ class Deck:
     references: References
     cells: list[NotebookNode] = field(default_factory=list)
     title: str = ""
+    lead: str = ""  # a sentence that is shown with what follows it
     used: float = 0  # lines of the present slide
 
     def add(self, cell: NotebookNode) -> None:
         """Take over what a cell of an executed notebook shows, and the rest as notes."""
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
-            self._text(cell.source)
+            for block in blocks(cell.source, self.references):
+                self._block(block)
         elif cell.cell_type == "code" and "remove-cell" not in tags:
-            if "slide" in tags and cell.source.count("\n") < LONGEST:
-                self._show(f"```python\n{cell.source}\n```", len(cell.source.splitlines()))
+            code = cell.source.splitlines()
+            if "slide" in tags and len(code) <= LONGEST:
+                self._show(_markdown(f"```python\n{cell.source}\n```", "-"), len(code))
             self._outputs(cell)
 
-    def _text(self, source: str) -> None:
-        for block in blocks(source, self.references):
-            if block.level in (1, 2):
-                self.title = block.text
-                self._begin("slide")
-            elif block.shown or block.level:
-                self._show(block.text, lines(block.text))
-            else:
-                self.cells.append(_markdown(block.text, "notes"))
+    def finish(self) -> None:
+        """Nothing follows: a sentence that waits becomes a note."""
+        if self.lead:
+            self.cells.append(_markdown(self.lead, "notes"))
+        self.lead = ""
+
+    def _block(self, block: Block) -> None:
+        if block.kind not in ("shown", "h3"):
+            self.finish()
+        if block.kind in ("h1", "h2"):
+            self.title = f"{'#' * int(block.kind[1])} {block.text}"
+            self._begin("slide")
+        elif block.kind == "lead":
+            self.lead = block.text
+        elif block.kind == "note":
+            self.cells.append(_markdown(block.text, "notes"))
+        else:
+            self._show(_markdown(block.text, "-"), lines(block.text))
 
     def _outputs(self, cell: NotebookNode) -> None:
         shown = [output for output in map(_shown, cell.outputs) if output]
         caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
         caption = self.references.resolve(caption)
         for output in shown:
-            self._room(height(output) + lines(caption))
-            self.cells.append(new_code_cell(outputs=[output], metadata=cell.metadata))
+            metadata = {**cell.metadata, "tags": ["long"] if rows(output) > LONG else []}
+            made = new_code_cell(outputs=[output], metadata=metadata)
+            self._show(made, height(output) + lines(caption))
         if shown and caption:
             self.cells.append(_markdown(caption, "-", tags=["caption"]))
 
-    def _show(self, text: str, taken: float) -> None:
-        self._room(taken)
-        self.cells.append(_markdown(text, "-"))
-
-    def _room(self, taken: float) -> None:
+    def _show(self, cell: NotebookNode, taken: float) -> None:
+        taken += lines(self.lead)
         if self.used and self.used + taken > ROOM:
             self._begin("subslide")
         self.used += taken
+        self.cells += [_markdown(self.lead, "-"), cell] if self.lead else [cell]
+        self.lead = ""
 
     def _begin(self, kind: str) -> None:
         self.cells.append(_markdown(self.title, kind))
@@ -91,14 +104,18 @@ def lines(text: str) -> float:
     return sum(ceil(len(line) / WIDE) for line in text.splitlines())
 
 
+def rows(output: NotebookNode) -> int:
+    """Rows of the tables in an output."""
+    return output.data.get("text/html", "").count("<tr")
+
+
 def height(output: NotebookNode) -> float:
-    """About how many lines an output takes on a slide."""
-    markup = output.data.get("text/html", "")
+    """About how many lines an output takes on a slide, at least."""
     if "text/markdown" in output.data:
         return lines(output.data["text/markdown"])
-    if "image/png" in output.data or "<img" in markup:
+    if "image/png" in output.data or "<img" in output.data["text/html"]:
         return FIGURE
-    return 1 + 0.7 * markup.count("<tr")
+    return 1 + rows(output) * (0.9 if rows(output) <= LONG else 0.6)
 
 
 def _shown(output: NotebookNode) -> NotebookNode | None:
@@ -120,6 +137,7 @@ def presentation(notebook: NotebookNode, references: References) -> NotebookNode
     deck = Deck(references)
     for cell in notebook.cells:
         deck.add(cell)
+    deck.finish()
     title = deck.cells[0].source.lstrip("# ")
     return new_notebook(cells=deck.cells, metadata={**notebook.metadata, "title": title})
 
@@ -140,6 +158,7 @@ def export(staged: Path, html: Path, chapters: list[str]) -> list[Path]:
     references = References.read(html, TEMPLATE.parents[1] / "references.bib")
     exporter = SlidesExporter(
         template_file=str(TEMPLATE),
+        reveal_theme="white",
         reveal_url_prefix="reveal.js",
         exclude_input=True,
         exclude_input_prompt=True,
