@@ -36,7 +36,7 @@ class Block:
 
 @dataclass(frozen=True)
 class References:
-    """What roles point to: label of an equation -> "(6.1)", key of a work -> its authors and year."""
+    """What roles point to: label of an equation -> "(6.1)", key of a work -> authors and year."""
 
     equations: dict[str, str]
     works: dict[str, tuple[str, str]]
@@ -54,7 +54,7 @@ class References:
         return cls(equations, works)
 
     def resolve(self, text: str) -> str:
-        """Text without roles; links to chapters lead to their pages, as seen from a sister folder."""
+        """Text without roles, whose links to chapters lead from `slides` to their pages."""
         return CHAPTER.sub(r"](../notebooks/\1.html", ROLE.sub(self._said, text))
 
     def _said(self, role: re.Match[str]) -> str:
@@ -88,7 +88,7 @@ def blocks(source: str, references: References) -> Iterator[Block]:
         if token.type == "fence":
             yield _directive(token, references)
         elif token.type == "heading_open":
-            yield Block(token.tag, text.lstrip("# "))
+            yield Block(token.tag, text)
         elif token.type in SHOWN or text.startswith("**"):
             yield Block("shown", text)
         else:

@@ -7,6 +7,7 @@ running text becomes speaker notes. Code is left out, except short cells with th
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from math import ceil
@@ -22,8 +23,9 @@ from book.myst_blocks import Block, References, blocks
 CHAPTERS = ("06_the_shortcut_gradient", "11_improving_prompts")
 TEMPLATE = Path(__file__).parent / "templates" / "slides.html.j2"
 # What a presentation needs of reveal.js.
-ASSETS = ("LICENSE", "dist/*.css", "dist/reveal.js", "dist/theme/white.css", "plugin/notes/notes.js")
-ASSETS += ("dist/theme/fonts/source-sans-pro/*.[cw]*", "dist/theme/fonts/source-sans-pro/LICENSE")
+FONTS = "dist/theme/fonts/source-sans-pro"
+ASSETS = ("LICENSE", "dist/reveal.css", "dist/reveal.js", "dist/theme/white.css")
+ASSETS += ("plugin/notes/notes.js", f"{FONTS}/LICENSE", f"{FONTS}/*.css", f"{FONTS}/*.woff")
 ROOM = 15  # lines of text on a slide, below its heading
 WIDE = 95  # characters of a line
 FIGURE = 10  # lines that a figure takes at least; it grows into what is left
@@ -64,7 +66,7 @@ class Deck:
         if block.kind not in ("shown", "h3"):
             self.finish()
         if block.kind in ("h1", "h2"):
-            self.title = f"{'#' * int(block.kind[1])} {block.text}"
+            self.title = block.text
             self._begin("slide")
         elif block.kind == "lead":
             self.lead = block.text
@@ -139,23 +141,23 @@ def presentation(notebook: NotebookNode, references: References) -> NotebookNode
         deck.add(cell)
     deck.finish()
     title = deck.cells[0].source.lstrip("# ")
-    return new_notebook(cells=deck.cells, metadata={**notebook.metadata, "title": title})
+    return new_notebook(cells=deck.cells, metadata={"title": title})
 
 
-def export(staged: Path, html: Path, chapters: list[str]) -> list[Path]:
+def export(staged: Path, html: Path, chapters: Iterable[str]) -> list[Path]:
     """Write `slides/<chapter>.html` for those of the chapters that have slides; their paths.
 
     Args:
-        staged: folder of the executed notebooks.
+        staged: folder of what the book was built from, with the executed chapters in `notebooks`.
         html: folder of the built pages; MathJax is taken from its `_static`.
         chapters: stems of the chapters that were built.
     """
-    wanted = [stem for stem in CHAPTERS if stem in chapters]
+    wanted = sorted(set(CHAPTERS) & set(chapters))
     if not wanted:
         return []
     folder = html / "slides"
     _copy_reveal(folder / "reveal.js")
-    references = References.read(html, TEMPLATE.parents[1] / "references.bib")
+    references = References.read(html, staged / "book" / "references.bib")
     exporter = SlidesExporter(
         template_file=str(TEMPLATE),
         reveal_theme="white",
@@ -165,7 +167,8 @@ def export(staged: Path, html: Path, chapters: list[str]) -> list[Path]:
         exclude_output_prompt=True,
         exclude_anchor_links=True,
     )
-    return [_write(exporter, staged / f"{stem}.ipynb", folder, references) for stem in wanted]
+    notebooks = (staged / "notebooks" / f"{stem}.ipynb" for stem in wanted)
+    return [_write(exporter, notebook, folder, references) for notebook in notebooks]
 
 
 def _write(exporter: SlidesExporter, chapter: Path, folder: Path, references: References) -> Path:
