@@ -91,6 +91,8 @@ def blocks(source: str, references: References) -> Iterator[Block]:
             yield Block(token.tag, text)
         elif token.type in SHOWN or text.startswith("**"):
             yield Block("shown", text)
+        elif token.type == "code_block":
+            yield Block("note", f"```\n{token.content}```")
         else:
             yield from _paragraph(text)
 
@@ -118,4 +120,4 @@ def _directive(fence: Token, references: References) -> Block:
         return Block("shown", f"$$\n{body.strip()}{tag}\n$$")
     inner = "\n\n".join(block.text for block in blocks(body, references))
     kind = "shown" if options.get("class") == "note" else "note"
-    return Block(kind, f"**{title}.** {inner}")
+    return Block(kind, f"**{title}.**\n\n{inner}")
