@@ -24,6 +24,7 @@ MOST_COLUMNS = 100
 CELL = 1.5  # inches an image
 LINE = 0.2  # inches a line of text
 LETTERS = 13  # an inch of text
+WIDE = 8  # inches from which a page shows a figure so much smaller that its text has to grow
 
 
 def strip(
@@ -61,17 +62,18 @@ def strip(
     if len(texts) != 2:
         raise ValueError(f"texts must be two, not {shown(texts)}")
     width = CELL * max(len(shots[0]), 3)
-    titles = [textwrap.fill(text, int(width * LETTERS)) for text in texts]
-    heights = [CELL + LINE * (title.count("\n") + 2.5) for title in titles]
+    scale = _text_scale(width)
+    titles = [textwrap.fill(text, int(width * LETTERS / scale)) for text in texts]
+    heights = [CELL + scale * LINE * (title.count("\n") + 2.5) for title in titles]
     figure = BookFigure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, images, row, text in zip(parts, shots, losses or (None, None), titles, strict=True):
-        part.suptitle(text, fontsize=FONT, x=0.01, ha="left", parse_math=False)
+        part.suptitle(text, fontsize=scale * FONT, x=0.01, ha="left", parse_math=False)
         axes = part.subplots(1, len(images), squeeze=False)[0]
         labels = [""] * len(images) if row is None else [f"loss {loss:.3f}" for loss in row]
         for ax, image, label in zip(axes, images, labels, strict=True):
             _show(ax, image)
-            ax.set_xlabel(label, fontsize=FONT)
+            ax.set_xlabel(label, fontsize=scale * FONT)
     return figure
 
 
@@ -101,15 +103,16 @@ def contact_sheet(
     titles = [""] * len(pixels) if titles is None else list(titles)
     if len(titles) != len(pixels):
         raise ValueError(f"{len(pixels)} images, but {len(titles)} titles")
-    titles = [textwrap.fill(title, int(CELL * LETTERS)) for title in titles]
+    scale = _text_scale(CELL * columns)
+    titles = [textwrap.fill(title, int(CELL * LETTERS / scale)) for title in titles]
     rows = math.ceil(len(pixels) / columns)
     lines = max(title.count("\n") + bool(title) for title in titles)
-    size = (CELL * columns, (CELL + LINE * lines) * rows)
+    size = (CELL * columns, (CELL + scale * LINE * lines) * rows)
     figure = BookFigure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, image, title in zip(axes, pixels, titles, strict=False):
         _show(ax, image)
-        ax.set_title(title, fontsize=FONT, parse_math=False)
+        ax.set_title(title, fontsize=scale * FONT, parse_math=False)
     for ax in axes[len(pixels) :]:
         ax.set_axis_off()
     return figure
@@ -195,6 +198,11 @@ def _described(when: str, prompts: Prompts) -> str:
     if prompts.negative:
         text += f" | negative: {prompts.negative}"
     return " | ".join([text, *map(": ".join, settings_lines(prompts))])
+
+
+def _text_scale(width: float) -> float:
+    """How much larger the text of a figure of so many inches is, to be legible on a page."""
+    return max(1.0, width / WIDE)
 
 
 def _pixels(images: "Images | None") -> np.ndarray:
