@@ -1,6 +1,7 @@
 """Words as a search sees them: weights over choices, what was learned, a population."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ from dpodiff.spaces.space import Candidate, Slot, Space
 
 ROW = 0.34  # inches a row of words
 NOTHING = "–"  # stands for the empty choice
-LETTERS = 14.5  # of small print, an inch
+LETTERS = 12.5  # of small print, an inch
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", PALETTE[0]])
 
 
@@ -159,11 +160,11 @@ def population(
         ax.axhline(min(parents, len(ranked)), color="black", linewidth=2)
     _name_rows(ax, [f"{value:.3f}" for value, _ in ranked])
     signed = len({slot.side for slot in space.slots}) > 1
-    names = [_slot_name(slot, signed) for slot in space.slots]
+    names = _numbered([_slot_name(slot, signed) for slot in space.slots])
     ax.set_xticks(
         np.arange(columns) + 0.5,
-        [_cut(name, columns) for name in names],
-        fontsize=FONT - 2,
+        [_fitted(name, columns) for name in names],
+        fontsize=FONT - 1,
         parse_math=False,
     )
     ax.xaxis.tick_top()
@@ -260,8 +261,9 @@ def _cell(ax: Axes, x: int, y: int, word: str, fill: object, ink: str, columns: 
     ax.text(
         x + 0.5,
         y + 0.45,
-        _cut(word or NOTHING, columns),
-        fontsize=FONT - 2,
+        _fitted(word or NOTHING, columns),
+        fontsize=FONT - 1,
+        linespacing=0.9,
         ha="center",
         va="center",
         color=ink,
@@ -280,10 +282,25 @@ def _slot_name(slot: Slot, signed: bool = True) -> str:
     return (sign if signed else "") + (slot.text or "library")
 
 
-def _cut(word: str, columns: int) -> str:
-    """A word cut to the width of its column."""
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, those that occur several times with a number."""
+    often, seen, numbered = Counter(names), Counter(), []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name} {seen[name]}" if often[name] > 1 else name)
+    return numbered
+
+
+def _fitted(word: str, columns: int) -> str:
+    """A word in at most two lines of the width of its column; what does not fit is cut."""
     room = max(3, int(0.85 * WIDTH / columns * LETTERS))
-    return word if len(word) <= room else f"{word[: room - 1]}…"
+    if len(word) <= room:
+        return word
+    space, half = word.rfind(" ", 0, room + 1), min(math.ceil(len(word) / 2), room - 1)
+    first, rest = (
+        (word[:space], word[space + 1 :]) if space > 0 else (word[:half] + "-", word[half:])
+    )
+    return first + "\n" + (rest if len(rest) <= room else rest[: room - 1] + "…")
 
 
 def _tint(choice: int) -> tuple[float, float, float]:
