@@ -31,6 +31,7 @@ import papermill
 import yaml
 from traitlets.config import Config
 
+from book import slides
 from book.downloads import places, without_traces
 
 ROOT = Path(__file__).parents[1]
@@ -196,7 +197,7 @@ def stage(book: Book, left_out: Sequence[str]) -> None:
             copy.unlink()
     shutil.copy2(book.root / "_config.yml", book.staged)
     shutil.rmtree(book.staged / "book", ignore_errors=True)
-    not_pages = shutil.ignore_patterns("*.py", "__pycache__", "profiles")
+    not_pages = shutil.ignore_patterns("*.py", "__pycache__", "profiles", "templates")
     shutil.copytree(book.root / "book", book.staged / "book", ignore=not_pages)
     toc = yaml.safe_load((book.root / "_toc.yml").read_text())
     for part in toc["parts"]:
@@ -247,6 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seconds = execute(plan(book, chapters, profile), book.root, options.jobs)
         executed = time.perf_counter()
         render(book, strict=not options.only)  # a part of the book may link to what is left out
+        slides.export(book.staged, book.index.parent, [path.stem for path in chapters])
     except BuildError as error:
         sys.exit(f"The book was not built.\n{error}")
     end = time.perf_counter()
