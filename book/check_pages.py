@@ -126,17 +126,15 @@ class Tab:
         """Go to ``url``, wait until its network is idle, and return the problems seen."""
         self.call("Page.navigate", url=url)
         self.browser.wait(self._at_rest)
-        look = self.evaluate(LOOK) + self.on_a_phone()
+        look = self.evaluate(LOOK)
         mine = [event for event in self.browser.events if event.get("sessionId") == self.session]
         seen = [problem(event["method"], event["params"]) for event in mine]
         return list(dict.fromkeys([*filter(None, seen), *look]))
 
     def on_a_phone(self) -> list[str]:
-        """What is wider than the screen of a phone."""
+        """What is wider than the screen of a phone, which the page has from now on."""
         self.call("Emulation.setDeviceMetricsOverride", **PHONE)
-        found = self.evaluate(WIDER)
-        self.call("Emulation.clearDeviceMetricsOverride")
-        return found
+        return self.evaluate(WIDER)
 
     def evaluate(self, expression: str) -> list[str]:
         """The problems that an expression finds in the page."""
@@ -238,6 +236,7 @@ def check(folder: Path, executable: str, shots: Path | None = None) -> dict[Path
             problems[page] = tab.open(f"{address}/{page.as_posix()}")
             if shots:
                 tab.screenshot(shots / page.with_suffix(".png"))
+            problems[page] += tab.on_a_phone()
             tab.close()
     return problems
 
