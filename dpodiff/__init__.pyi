@@ -45,6 +45,7 @@ from .objective import (
     Evaluation as Evaluation,
     Objective as Objective,
 )
+from .results.attribution import attribution as attribution
 from .results.comparison import Verification as Verification
 from .results.conclusions import Conclusion as Conclusion, conclusion as conclusion
 from .results.held_out import (
@@ -73,6 +74,7 @@ from .results.trace import (
     Record as Record,
     Trace as Trace,
 )
+from .results.transfer import transfer as transfer
 from .results.verdicts import (
     Verdict as Verdict,
     verdict as verdict,

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 TOY = "toy"  # the name of its model, its loss, its lexicon and its text encoder
+# Its models -> the key of their weights' digest in a stamp.
+TOYS = {TOY: "weights", "toy-small": "small weights"}
 
 _PARTS = {
     "model": "dpodiff.toy.model:load_toy",  # (name, device, dtype) -> Model
     "weights": "dpodiff.toy:WEIGHTS",  # folder
-    "weights digest": "dpodiff.toy.digests:weights_digest",  # () -> hash
+    "weights digest": "dpodiff.toy.digests:weights_digest",  # (name of a model) -> hash
     "scorers digest": "dpodiff.toy.digests:scorers_digest",  # () -> hash
     "matcher": "dpodiff.toy.matcher:load_matcher",  # (device, form) -> loss
     "lexicon": "dpodiff.toy.words:toy_lexicon",  # () -> Lexicon

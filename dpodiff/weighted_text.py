@@ -88,5 +88,5 @@ def refuse_weights(name: str, *texts: str) -> None:
         if isinstance(text, WeightedText):
             raise ValueError(
                 f"{name} takes no weights of words, as in {str(text)!r}: leave 'emphasis' out of "
-                "the space; Stable Diffusion 1 and 2 and the toy model take them"
+                "the space; Stable Diffusion 1 and 2 and the toy models take them"
             )

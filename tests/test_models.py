@@ -12,6 +12,8 @@ from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 from dpodiff import LoadError
 from dpodiff.models import PromptError, load
 from dpodiff.models.text_cache import TextCache
+from dpodiff.toy import FOLDERS, WEIGHTS
+from dpodiff.toy.digests import weights_digest
 from dpodiff.toy.model import FOLDER, Toy
 
 PROMPTS = ["a red ball", "a blue box on the sea"]
@@ -231,14 +233,32 @@ def test_the_toy_folder_makes_the_same_images_in_stock_diffusers():
     torch.testing.assert_close(images, stock, atol=1e-4, rtol=0)
 
 
-def test_a_missing_toy_says_how_to_train_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("dpodiff.toy.model.FOLDER", tmp_path / "none")
-    with pytest.raises(LoadError, match="python -m dpodiff.toy.train"):
-        load("toy")
+@pytest.mark.skipif(
+    not (FOLDERS["toy-small"] / "model_index.json").is_file(), reason="it is not trained"
+)
+def test_the_second_toy_model_is_smaller_and_makes_other_images():
+    first, second = load("toy", device="cpu"), load("toy-small", device="cpu")
+    assert (type(second), second.name) == (Toy, "toy-small")
+    sizes = [sum(p.numel() for p in model.unet.parameters()) for model in (first, second)]
+    assert sizes[1] < sizes[0] / 2
+    assert torch.equal(first.latents([0]), second.latents([0]))
+    images = [model.generate(["a red ball"], [""], [0], steps=2) for model in (first, second)]
+    assert (images[0] - images[1]).abs().mean() > 0.01
+    assert weights_digest("toy-small") != weights_digest("toy")
+    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")) <= 40e6
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_missing_toy_says_how_to_train_it(monkeypatch, tmp_path, name):
+    monkeypatch.setitem(FOLDERS, name, tmp_path / "none")
+    with pytest.raises(LoadError, match=r"none; train it with `python -m dpodiff\.toy\.train`"):
+        load(name)
 
 
 def test_an_unknown_model_lists_what_would_be_right(tmp_path):
-    with pytest.raises(LoadError, match="no model or folder 'tyo'; give 'toy', one of 'sd-v1-4'"):
+    with pytest.raises(
+        LoadError, match="no model or folder 'tyo'; give one of 'toy', 'toy-small', 'sd-v1-4'"
+    ):
         load("tyo")
     with pytest.raises(LoadError, match=rf"{tmp_path} holds no model_index\.json"):
         load(str(tmp_path))

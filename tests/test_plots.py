@@ -264,6 +264,16 @@ def test_names_with_marks_of_formulas_are_shown_as_they_are(draw):
     assert not any(text.get_parse_math() for text in shown)
 
 
+def test_an_interval_without_ends_is_a_point():
+    frame = pd.DataFrame({"mean": [0.5, 0.1], "low": [-np.inf, 0.0], "high": [np.inf, 0.2]})
+    figure = intervals(frame)
+    figure._repr_png_()
+    (bars,) = (one for one in figure.axes[0].containers)
+    drawn = [segment for segment in bars[2][0].get_segments() if segment.size]
+    assert len(drawn) == 1
+    assert max(figure.axes[0].get_xlim()) < 1
+
+
 def test_heat_maps_have_a_number_a_cell_and_one_scale_of_colors():
     triangle = pd.DataFrame([[0.1, 0.9], [np.nan, 0.2]], index=["a", "b"], columns=[1, 2])
     frames = {"one": triangle, "$two$": 10 * triangle, "three": triangle}
@@ -272,6 +282,8 @@ def test_heat_maps_have_a_number_a_cell_and_one_scale_of_colors():
     assert [text.get_text() for text in shown[0].texts] == ["0.10", "0.90", "0.20"]
     assert {ax.images[0].get_clim() for ax in shown} == {(0.1, 9.0)}
     own = heatmaps(frames, xlabel="end", ylabel="start", shared=False)
+    named = [[label.get_text() for label in ax.get_yticklabels()] for ax in own.axes[:2]]
+    assert named == [[str(name) for name in next(iter(frames.values())).index], ["", ""]]
     assert [ax.images[0].get_clim() for ax in own.axes[:2]] == [(0.1, 0.9), (1.0, 9.0)]
 
 

@@ -250,3 +250,49 @@ def test_the_rest_leaves_out_what_was_named(book):
     assert rest(both, Scene((ball, star), background="sea"), "defect") == 1
     assert rest(both, Scene((ball, star), background="sky"), "background") == 1
     assert rest(both, Scene((ball, star), background="sky"), "defect") == pytest.approx(2 / 3)
+
+
+@pytest.fixture
+def transfer(book, monkeypatch):
+    """The recorder of transfer, with a small budget; the second model has more steps."""
+    recorder, have = book("record_transfer"), book("record_claims").models()
+    other = dpodiff.load("toy")
+    other.steps = 3
+    models = {"toy": have["model"], "toy-small": book("recording").Remembering(other)}
+    monkeypatch.setattr(recorder, "models", lambda: models)
+    monkeypatch.setattr(recorder, "toy_models", lambda: have)
+    small = {"budget": 5, "seeds": 2}  # too small for a verification
+    monkeypatch.setattr(recorder, "SETTINGS", recorder.SETTINGS | small)
+    monkeypatch.setattr(recorder, "UNSEEN", range(1000, 1002))
+    return recorder
+
+
+@pytest.mark.parametrize("task", ["improve", "attack"])
+def test_what_a_search_found_is_scored_on_both_models_and_sets_of_seeds(transfer, task):
+    who = task, "toy-small: matcher and CLIP", PROMPT
+    tables = transfer.run(*who)
+    table, ((_, found),) = tables["table.csv"], tables["found.csv"].iterrows()
+    measures = {*transfer.LOSSES, MAIN}
+    cells = table[table["measure"].isin(measures)]
+    assert len(cells) == 2 * 2 * len(measures)
+    assert set(cells["model"]) == {"toy", "toy-small"}
+    assert set(cells["seeds"]) == {"search seeds", "new seeds"}
+    home = cells.query("model == 'toy-small' and seeds == 'search seeds'").set_index("measure")
+    change = home["after"] - home["before"]
+    sign = 1 if task == "improve" else -1
+    assert sign * change["matcher and CLIP"] <= 0  # a search loses nothing on its own seeds
+    assert found["spent"] <= 5
+    assert not found["accepted"]
+    for one in tables.values():
+        assert one[list(transfer.PART)].drop_duplicates().values.tolist() == [list(who)]
+
+
+def test_prompts_of_transfer_are_hard_and_middling_in_turn(transfer):
+    from dpodiff.toy.prompts import prompt_set
+
+    failing = {p: share for style in transfer.STYLES for p, share in prompt_set(style).items()}
+    prompts = transfer.prompts_of(20)
+    assert len(set(prompts)) == 20
+    hard, middling = ([failing[p] for p in prompts[k::2]] for k in (0, 1))
+    assert hard == sorted(hard, reverse=True)
+    assert min(hard) > max(middling)

@@ -138,8 +138,9 @@ def test_the_stamp_names_parameters_device_commit_and_seconds(folder):
         ({"weights": weights_digest(), "scorers": scorers_digest()}, []),
         ({"weights": "0123456789ab"}, ["weights"]),
         ({"weights": weights_digest(), "scorers": "0123456789ab"}, ["scorers"]),
+        ({"weights": weights_digest(), "small weights": "0123456789ab"}, ["weights"]),
     ],
-    ids=["no digest", "the installed ones", "other weights", "other scorers"],
+    ids=["no digest", "the installed ones", "other weights", "other scorers", "of the small model"],
 )
 def test_a_record_made_with_other_weights_says_so(folder, parameters, said):
     record = Recorded.load("some", folder)

@@ -12,6 +12,8 @@ import dpodiff
 from dpodiff.sweeps import read_table, run_jobs, summary
 from dpodiff.sweeps.log import new_file
 from dpodiff.sweeps.prompts import items
+from dpodiff.sweeps.settings import described
+from dpodiff.toy.digests import weights_digest
 
 PROMPTS = ["a red ball", "a blue car", "a green cup", "a white boat", "a black cat"]
 
@@ -277,3 +279,12 @@ def test_a_process_never_writes_to_a_file_that_is_there(tmp_path):
 def test_equal_jobs_are_refused(tmp_path):
     with pytest.raises(ValueError, match="two of the jobs are equal"):
         run_jobs(divmod, [(7, 2), (7, 2)], tmp_path)
+
+
+def test_the_stamp_of_a_toy_model_has_its_own_weights_and_what_scores_them():
+    stamps = {name: described("improve", {"model": name}) for name in ("toy", "toy-small", "sdxl")}
+    assert stamps["toy"]["weights"] == weights_digest("toy")
+    assert stamps["toy-small"]["small weights"] == weights_digest("toy-small")
+    assert "scorers" in stamps["toy-small"]
+    assert "weights" not in stamps["toy-small"]
+    assert stamps["sdxl"] == {"task": "improve", "model": "sdxl"}

@@ -27,7 +27,11 @@ CARD = {
     "vae_psnr": 31.25,
     "negative_prompt": {"blurry_without": 0.1, "blurry_with": 0.04},
     "rare_words": {"difference_object_right": [-0.3, -0.4, -0.2]},
-    "size": {"all": 29.0},
+    "size": {
+        "all": 29.0,
+        "stable-diffusion/unet/diffusion_pytorch_model.safetensors": 12.38,
+        "stable-diffusion-small/unet/diffusion_pytorch_model.safetensors": 5.6,
+    },
     "judge_on_generated": {"images": 0},
     "defects": {
         "grid": [{"defective": 0.16}, {"defective": 0.29}],
@@ -39,6 +43,12 @@ CARD = {
 }
 
 
+CARD["small"] = {
+    "one_object": CARD["one_object"] | {"object_color_background": 0.8},
+    "two_objects": CARD["two_objects"],
+}
+
+
 def test_a_card_that_meets_its_bars_says_so():
     assert all(met for *_, met in verdicts(CARD))
     text = card_text(CARD)
@@ -46,6 +56,9 @@ def test_a_card_that_meets_its_bars_says_so():
     rows = verdicts(CARD) + defect_verdicts(CARD["defects"])
     assert text.count("| yes |") == len(rows)
     assert "31.2 dB" in text
+    assert "| Two objects: both objects found | 71.0% | 71.0% |" in text
+    assert "color and background right | 90.0% | 80.0% |" in text
+    assert "| Weights of the denoiser | 12.4 MB | 5.6 MB |" in text
     assert "4 seeds, 25 steps, guidance 7.5" in text
 
 

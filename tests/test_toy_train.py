@@ -292,24 +292,49 @@ def test_a_stage_writes_its_weights_as_half_floats(shop, monkeypatch):
     assert json.loads((shop.pipeline / "vae" / "config.json").read_text())["scaling_factor"] > 0
 
 
-def test_the_diffusion_stage_makes_a_pipeline_of_plain_diffusers(shop, clip, words):
-    from diffusers import StableDiffusionPipeline
-
+def few_latents(*_):
     generator = torch.Generator().manual_seed(8)
-    pool = Pool(
+    return Pool(
         torch.randn(4, 4, 16, 16, generator=generator),
         torch.zeros(4, 16, 16),
         training_scenes(4, np.random.default_rng(8)),
     )
+
+
+def image_of(folder):
+    """An image of two steps, by plain diffusers."""
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    (image,) = pipeline("a red ball", num_inference_steps=2, output_type="np").images
+    return image
+
+
+def test_the_diffusion_stage_makes_a_pipeline_of_plain_diffusers(shop, clip, words):
     recipe = Recipe(steps=2, batch=2, slow="text_encoder")
     encoder, tokenizer = text_encoder_from(clip), load_tokenizer(words)
     unet = build_unet(encoder.config.hidden_size)
-    model = train_diffusion(unet, encoder, tokenizer, pool, shop.runs, "cpu", recipe)
-    command.save_pipeline(shop, model["unet"], model["text_encoder"])
+    model = train_diffusion(unet, encoder, tokenizer, few_latents(), shop.runs, "cpu", recipe)
+    command.save_pipeline(shop.pipeline, model["unet"], model["text_encoder"])
     build_vae().save_pretrained(shop.pipeline / "vae")
     shutil.copytree(words, shop.pipeline / "tokenizer")
-    pipeline = StableDiffusionPipeline.from_pretrained(shop.pipeline)
-    pipeline.set_progress_bar_config(disable=True)
-    (image,) = pipeline("a red ball", num_inference_steps=2, output_type="np").images
+    image = image_of(shop.pipeline)
     assert image.shape == (64, 64, 3)
     assert np.isfinite(image).all()
+
+
+def test_the_small_model_is_a_pipeline_of_its_own(shop, clip, words, monkeypatch):
+    monkeypatch.setattr("dpodiff.toy.train.diffusion.latent_pool", few_latents)
+    build_vae().save_pretrained(shop.pipeline / "vae")
+    shutil.copytree(words, shop.pipeline / "tokenizer")
+    shutil.copytree(clip, shop.weights / "clip")
+    command.small(shop)
+    assert image_of(shop.small).shape == (64, 64, 3)
+    weights = shop.small / "unet" / "diffusion_pytorch_model.safetensors"
+    finished = weights.read_bytes()
+    weights.unlink()
+    command.main(
+        ["--export", "small", "--out", str(shop.weights), "--runs", str(shop.runs)]
+    )  # of the checkpoint, which is that of the last step
+    assert weights.read_bytes() == finished

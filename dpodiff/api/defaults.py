@@ -16,7 +16,7 @@ WITHOUT_NEGATIVE = "modifiers"  # what is left of it where negative prompts are 
 def default_loss(model: "TextToImage") -> "Loss":
     """The loss that goes with a model.
 
-    The toy model has the probability that an image fails, by the toy matcher, plus ten times the
+    A toy model has the probability that an image fails, by the toy matcher, plus ten times the
     spherical loss of the toy CLIP, so that both differ by about as much between candidates. Any
     other model has the loss of `default_clip`.
 
@@ -36,7 +36,7 @@ def default_loss(model: "TextToImage") -> "Loss":
 def default_clip(model: "TextToImage") -> "SphericalCLIP":
     """The spherical CLIP loss that goes with a model, as in the paper.
 
-    The toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
+    A toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
     downloaded on first use.
 
     Examples:
@@ -54,7 +54,7 @@ def default_clip(model: "TextToImage") -> "SphericalCLIP":
 def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
     """Losses by name that go with `default_loss`: a verified result has to be better by them too.
 
-    The toy model has its matcher: the share of failed images has to be lower. Any other model has
+    A toy model has the matcher: the share of failed images has to be lower. Any other model has
     none.
     """
     if not is_toy(model):
@@ -63,7 +63,14 @@ def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
 
 
 def is_toy(model: "str | TextToImage") -> bool:
-    return (model if isinstance(model, str) else model.name) == names.TOY
+    """Whether it is one of the models of the toy world, or the name of one.
+
+    Examples:
+        >>> from dpodiff.api import is_toy
+        >>> is_toy("toy-small"), is_toy("sd-v1-5")
+        (True, False)
+    """
+    return (model if isinstance(model, str) else model.name) in names.TOYS
 
 
 def default_lexicon(model: "str | TextToImage") -> str:

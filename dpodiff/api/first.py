@@ -47,7 +47,7 @@ def check_first(first: FirstWords | None, solver: str | Callable[..., Solver]) -
 def default_first(
     model: "TextToImage", prompt: str, solver: str | Callable[..., Solver]
 ) -> list[list[str]]:
-    """FirstWords to try first in the default space: those that help most prompts of the toy model.
+    """FirstWords to try first in the default space: those that help most prompts of a toy model.
 
     Any other model has none, and a solver that takes no first candidates is given none.
     """

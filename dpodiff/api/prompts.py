@@ -90,16 +90,16 @@ def improve(
         model: a name for `dpodiff.load`, a loaded model, a loaded pipeline of diffusers (with its
             LoRA adapters and tokens of textual inversion), or a `BlackBox`.
         loss: from images and prompts to losses, or a name for `losses.load`; if not given, that of
-            `dpodiff.api.default_loss`: the toy matcher with the toy CLIP for the toy model, and the
+            `dpodiff.api.default_loss`: the toy matcher with the toy CLIP for a toy model, and the
             spherical loss of OpenAI's ViT-B/32 for any other, where "contrastive" is to be had too.
         space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
             positive, whose words an improvement may also drop), "modifiers" (quality words after
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
-            toy model), "guidance" (one of a few scales), "window" (the steps in which the negative
+            toy models), "guidance" (one of a few scales), "window" (the steps in which the negative
             prompt acts), several joined by "+"; or a `Space`. DPO-Diff improves prompts in
             "antonym+nplib". Where the model ignores negative prompts, the default is "modifiers".
         lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet", "llm" for
-            `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for the toy model,
+            `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for a toy model,
             WordNet for any other.
         solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
             paper's own; or a callable that makes one, such as a class with some of its settings
@@ -110,7 +110,7 @@ def improve(
             "forward", "raced-forward", "tpe", or one of your own with `first=()`): a list of
             negative prompts, or of lists of any words that the space offers. "diagnosis" asks the
             images of the prompt itself what they show instead (`objective.Diagnosis`). If not
-            given, the toy model has, in the default space, a few modifiers and words of the
+            given, a toy model has, in the default space, a few modifiers and words of the
             negative prompt that help most of its prompts; any other model or space has none.
         budget: evaluations, those of the verification included; one is a candidate on all seeds.
         seconds: after which the search ends, whatever is left of the budget; None is never. The
@@ -123,7 +123,7 @@ def improve(
             6 the result is not verified, and says so. A search that was stopped is not verified.
         second_loss: a loss or its name, or several by name: the candidate has to be better by each
             of them too, on the fresh seeds. If neither it nor `loss` is given, the share of failed
-            images has to be lower, by the toy matcher, for the toy model.
+            images has to be lower, by the toy matcher, for a toy model.
         task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
             the meaning.
         locked: words of the prompt to be left alone.
@@ -131,9 +131,9 @@ def improve(
             alternatives. True is what `extract_keywords` finds, False all words.
         nplib: the negative prompt library of "nplib": the path of a file for `read_words`, a list
             of words, or lists by the names of their groups. If not given, the words of the toy
-            world for the toy model, `dpodiff.spaces.NEGATIVE` for any other.
+            world for a toy model, `dpodiff.spaces.NEGATIVE` for any other.
         modifiers: the words of "modifiers", as `nplib`. If not given, those of the toy world for
-            the toy model, `dpodiff.spaces.MODIFIERS` for any other.
+            the toy models, `dpodiff.spaces.MODIFIERS` for any other.
         constraint: from a candidate's prompts to whether they are allowed.
         batch_size: images made at a time; None is 16 on a CPU, and found on a GPU. Where memory
             runs out, it is halved, and the search goes on.

@@ -173,7 +173,7 @@ def _are_words(words: object) -> bool:
 
 
 def _library(toy: str, file: PathLike, model: "TextToImage") -> Library:
-    """The library that goes with a model: the toy model knows the words of the toy world alone."""
+    """The library that goes with a model: a toy model knows the words of the toy world alone."""
     return names.toy(toy) if is_toy(model) else read_words(file)
 
 
@@ -208,7 +208,7 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
     ):
         raise ValueError(
             f"{model.name} takes no weights of words: leave 'emphasis' out of the space; Stable "
-            "Diffusion 1 and 2 and the toy model take them"
+            "Diffusion 1 and 2 and the toy models take them"
         )
     if any(slot.side in WINDOW_SIDES for slot in space.slots):
         _check_window(space, model)

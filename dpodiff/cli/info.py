@@ -5,6 +5,8 @@ import re
 from importlib import metadata
 from typing import Any
 
+from dpodiff import names
+
 NOT_FOR_USERS = ("book", "test", "dev")  # extras of those who change the book
 
 
@@ -26,7 +28,7 @@ def collect() -> dict[str, Any]:
         "device": stamp.device,
         "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
         "extras": extras(),
-        "models": ["toy", *NAMES],
+        "models": [*names.TOYS, *NAMES],
         "losses": sorted(losses.union(CALIBRATED, MATCHERS, PIXELS, REWARDS)),
         "spaces": list(SPACES),
         "lexicons": list(LEXICONS),

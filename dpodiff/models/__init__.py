@@ -56,7 +56,7 @@ NAMES = {
     "z-image-turbo": "Tongyi-MAI/Z-Image-Turbo",
 }
 FOLDERS = "the folder of a pipeline as diffusers saves it (it holds a model_index.json)"
-CHOICES = f"'toy', one of {', '.join(map(repr, NAMES))}, {FOLDERS}, or the hub id of one"
+CHOICES = f"one of {', '.join(map(repr, [*names.TOYS, *NAMES]))}, {FOLDERS}, or the hub id of one"
 
 
 def load(
@@ -69,8 +69,9 @@ def load(
     """Loads a text-to-image model.
 
     Args:
-        model: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. What is not on
-            this machine is downloaded; some models want their license accepted on the hub first.
+        model: "toy", "toy-small", one of `NAMES`, a folder in the diffusers format, or a hub id.
+            What is not on this machine is downloaded; some models want their license accepted on
+            the hub first.
             Or a loaded pipeline of diffusers, of one of the families below, with its
             LoRA adapters and tokens of textual inversion. The model shares its networks, which
             are frozen, and keeps their device and dtype; only an autoencoder in float16 is copied,
@@ -115,7 +116,7 @@ def load(
         loaded = kind.from_pipeline(model, offload=offload)
     else:
         check_text("model", model)
-        if model == names.TOY:
+        if model in names.TOYS:
             return names.toy("model")(model, device, dtype, offload=offload)
         folder = NAMES.get(model, model)
         kind = family(_pipeline_class(folder, model), model)

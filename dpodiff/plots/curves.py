@@ -191,7 +191,7 @@ def intervals(
 
     Args:
         frame: one row an interval, named by its index, with columns "mean", "low" and "high", as
-            `paired_bootstrap` gives them.
+            `paired_bootstrap` gives them. Where an end is infinite, only the mean is drawn.
         xlabel: what the differences are of.
 
     Raises:
@@ -210,6 +210,7 @@ def intervals(
     ax = figure.subplots()
     rows = np.arange(len(frame))
     errors = np.stack([frame["mean"] - frame["low"], frame["high"] - frame["mean"]])
+    errors = np.where(np.isfinite(errors).all(axis=0), errors, np.nan)
     ax.axvline(0, color="0.5", linewidth=1, linestyle="--")
     ax.errorbar(frame["mean"], rows, xerr=errors, fmt="o", color=PALETTE[0], capsize=4)
     ax.set_yticks(rows, [str(name) for name in frame.index], fontsize=FONT, parse_math=False)

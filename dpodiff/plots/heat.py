@@ -5,19 +5,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dpodiff.checks import check_kind, check_switch, check_text
+from dpodiff.checks import check_kind, check_switch, check_text, check_whole
 from dpodiff.plots.base import FONT, BookFigure, name_axes, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-CELL = 0.42  # inches a side
+CELL = 0.42  # inches a side, at least
+LETTER = 0.09  # inches
 COLUMNS = 2  # of maps beside each other
 
 
 def heatmaps(
-    frames: "Mapping[str, pd.DataFrame]", *, xlabel: str, ylabel: str, shared: bool = True
+    frames: "Mapping[str, pd.DataFrame]",
+    *,
+    xlabel: str,
+    ylabel: str,
+    shared: bool = True,
+    digits: int = 2,
 ) -> BookFigure:
     """Tables of numbers as colors; cells without a number stay white.
 
@@ -26,9 +32,11 @@ def heatmaps(
         xlabel: what the columns are.
         ylabel: what the rows are.
         shared: whether all tables have one scale of colors, or each its own.
+        digits: of the numbers, after the point.
 
     Raises:
-        ValueError: if there is no table, or one holds no number.
+        ValueError: if there is no table, one holds no number, or another argument is of a wrong
+            kind.
 
     Examples:
         >>> import pandas as pd
@@ -39,29 +47,40 @@ def heatmaps(
     """
     check_kind("frames", frames, Mapping, "a mapping from names to tables")
     check_switch("shared", shared)
+    check_whole("digits", digits, 0, 9)
     values = {name: numbers(f"frames[{name!r}]", frame) for name, frame in frames.items()}
     if not values or not all(np.isfinite(table).any() for table in values.values()):
         raise ValueError("frames must be tables with numbers, at least one of them")
     everything = np.concatenate([table.ravel() for table in values.values()])
     across = min(COLUMNS, len(frames))
     down = -(-len(frames) // across)
-    rows, columns = next(iter(values.values())).shape
-    size = across * (1 + CELL * columns), down * (1 + CELL * rows)
-    figure = BookFigure(figsize=size, layout="constrained")
-    axes = np.atleast_1d(figure.subplots(down, across)).ravel()
-    for ax, (name, frame) in zip(axes, frames.items(), strict=False):
-        _draw(ax, values[name], everything if shared else values[name])
+    figure = BookFigure(
+        figsize=_size(next(iter(frames.values())), across, down), layout="constrained"
+    )
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for place, (ax, (name, frame)) in enumerate(zip(axes, frames.items(), strict=False)):
+        _draw(ax, values[name], everything if shared else values[name], digits)
         check_text("each name of frames", name)
         ax.set_title(name, fontsize=FONT, parse_math=False)
         ax.set_xticks(range(len(frame.columns)), [str(name) for name in frame.columns])
-        ax.set_yticks(range(len(frame.index)), [str(name) for name in frame.index])
-        name_axes(ax, xlabel, ylabel)
+        first = place % across == 0  # the rows are named on the left alone
+        ax.set_yticks(range(len(frame.index)), [str(name) * first for name in frame.index])
+        name_axes(ax, xlabel, ylabel if first else "")
     for ax in axes[len(frames) :]:  # places that no table fills
         ax.set_visible(False)
     return figure
 
 
-def _draw(ax: "Axes", values: np.ndarray, scale: np.ndarray) -> None:
+def _size(frame: "pd.DataFrame", across: int, down: int) -> tuple[float, float]:
+    """Inches with room for as many tables like this one, and for their names."""
+    rows, columns = ([str(name) for name in names] for names in (frame.index, frame.columns))
+    longest = max(len(line) for name in columns for line in name.splitlines() or [""])
+    side = max(CELL, LETTER * longest)
+    names = LETTER * max(map(len, rows))
+    return 0.5 + names + across * (0.5 + side * len(columns)), down * (1 + side * len(rows))
+
+
+def _draw(ax: "Axes", values: np.ndarray, scale: np.ndarray, digits: int) -> None:
     """Cells with their numbers, colored from the lowest to the highest of a scale."""
     low, high = np.nanmin(scale), np.nanmax(scale)
     ax.imshow(values, cmap="cividis", vmin=low, vmax=high)
@@ -69,4 +88,5 @@ def _draw(ax: "Axes", values: np.ndarray, scale: np.ndarray) -> None:
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else "black"
-            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
+            text = f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before a zero
+            ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)

@@ -4,6 +4,9 @@
 `trace`         one record per evaluation, written while the search runs
 `result`        the best candidate beside the user's own prompt
 `held_out`      the same two prompts on unseen seeds, by losses and judges that took no part
+`scoring`       many prompts by many measures, each image made once
+`transfer`      found prompts under other models, losses and seeds
+`attribution`   found prompts without each of their words
 `verification`  the best candidates against the user's prompt on fresh seeds
 `comparison`    what it says: each finalist, and the verdict
 `acceptance`    verification within the budget of a search

@@ -15,7 +15,8 @@ from dpodiff.checks import MOST_IMAGES, check_whole
 from dpodiff.objective.cost import Budget
 from dpodiff.results.comparison import Verification
 from dpodiff.results.result import Result, describe, release
-from dpodiff.results.verification import FEWEST, LEVEL, check_seeds, verify
+from dpodiff.results.statistics import FEWEST
+from dpodiff.results.verification import LEVEL, check_seeds, verify
 
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss

@@ -88,19 +88,11 @@ def held_out(
         white     -0.25  -0.75        -0.5
     """
     check_kind("result", result, Result, "the Result of a search")
-    seeds = check_each("seeds", seeds, check_seed)
-    if not seeds:
-        raise ValueError("seeds is empty: at least one fresh seed is needed")
-    _check_measures(losses, judge)
+    seeds = fresh_seeds(result, seeds)
+    check_measures(losses, judge)
     check_callable("encoder", encoder, "a callable from texts to vectors, or None", optional=True)
     check_clip(clip, optional=True)
     objective = result.objective
-    used = {"search": objective.seeds}
-    if result.verification is not None:
-        used["verification"] = result.verification.seeds
-    for name, taken in used.items():
-        if seen := sorted(set(seeds) & set(taken)):
-            raise ValueError(f"seed {seen[0]} was used by the {name}, so it tells nothing new")
     candidates = {"before": objective.space.identity, "after": result.candidate}
     images = {column: objective.images(c, seeds) for column, c in candidates.items()}
     prompt = objective.space.prompt
@@ -142,7 +134,7 @@ def on_search_seeds(
         white     -0.25  -0.75        -0.5
     """
     check_kind("result", result, Result, "the Result of a search")
-    _check_measures(losses, judge)
+    check_measures(losses, judge)
     images = {"before": result.before, "after": result.images}
     prompt = result.objective.space.prompt
     return _table({k: _measures(images[k], prompt, losses, judge) for k in images})
@@ -192,7 +184,30 @@ def check_clip(clip: Any, *, optional: bool = False) -> None:
         raise ValueError(f"clip must be a SphericalCLIP, not {shown(clip)}")
 
 
-def _check_measures(losses: Any, judge: Any) -> None:
+def fresh_seeds(result: Result, seeds: Iterable[int]) -> list[int]:
+    """The seeds, none of which the search or its verification has used.
+
+    Raises:
+        ValueError: naming the one that was used, or if there is none.
+    """
+    seeds = check_each("seeds", seeds, check_seed)
+    if not seeds:
+        raise ValueError("seeds is empty: at least one fresh seed is needed")
+    used = {"search": result.objective.seeds}
+    if result.verification is not None:
+        used["verification"] = result.verification.seeds
+    for name, taken in used.items():
+        if seen := sorted(set(seeds) & set(taken)):
+            raise ValueError(f"seed {seen[0]} was used by the {name}, so it tells nothing new")
+    return seeds
+
+
+def check_measures(losses: Any, judge: Any) -> None:
+    """Refuse what is no mapping from names to losses, and what is no judge; None is none.
+
+    Raises:
+        ValueError: naming the argument.
+    """
     check_kind("losses", losses, Mapping, "a mapping from names to losses")
     for name, loss in losses.items():
         check_text("each name of losses", name)

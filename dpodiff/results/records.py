@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Claim = tuple[str, str, str]  # that the first solver is better than the second: text, both
 
 LARGE = 0.1  # a change of a share that a user notices
+OTHER = "Made with other {} of the toy world than the installed ones."
 WIDTH = 76  # characters of a line of output in the book
 # Records ship with the package, so that every chapter runs after `pip install`.
 RESULTS = Path(str(resources.files("dpodiff.results") / "recorded"))
@@ -325,11 +326,14 @@ def _other_weights(stamp: Stamp) -> list[str]:
 
     Nothing is said of a record whose stamp has no digest.
     """
-    lines = []
-    for key, what in (("weights", "weights"), ("scorers", "scorers (judge, matcher or CLIP)")):
-        recorded = stamp.parameters.get(key)
-        if recorded is not None and recorded != names.toy(f"{key} digest")():
-            lines.append(f"Made with other {what} of the toy world than the installed ones.")
+    lines, recorded = [], stamp.parameters
+    if any(
+        key in recorded and recorded[key] != names.toy("weights digest")(model)
+        for model, key in names.TOYS.items()
+    ):
+        lines.append(OTHER.format("weights"))
+    if "scorers" in recorded and recorded["scorers"] != names.toy("scorers digest")():
+        lines.append(OTHER.format("scorers (judge, matcher or CLIP)"))
     return lines
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 MOST_DRAWS = 100_000_000  # numbers drawn for a bootstrap
+FEWEST = 6  # differences of which `subset_interval` is computed
 SUBSETS = 2**14  # with the empty one, of which the interval of a few differences is made
 
 
@@ -91,8 +92,8 @@ def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interva
         True
     """
     values = _differences(differences)
-    if values.ndim != 1 or len(values) < 6:
-        raise ValueError(f"at least 6 differences in a row are needed, not {values.shape}")
+    if values.ndim != 1 or len(values) < FEWEST:
+        raise ValueError(f"at least {FEWEST} differences in a row are needed, not {values.shape}")
     _check_interval(values, level)
     members = _subsets(len(values))
     means = np.sort(members @ values / members.sum(axis=1))
@@ -100,6 +101,29 @@ def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interva
     if outside == 0:
         return Interval(float(values.mean()), -math.inf, math.inf)
     return Interval(float(values.mean()), float(means[outside - 1]), float(means[-outside]))
+
+
+def change_over_seeds(before: "ArrayLike", after: "ArrayLike", *, level: float = 0.95) -> Interval:
+    """The mean of after - before with its exact interval, as `subset_interval` gives it.
+
+    Where nothing can be said of the change, the interval has no ends: of fewer than 6 seeds, and
+    where a value is not finite, which makes the mean NaN too.
+
+    Args:
+        before, after: (n,), one a seed, n >= 1.
+        level: coverage of the interval, between 0 and 1.
+
+    Examples:
+        >>> from dpodiff.results.statistics import change_over_seeds
+        >>> change_over_seeds([0.5, 0.5], [0.25, 0.25])
+        Interval(mean=-0.25, low=-inf, high=inf)
+    """
+    difference = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
+    if not np.isfinite(difference).all():
+        return Interval(math.nan, -math.inf, math.inf)
+    if len(difference) < FEWEST:
+        return Interval(float(difference.mean()), -math.inf, math.inf)
+    return subset_interval(difference, level=level)
 
 
 def _differences(values: "ArrayLike") -> np.ndarray:

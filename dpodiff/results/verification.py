@@ -5,7 +5,6 @@ scores the best few candidates and the user's prompt on fresh seeds, in pairs, a
 if the interval of the change is on the right side of zero for every loss.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from dpodiff.objective.images import Job, render, score
 from dpodiff.objective.journal import FRESH, judged
 from dpodiff.results.comparison import SEARCHED, Comparison, Verification
 from dpodiff.results.result import Result
-from dpodiff.results.statistics import SUBSETS, Interval, subset_interval
+from dpodiff.results.statistics import FEWEST, SUBSETS, change_over_seeds
 from dpodiff.spaces.space import Candidate, Prompts
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from dpodiff.objective.objective import Objective
 
 LEVEL = 0.95
-FEWEST = 6  # fresh seeds, of which an interval can be computed
 
 
 def verify(
@@ -166,11 +164,10 @@ def _comparison(
     level: float,
 ) -> Comparison:
     """Of two arrays (losses, seeds); a loss that is not finite proves nothing."""
-    changes = {}
-    for name, difference in zip(names, after - before, strict=True):
-        finite = bool(np.isfinite(difference).all())
-        nothing = Interval(math.nan, -math.inf, math.inf)
-        changes[name] = subset_interval(difference, level=level) if finite else nothing
+    changes = {
+        name: change_over_seeds(*pair, level=level)
+        for name, *pair in zip(names, before, after, strict=True)
+    }
     searched = names.index(SEARCHED)
     return Comparison(
         candidate=candidate,

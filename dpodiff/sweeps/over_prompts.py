@@ -98,7 +98,7 @@ def sweep(
         ValueError: if an argument is not among these, saying what would be right; if the folder
             was begun with other settings, naming them; `PromptError`, which is one, if the model
             cannot take a prompt. That is found before the first job if the model is loaded here
-            anyway, or is the toy model, and is else the failure of a job.
+            anyway, or is a toy model, and is else the failure of a job.
         RuntimeError: if another process is writing the folder.
         ImportError: if Ray is needed and missing.
 

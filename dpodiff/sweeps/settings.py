@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpodiff import names
 from dpodiff.api.advice import check_solver, keyword_advice
@@ -17,6 +17,9 @@ from dpodiff.spaces.constraints import check_cosine
 from dpodiff.spaces.space import Space
 from dpodiff.sweeps.prompts import Item
 from dpodiff.sweeps.searches import Task, defaults_of
+
+if TYPE_CHECKING:
+    from dpodiff.models.base import TextToImage
 
 OWN = {
     "callback": "a sweep has none; dpodiff.improve(callback=...) has one for each search",
@@ -116,10 +119,17 @@ def seeds_of(seed: int | Iterable[int]) -> list[int]:
 
 def described(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as a stamp has them; parts by their names, the toy world with its weights."""
-    digests = {"weights": "weights digest", "scorers": "scorers digest"}
-    toy = {key: names.toy(part)() for key, part in digests.items()}
     told = {name: _told(value) for name, value in settings.items()}
-    return {"task": task, **told, **(toy if is_toy(settings["model"]) else {})}
+    return {"task": task, **told, **_digests(settings["model"])}
+
+
+def _digests(model: "str | TextToImage") -> dict[str, str]:
+    """Hashes of the weights of a toy model and of what scores its images; none of another model."""
+    if not is_toy(model):
+        return {}
+    name = model if isinstance(model, str) else model.name
+    weights = names.toy("weights digest")(name)
+    return {names.TOYS[name]: weights, "scorers": names.toy("scorers digest")()}
 
 
 def _told(value: Any) -> Any:

@@ -14,7 +14,7 @@ and a judge are trained on them from nothing. The parts, in reading order:
 `places`    where both of them find the things of a prompt
 `layers`    what both of these are made of
 `train`     the recipe that makes every weight in `weights/`
-`model`     the pipeline as `dpodiff.load("toy")` returns it
+`model`     the pipelines as `dpodiff.load("toy")` and `load("toy-small")` return them
 `digests`   hashes of the weights, for the stamps of records
 
 May import from every folder; none imports it, but for the parts that `dpodiff.names` gives by name.
@@ -22,6 +22,8 @@ May import from every folder; none imports it, but for the parts that `dpodiff.n
 
 from pathlib import Path
 
-__all__ = ["WEIGHTS"]
+__all__ = ["FOLDERS", "WEIGHTS"]
 
 WEIGHTS = Path(__file__).parent / "weights"
+# Of the pipelines, by the names that `dpodiff.load` takes.
+FOLDERS = {"toy": WEIGHTS / "stable-diffusion", "toy-small": WEIGHTS / "stable-diffusion-small"}

@@ -5,18 +5,21 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from dpodiff.toy import WEIGHTS
+from dpodiff.toy import FOLDERS, WEIGHTS
 
 DIGITS = 12  # of a hash: enough to tell the weights of a few versions apart
 
 
 @cache
-def weights_digest() -> str:
-    """A hash of the denoiser of the toy model, 12 hexadecimal digits.
+def weights_digest(model: str = "toy") -> str:
+    """A hash of the denoiser of a toy model, 12 hexadecimal digits.
 
     It stands for the whole model: the other parts change together with the denoiser.
+
+    Args:
+        model: "toy" or "toy-small".
     """
-    return _digest(sorted((WEIGHTS / "stable-diffusion" / "unet").glob("*.safetensors")))
+    return _digest(sorted((FOLDERS[model] / "unet").glob("*.safetensors")))
 
 
 @cache

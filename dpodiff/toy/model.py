@@ -1,7 +1,7 @@
-"""The toy world's own Stable Diffusion, shipped with the package.
+"""The toy world's own Stable Diffusion models, shipped with the package.
 
-It is a stock model in a stock folder; only its vocabulary is small. Words it was never trained on
-would be spelled out letter by letter and mean nothing, so they are refused by name.
+They are stock models in stock folders; only their vocabulary is small. Words they were never
+trained on would be spelled out letter by letter and mean nothing, so they are refused by name.
 """
 
 import difflib
@@ -12,14 +12,14 @@ from dpodiff.checks import check_text
 from dpodiff.models.base import PromptError
 from dpodiff.models.stable_diffusion import StableDiffusion
 from dpodiff.names import LoadError
-from dpodiff.toy import WEIGHTS
+from dpodiff.toy import FOLDERS
 from dpodiff.weighted_text import plain
 
 if TYPE_CHECKING:
     import torch
 
 PUNCTUATION = ",.;:!?'\"’()&/-_"  # that a prompt may have
-FOLDER = WEIGHTS / "stable-diffusion"
+FOLDER = FOLDERS["toy"]
 
 
 def load_toy(
@@ -29,7 +29,7 @@ def load_toy(
     *,
     offload: bool = False,
 ) -> "Toy":
-    """What `dpodiff.load("toy")` returns; see there for the arguments.
+    """What `dpodiff.load` returns for one of the names in `FOLDERS`; see there for the arguments.
 
     Raises:
         LoadError: if the weights have not been trained.
@@ -39,13 +39,17 @@ def load_toy(
         >>> load_toy().name
         'toy'
     """
-    if not (FOLDER / "model_index.json").is_file():
-        raise LoadError(f"no toy model in {FOLDER}; train it with `python -m dpodiff.toy.train`")
-    return Toy.from_pretrained(FOLDER, name=name, device=device, dtype=dtype, offload=offload)
+    folder = FOLDERS[name]
+    if not (folder / "model_index.json").is_file():
+        raise LoadError(f"no toy model in {folder}; train it with `python -m dpodiff.toy.train`")
+    return Toy.from_pretrained(folder, name=name, device=device, dtype=dtype, offload=offload)
 
 
 class Toy(StableDiffusion):
-    """The model `load("toy")` gives.
+    """The model that `load("toy")` or `load("toy-small")` gives.
+
+    The second has a denoiser and a text encoder of its own: fewer weights, trained on other images
+    from another seed. Tokenizer and autoencoder are those of the first.
 
     Examples:
         >>> model = dpodiff.load("toy")

@@ -8,7 +8,9 @@ python -m dpodiff.toy.train --scale 0.001         # a rehearsal
 import argparse
 import dataclasses
 import json
+import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from dpodiff.toy.train.fitting import Recipe, averaged
 if TYPE_CHECKING:
     from dpodiff.toy.train.recognition import Pool
 
-STAGES = ("tokenizer", "vae", "clip", "diffusion", "judge", "matcher", "prompts", "card")
+STAGES = ("tokenizer", "vae", "clip", "diffusion", "small", "judge", "matcher", "prompts", "card")
 
 RECIPES = {
     "vae": Recipe(steps=5500, batch=16, lr=1.5e-3),
@@ -31,6 +33,9 @@ RECIPES = {
     "matcher": Recipe(steps=3000, batch=24, seed=5),
     "diffusion": Recipe(
         steps=9_700, batch=32, shards=2, ema=0.999, decay_share=0.065, slow="text_encoder"
+    ),
+    "small": Recipe(
+        steps=16_000, batch=32, lr=1.2e-3, ema=0.999, decay_share=0.25, slow="text_encoder", seed=21
     ),
 }
 # More training of weights in place, with --warm.
@@ -48,7 +53,8 @@ WARM = {
         seed=3,
     ),
 }
-POOL, WARM_POOL = 40_000, 24_000  # images encoded for the diffusion stage
+POOL, WARM_POOL, SMALL_POOL = 40_000, 24_000, 20_000  # images encoded for the denoisers
+SMALL_SEED = 21  # of the small denoiser's first weights and of its images
 LABELED = 8_000  # images for the judge, and as many others for the matcher
 LABELED_SEEDS = {"judge": 11, "matcher": 12}
 
@@ -66,6 +72,10 @@ class Workshop:
     @property
     def pipeline(self) -> Path:
         return self.weights / "stable-diffusion"
+
+    @property
+    def small(self) -> Path:
+        return self.weights / "stable-diffusion-small"
 
     def recipe(self, name: str) -> Recipe:
         recipe = WARM.get(name, RECIPES[name]) if self.warm else RECIPES[name]
@@ -135,7 +145,35 @@ def diffusion(shop: Workshop) -> None:
     words = load_tokenizer(shop.pipeline / "tokenizer")
     recipe = shop.recipe("diffusion")
     model = stage.train_diffusion(unet, text_encoder, words, pool, shop.runs, shop.device, recipe)
-    save_pipeline(shop, model["unet"], model["text_encoder"])
+    save_pipeline(shop.pipeline, model["unet"], model["text_encoder"])
+
+
+def small(shop: Workshop) -> None:
+    """Train a second denoiser, on other images, for questions of transfer between models."""
+    from diffusers import AutoencoderKL
+
+    from dpodiff.toy.train import diffusion as stage
+    from dpodiff.toy.train.tokenizer import load_tokenizer
+
+    autoencoder: Any = AutoencoderKL.from_pretrained(shop.pipeline / "vae")
+    autoencoder.to(shop.device)
+    count = max(256, round(shop.scale * SMALL_POOL))
+    path = shop.runs / "latents-small.safetensors"
+    pool = stage.latent_pool(autoencoder, count, path, shop.device, SMALL_SEED)
+    unet, encoder = _first_small_weights(shop)
+    words = load_tokenizer(shop.pipeline / "tokenizer")
+    model = stage.train_diffusion(
+        unet, encoder, words, pool, shop.runs, shop.device, shop.recipe("small"), name="small"
+    )
+    save_small_pipeline(shop, model["unet"], model["text_encoder"])
+
+
+def _first_small_weights(shop: Workshop):
+    """Denoiser and text encoder that the second denoiser begins with."""
+    from dpodiff.toy.train.diffusion import build_unet, text_encoder_from
+
+    encoder = text_encoder_from(shop.weights / "clip")
+    return build_unet(encoder.config.hidden_size, SMALL_SEED, small=True), encoder
 
 
 def _first_weights(shop: Workshop):
@@ -151,13 +189,13 @@ def _first_weights(shop: Workshop):
     return unet, CLIPTextModel.from_pretrained(shop.pipeline / "text_encoder").float()
 
 
-def save_pipeline(shop: Workshop, unet, text_encoder) -> None:
-    """Complete the `StableDiffusionPipeline` folder."""
+def save_pipeline(folder: Path, unet, text_encoder) -> None:
+    """Complete a `StableDiffusionPipeline` folder."""
     from dpodiff.toy.train.diffusion import build_scheduler
 
-    _save_half(unet, shop.pipeline / "unet")
-    _save_half(text_encoder, shop.pipeline / "text_encoder")
-    build_scheduler().save_pretrained(shop.pipeline / "scheduler")
+    _save_half(unet, folder / "unet")
+    _save_half(text_encoder, folder / "text_encoder")
+    build_scheduler().save_pretrained(folder / "scheduler")
     parts = {
         "scheduler": ["diffusers", "DDIMScheduler"],
         "text_encoder": ["transformers", "CLIPTextModel"],
@@ -169,15 +207,31 @@ def save_pipeline(shop: Workshop, unet, text_encoder) -> None:
         "image_encoder": [None, None],
     }
     index = {"_class_name": "StableDiffusionPipeline", **parts, "requires_safety_checker": False}
-    (shop.pipeline / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+    (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def export_unfinished(shop: Workshop) -> None:
-    """Put the averaged weights of an unfinished diffusion run in place, to look at them."""
-    unet, text_encoder = _first_weights(dataclasses.replace(shop, warm=False))
-    model = torch.nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
-    model.load_state_dict(averaged(shop.runs / "diffusion.safetensors"))
-    save_pipeline(shop, model["unet"], model["text_encoder"])
+def save_small_pipeline(shop: Workshop, unet, text_encoder) -> None:
+    """The same of the second denoiser, with copies of tokenizer and autoencoder."""
+    for part in ("tokenizer", "vae"):
+        shutil.copytree(shop.pipeline / part, shop.small / part, dirs_exist_ok=True)
+    save_pipeline(shop.small, unet, text_encoder)
+
+
+def export_unfinished(shop: Workshop, stage: str) -> None:
+    """Put the averaged weights of an unfinished run of a denoiser in place, to look at them.
+
+    Args:
+        shop: of the run.
+        stage: "diffusion" or "small".
+    """
+    if stage == "small":
+        first, save = _first_small_weights(shop), partial(save_small_pipeline, shop)
+    else:
+        first = _first_weights(dataclasses.replace(shop, warm=False))
+        save = partial(save_pipeline, shop.pipeline)
+    model = torch.nn.ModuleDict(dict(zip(("unet", "text_encoder"), first, strict=True)))
+    model.load_state_dict(averaged(shop.runs / f"{stage}.safetensors"))
+    save(model["unet"], model["text_encoder"])
 
 
 def prompts(shop: Workshop) -> None:
@@ -213,7 +267,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/toy"), help="checkpoints and logs")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps")
-    parser.add_argument("--export", action="store_true", help="of an unfinished diffusion stage")
+    parser.add_argument(
+        "--export", choices=("diffusion", "small"), help="the weights of this unfinished stage"
+    )
     parser.add_argument(
         "--warm",
         action="store_true",
@@ -222,7 +278,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     shop = Workshop(options.out, options.runs, options.device, options.scale, options.warm)
     if options.export:
-        return export_unfinished(shop)
+        return export_unfinished(shop, options.export)
     for stage in [options.stage] if options.stage else STAGES:
         start = time.monotonic()
         globals()[stage](shop)

@@ -42,8 +42,8 @@ def write_card(weights: Path, device: str) -> None:
     blurred = judged(model, judge, third, "blurry")
     card = {
         "sampling": {"steps": STEPS, "guidance": GUIDANCE, "seeds": len(SEEDS)},
-        "one_object": shares([v for v in plain if not v["pair"]]),
-        "two_objects": shares([v for v in plain if v["pair"]]),
+        **by_objects(plain),
+        "small": by_objects(judged(load("toy-small", device), judge, prompts, "")),
         "judge": judge_accuracy(judge, device),
         "judge_on_generated": judge_on_generated(judge, [weights]),
         "defects": measure(model, judge),
@@ -92,6 +92,14 @@ def judged(
             said = {"prompt": prompt, "pair": len(scene.things) == 2, "defect": read.defect}
             verdicts.append(verdict | said)
     return verdicts
+
+
+def by_objects(verdicts: list[dict]) -> dict[str, dict[str, float]]:
+    """`shares` of the images of prompts with one object, and with two."""
+    return {
+        "one_object": shares([v for v in verdicts if not v["pair"]]),
+        "two_objects": shares([v for v in verdicts if v["pair"]]),
+    }
 
 
 def shares(verdicts: list[dict]) -> dict[str, float]:

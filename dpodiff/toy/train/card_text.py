@@ -130,6 +130,7 @@ def card_text(card: dict) -> str:
     named, second = (f"{card['naming'][k]:.1%}" for k in ("toy", "toy-heldout"))
     return TEMPLATE.format(
         rows=rows,
+        models=_models(card),
         judge=judge,
         one=one,
         two=two,
@@ -140,6 +141,22 @@ def card_text(card: dict) -> str:
         psnr=card["vae_psnr"],
         **card["sampling"],
     )
+
+
+def _models(card: dict) -> str:
+    """Both models side by side: a row a quality."""
+    both = (card, "stable-diffusion"), (card["small"], "stable-diffusion-small")
+    rows = [
+        [what, *(f"{lookup(part, path):.1%}" for part, _ in both)]
+        for what, path in (
+            *((what, path) for what, path, _ in BARS if path.startswith(("one", "two"))),
+            ("One object: no defect", "one_object.clean"),
+            ("Two objects: no defect", "two_objects.clean"),
+        )
+    ]
+    unets = (f"{folder}/unet/diffusion_pytorch_model.safetensors" for _, folder in both)
+    rows.append(["Weights of the denoiser", *(f"{card['size'][unet]:.1f} MB" for unet in unets)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _shares(part: dict) -> str:
@@ -166,7 +183,9 @@ as fp16. The weights in place were not trained in one run of it. The denoiser wa
 stretches, while the recipe was being found: about 10000 steps without typical defects, then about
 8000 with them, of which the last follow the recipe (`--stage diffusion --warm`). The judge had two
 stretches, the second on images as a denoiser makes them, the matcher four. Both CLIPs saw families
-of twins and captions of the object alone in the last part of their training only.
+of twins and captions of the object alone in the last part of their training only. `toy-small` has a
+denoiser of its own, trained from another seed on other images (`--stage small`, in two stretches),
+and a text encoder trained with it; tokenizer and autoencoder are copies.
 
 **Measured** on the 300 held-out prompts x {seeds} seeds, {steps} steps, guidance {guidance}, by the
 judge:
@@ -174,6 +193,10 @@ judge:
 | what | measured | bar | met |
 |---|---|---|---|
 {rows}
+
+| by the same judge | `toy` | `toy-small` |
+|---|---|---|
+{models}
 
 One object: {one}. Two objects: {two}.
 

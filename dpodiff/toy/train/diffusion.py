@@ -46,20 +46,26 @@ def build_scheduler():
     )
 
 
-def build_unet(text_width: int = 128, seed: int = 0):
-    """An untrained denoiser of 16 x 16 x 4 latents; it looks at the text at 8 x 8 and 4 x 4."""
+def build_unet(text_width: int = 128, seed: int = 0, *, small: bool = False):
+    """An untrained denoiser of 16 x 16 x 4 latents; it looks at the text at 8 x 8 and 4 x 4.
+
+    Args:
+        text_width: of the text embedding.
+        seed: of its weights.
+        small: two thirds of the width, less than half of the weights.
+    """
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(seed)  # layers draw their first weights from the global generator
     return UNet2DConditionModel(
         sample_size=16,
-        block_out_channels=(48, 96, 144),
+        block_out_channels=(32, 64, 96) if small else (48, 96, 144),
         layers_per_block=1,
         cross_attention_dim=text_width,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         # diffusers' name for the number of heads; its type has one for all blocks.
-        attention_head_dim=(1, 3, 4),  # pyright: ignore[reportArgumentType]
+        attention_head_dim=(1, 2, 3) if small else (1, 3, 4),  # pyright: ignore[reportArgumentType]
         norm_num_groups=8,
     )
 
@@ -156,12 +162,21 @@ def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool
         covers.append(torch.nn.functional.max_pool2d(torch.from_numpy(cover), 4).half())
         all_scenes += scenes
     pool = Pool(latents=torch.cat(latents), cover=torch.cat(covers), scenes=all_scenes)
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_file({"latents": pool.latents, "cover": pool.cover}, path)
     return pool
 
 
 def train_diffusion(
-    unet, text_encoder, tokenizer, pool: Pool, folder: Path, device: str, recipe: Recipe
+    unet,
+    text_encoder,
+    tokenizer,
+    pool: Pool,
+    folder: Path,
+    device: str,
+    recipe: Recipe,
+    *,
+    name: str = "diffusion",
 ) -> nn.ModuleDict:
     """Train denoiser and text encoder together; returns both with averaged weights."""
     model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
@@ -187,7 +202,7 @@ def train_diffusion(
         ).view(-1, 1, 1)
         return (error * weight.to(device)).mean()
 
-    fit("diffusion", model, loss, recipe, folder)
+    fit(name, model, loss, recipe, folder)
     return model
 
 
