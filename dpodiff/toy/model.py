@@ -41,7 +41,9 @@ def load_toy(
     """
     folder = FOLDERS[name]
     if not (folder / "model_index.json").is_file():
-        raise LoadError(f"no toy model in {folder}; train it with `python -m dpodiff.toy.train`")
+        stage = "" if name == "toy" else " --stage small"
+        train = f"train it with `python -m dpodiff.toy.train{stage}`"
+        raise LoadError(f"no toy model in {folder}; {train}")
     return Toy.from_pretrained(folder, name=name, device=device, dtype=dtype, offload=offload)
 
 
