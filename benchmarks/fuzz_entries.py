@@ -4,6 +4,7 @@ All images are gray ones of a black box, so that a call takes milliseconds.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -823,7 +824,8 @@ def _toy(folder: Path) -> list[Entry]:
     share = number(0.5, least=0, most=1)
 
     def is_known(prompt: Any) -> bool:
-        return isinstance(prompt, str) and set(prompt.lower().split()) <= captions.known_words()
+        words = re.findall(r"[^\W_]+", prompt.lower()) if isinstance(prompt, str) else ["?"]
+        return set(words) <= captions.known_words()
 
     return [
         Entry("toy.captions.parse", captions.parse, {"text": text(PROMPT)}),

@@ -11,7 +11,7 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     Raises:
         ValueError: if torch knows no such device, or it is not there.
     """
-    if device is not None and device != "auto":
+    if device is not None and not (isinstance(device, str) and device == "auto"):
         return _device(device)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count <= 1:
