@@ -155,8 +155,8 @@ def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool
         return Pool(latents=stored["latents"], cover=stored["cover"], scenes=known)
     latents, covers, all_scenes = [], [], []
     for scenes, rng in tqdm(batches(), "latents", total=-(-count // POOL_BATCH)):
-        pictures, cover = render_with_covers(scenes, rng)
-        images = torch.from_numpy(pictures).to(device)
+        rendered, cover = render_with_covers(scenes, rng)
+        images = torch.from_numpy(rendered).to(device)
         mean = vae.encode(2 * images - 1).latent_dist.mean
         latents.append((mean * vae.config.scaling_factor).half().cpu())
         covers.append(torch.nn.functional.max_pool2d(torch.from_numpy(cover), 4).half())
