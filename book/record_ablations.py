@@ -1,11 +1,11 @@
-"""Record ablations of GPO, EPO and HPO by what their searches find: dpodiff/results/recorded/ablations.
+"""Record ablations of GPO, EPO and HPO by the outcome of searches: results/recorded/ablations.
 
     python book/record_ablations.py               # two hours on one core; goes on if stopped
     python book/record_ablations.py --prompts 2 --folder runs/ablations      # a rehearsal
 
-Every arm changes one setting of the paper's GPO, EPO or HPO. All arms search the same space with the
-same loss and the same budget on the same prompts, without verification, so that the outcome is that
-of the solver alone. The found prompts are judged on new seeds.
+Every arm changes one setting of the paper's GPO, EPO or HPO. All arms search the same space with
+the same loss and the same budget on the same prompts. There is no verification, so the outcome is
+that of the solver alone. The found prompts are judged on new seeds.
 """
 
 from collections.abc import Callable
