@@ -69,10 +69,9 @@ def load(
     """Loads a text-to-image model.
 
     Args:
-        model: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. What is not on
-            this machine is downloaded; some models want their license accepted on the hub first.
-            "toy-small" is a second toy model once it was trained; it does not come with the
-            package.
+        model: "toy", "toy-small", one of `NAMES`, a folder in the diffusers format, or a hub id.
+            What is not on this machine is downloaded; some models want their license accepted on
+            the hub first.
             Or a loaded pipeline of diffusers, of one of the families below, with its
             LoRA adapters and tokens of textual inversion. The model shares its networks, which
             are frozen, and keeps their device and dtype; only an autoencoder in float16 is copied,
