@@ -80,7 +80,7 @@ def lines(
             low, high = bands[name]
             ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
     if all((numbers("x", x) % 1 == 0).all() for x, _ in curves.values()):
-        ax.xaxis.get_major_locator().set_params(integer=True)  # no half steps or samples
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # no half steps
     name_axes(ax, xlabel, ylabel)
     add_legend(ax, {name: line for name, line in named.items() if name})
     open_frame(ax)
