@@ -18,6 +18,7 @@ from dpodiff.plots.base import (
     color_of,
     line_of,
     name_axes,
+    numbers,
     open_frame,
 )
 from dpodiff.results.trace import Trace
@@ -78,6 +79,8 @@ def lines(
         if bands is not None and name in bands:
             low, high = bands[name]
             ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+    if all((numbers("x", x) % 1 == 0).all() for x, _ in curves.values()):
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # no half steps
     name_axes(ax, xlabel, ylabel)
     add_legend(ax, {name: line for name, line in named.items() if name})
     open_frame(ax)

@@ -55,7 +55,7 @@ def heatmaps(
     across = min(COLUMNS, len(frames))
     down = -(-len(frames) // across)
     figure = BookFigure(
-        figsize=_size(next(iter(frames.values())), across, down), layout="constrained"
+        figsize=_size(next(iter(frames.values())), across, down), layout="compressed"
     )
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for place, (ax, (name, frame)) in enumerate(zip(axes, frames.items(), strict=False)):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 100
 CELL = 1.5  # inches an image
 LINE = 0.2  # inches a line of text
-LETTERS = 13  # an inch of text
+LETTERS = 12  # an inch of text
 WIDE = 8  # inches from which a page shows a figure so much smaller that its text has to grow
 
 
@@ -106,9 +106,10 @@ def contact_sheet(
     scale = _text_scale(CELL * columns)
     titles = [textwrap.fill(title, int(CELL * LETTERS / scale)) for title in titles]
     rows = math.ceil(len(pixels) / columns)
-    lines = max(title.count("\n") + bool(title) for title in titles)
-    size = (CELL * columns, (CELL + scale * LINE * lines) * rows)
-    figure = BookFigure(figsize=size, layout="constrained")
+    heights = [title.count("\n") + bool(title) for title in titles]  # in lines
+    lines = sum(max(heights[i : i + columns]) for i in range(0, len(heights), columns))
+    size = (CELL * columns, CELL * rows + scale * LINE * lines)
+    figure = BookFigure(figsize=size, layout="compressed")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, image, title in zip(axes, pixels, titles, strict=False):
         _show(ax, image)

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
-# MathJax leaves a "$" alone in these classes.
-CLASSES = "tex2jax_ignore mathjax_ignore"
+# The style that pandas' own tables have in the book; MathJax leaves a "$" alone in the others.
+CLASSES = "dataframe tex2jax_ignore mathjax_ignore"
 
 
 def table(
