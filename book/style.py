@@ -31,7 +31,7 @@ DATA = "dpodiff/toy/captions.py"  # texts that a model is trained on
 NO_PROSE = (
     r"```[^{].*?```",  # code; a directive in braces holds prose
     r"\$\$.*?\$\$|\$[^$\n]+\$",
-    r"^(?: {4}|\t)[^\n]*$",
+    r"^(?: {4}|\t|>>>|\.\.\.)[^\n]*$",
     r"`[^`\n]+`|\{[^{}\n]*\}",  # names, roles, and what an f-string puts in
     r"\]\([^)\n]*\)|<[^>\n]+>|https?://\S+",
 )
@@ -77,7 +77,8 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     elif path.suffix == ".py":
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type in TEXTS:
-                yield token.start[0], token.string
+                # Indented lines are code in Markdown, and text in a docstring.
+                yield token.start[0], re.sub(r"(?m)^[ \t]+", "", token.string)
     elif path == LIST:
         yield 1, text.partition("| Not | But |")[0]
     else:

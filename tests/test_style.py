@@ -38,6 +38,13 @@ def test_comments_docstrings_and_messages_are_prose(tmp_path):
     assert [line for line, _ in found(code)] == [1, 2, 3]
 
 
+def test_the_body_of_a_docstring_is_prose_but_for_its_examples(tmp_path):
+    code = tmp_path / "code.py"
+    body = ["Args:", "    a: a picture.", "Examples:", "    >>> picture", "    ... picture"]
+    code.write_text("def f(a):\n    " + "\n    ".join(['"""Do it.', "", *body, '"""']) + "\n")
+    assert found(code) == [(5, "picture")]
+
+
 def test_cells_with_code_are_no_prose(tmp_path):
     path = tmp_path / "chapter.ipynb"
     cells = [new_code_cell("picture = 1"), new_markdown_cell("Look at the picture.")]

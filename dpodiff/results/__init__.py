@@ -12,6 +12,7 @@
 `acceptance`    verification within the budget of a search
 `statistics`    paired intervals and verdicts
 `conclusions`   sentences about a result, checked when the result is there
+`goals`         what benchmarks measured, and the goals that they met or missed
 `records`       long experiments that were run before; `recorded/` holds their tables
 `headroom`      settings against the best one, and what picks gain by loss and space
 `selection`     best of n, computed from evaluated candidates
