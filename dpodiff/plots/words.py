@@ -56,10 +56,10 @@ def distribution(space: Space, probabilities: Sequence[Sequence[float]]) -> Book
                 x + 0.96,
                 y + 0.93,
                 f"{p:.2f}",
-                fontsize=6,
+                fontsize=7,
                 ha="right",
                 va="bottom",
-                color="white" if dark else "0.4",
+                color="white" if dark else "0.2",
             )
     _name_rows(ax, [_slot_name(slot) for slot in space.slots])
     return figure
