@@ -29,9 +29,9 @@ class LoadError(OSError, ValueError):
     """A model, a loss, an encoder or a language model that cannot be loaded.
 
     The message says what is wrong and what would be right: the name is unknown, the files are
-        missing and cannot be downloaded, or they have another format. It is an `OSError`, as
-        libraries raise for missing files, and a `ValueError`, since the name is an argument. A
-        missing package raises an `ImportError` instead, which names the extra to install.
+    missing and cannot be downloaded, or they have another format. It is an `OSError`, as libraries
+    raise for missing files, and a `ValueError`, since the name is an argument. A missing package
+    raises an `ImportError` instead, which names the extra to install.
 
     Examples:
         >>> try:

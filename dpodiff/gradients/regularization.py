@@ -19,7 +19,7 @@ with known bounds on the deviations (Wainwright, 2019, chapters 2 and 6):
     log P(M2 or more) <= ln 2 - n max(sqrt(1 + M2) - 1 - sqrt(k / n), 0)^2 / 2   at most 0
 
 Random orders of the entries are tested too: the rows of an image with a pattern may look normal in
-    one order and not in another.
+one order and not in another.
 """
 
 import math

@@ -107,8 +107,8 @@ class Contrastive:
 
         Returns:
             one row per contrast prompt, the worst first: "contrast"; "margin", the mean cosine of
-                the images with the prompt minus that with the contrast; "better", the share of
-                images that fit the prompt better.
+            the images with the prompt minus that with the contrast; "better", the share of images
+            that fit the prompt better.
         """
         import pandas as pd
 

@@ -1,10 +1,10 @@
 """The statements of a prompt that an image misses, and a loss for all statements.
 
 A prompt makes several statements: an object, its color, its position, the background. TIFA (Hu et
-    al., 2023, arXiv 2303.11897) asks a model about each statement. Here each statement is compared
-    with contrast prompts that differ only in this statement (see `dpodiff.spaces.statements`), so
-    any CLIP can be used. Let c_0 be the cosine of the image and the prompt, c_j the cosines with
-    the contrast prompts of a statement, and s the scale that CLIP was trained with:
+al., 2023, arXiv 2303.11897) asks a model about each statement. Here each statement is compared with
+contrast prompts that differ only in this statement (see `dpodiff.spaces.statements`), so any CLIP
+can be used. Let c_0 be the cosine of the image and the prompt, c_j the cosines with the contrast
+prompts of a statement, and s the scale that CLIP was trained with:
 
     p(statement) = exp(s c_0) / (exp(s c_0) + sum_j exp(s c_j))
     loss = mean over statements of - log p
@@ -131,8 +131,8 @@ class Decomposed:
 
         Returns:
             one row per statement, in the order of the prompt: "statement"; "score", its mean
-                probability; "holds", the share of images that fit the prompt better than each of
-                its contrasts; "instead", the contrast that the images fit best.
+            probability; "holds", the share of images that fit the prompt better than each of its
+            contrasts; "instead", the contrast that the images fit best.
         """
         import pandas as pd
 

@@ -188,10 +188,10 @@ def leave_one_out(
 
     Returns:
         one row per member, the largest gap first: "loss"; "change", its mean change, where negative
-            is better; "others", the mean change of the other members; "gap", change minus others;
-            "error", the standard error of the gap over the images, NaN for one image; "opposed",
-            the share of images on which its change has the other sign; "disagrees", whether the two
-            mean changes have different signs.
+        is better; "others", the mean change of the other members; "gap", change minus others;
+        "error", the standard error of the gap over the images, NaN for one image; "opposed", the
+        share of images on which its change has the other sign; "disagrees", whether the two mean
+        changes have different signs.
 
     Raises:
         ValueError: if the shapes differ, or there are fewer than two members.

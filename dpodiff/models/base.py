@@ -1,9 +1,9 @@
 """The interface of a text-to-image model, the same for all families.
 
 A latent diffusion model consists of four functions: texts are encoded, a denoiser predicts from
-    noisy latents, a closed form turns the prediction into an estimate of the clean latent, and a
-    decoder makes images. Solvers call `generate`. Gradient estimators combine the four functions
-    themselves.
+noisy latents, a closed form turns the prediction into an estimate of the clean latent, and a
+decoder makes images. Solvers call `generate`. Gradient estimators combine the four functions
+themselves.
 """
 
 from abc import ABC, abstractmethod

@@ -1,9 +1,9 @@
 """Estimated cost of images on a CPU, from the numbers of parameters and steps.
 
 Each parameter of a denoiser is multiplied and added once at each position of its layer: all tokens
-    of a transformer, the pixels of its resolution in a U-Net. Compared with the operation counts of
-    the published architectures, the estimate is 0.9 times as much for Stable Diffusion 1.4, 1.0 for
-    SDXL, 0.8 for PixArt-Sigma and 1.9 for Stable Diffusion 3. The speed of the machine is measured.
+of a transformer, the pixels of its resolution in a U-Net. Compared with the operation counts of the
+published architectures, the estimate is 0.9 times as much for Stable Diffusion 1.4, 1.0 for SDXL,
+0.8 for PixArt-Sigma and 1.9 for Stable Diffusion 3. The speed of the machine is measured.
 """
 
 import functools

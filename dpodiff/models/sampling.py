@@ -1,10 +1,9 @@
 """Sampling: from noise to a clean latent in deterministic steps.
 
 A rollout is a function of its initial latents, so any range of steps can be run alone: the first
-    steps without a graph and the next with one, as gradients through the sampler need. The
-    scheduler depends on the family: DDIM at eta = 0 (Song et al., 2021), which is first-order
-    DPM-Solver++, or Euler's method for a flow. Each rollout has a new scheduler, since schedulers
-    may keep state.
+steps without a graph and the next with one, as gradients through the sampler need. The scheduler
+depends on the family: DDIM at eta = 0 (Song et al., 2021), which is first-order DPM-Solver++, or
+Euler's method for a flow. Each rollout has a new scheduler, since schedulers may keep state.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Text encoders: a tokenizer and a network, for texts and for mixtures.
 
 Families use different outputs: the tokens of the last layer (Stable Diffusion 1 and 2, T5) or of
-    the layer before it (SDXL, SD3), and the pooled vector of a text (SDXL, SD3, Flux). If a family
-    needs the pooled vector, it is stored as one more row of the encoding. So an encoding is always
-    one tensor (batch, row, dim), which can be cached, repeated and differentiated.
+the layer before it (SDXL, SD3), and the pooled vector of a text (SDXL, SD3, Flux). If a family
+needs the pooled vector, it is stored as one more row of the encoding. So an encoding is always one
+tensor (batch, row, dim), which can be cached, repeated and differentiated.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Encodings of texts, each computed once.
 
 A search encodes the same few texts many times: the user's prompt for the loss, the negative prompt
-    of a whole population, words that candidates share. The text encoder sees each distinct text
-    once; batches are assembled from the cache.
+of a whole population, words that candidates share. The text encoder sees each distinct text once;
+batches are assembled from the cache.
 """
 
 from collections import OrderedDict

@@ -1,7 +1,7 @@
 """The budget and the cost of a search, in one unit for all solvers.
 
 The unit is the evaluation: one candidate on all seeds with all steps. Gradients and previews are
-    charged by their share of its denoiser work, so all solvers are compared at equal cost.
+charged by their share of its denoiser work, so all solvers are compared at equal cost.
 """
 
 import sys

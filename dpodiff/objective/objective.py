@@ -8,7 +8,7 @@ candidates and seeds form one list, which is split into batches regardless of th
 batches are always as large as memory allows (`dpodiff.models.batches`).
 
 Three other queries have their own prices: the gradient at a mixture of prompts, previews of
-    candidates after some of the steps or on some of the seeds, and the losses of a given noise.
+candidates after some of the steps or on some of the seeds, and the losses of a given noise.
 """
 
 import math
@@ -222,7 +222,7 @@ class Objective:
         """Return approximate values of candidates; lower is better, infinite if not allowed.
 
         Images after all steps are kept: a later evaluation, or a preview on more seeds, makes and
-            pays for only the other seeds.
+        pays for only the other seeds.
 
         Args:
             candidates: candidates to preview.

@@ -18,5 +18,5 @@
 `selection`     best of n, computed from evaluated candidates
 
 It imports from `objective` and the folders before it, never from `solvers`: a solver returns a
-    result.
+result.
 """

@@ -41,11 +41,10 @@ def attribution(
 
     Returns:
         One row per change and measure: "word", the change of a slot, such as "+ sharp" or "red ->
-            crimson", or of several equal slots; "measure"; "found" and "without", the means with
-            and without the word; "mean", "low" and "high", without minus found with its exact
-            interval over seeds (`subset_interval`), whose ends are infinite for fewer than 6 seeds.
-            If a loss rises without a word, the word lowers it. `plots.intervals` plots the rows of
-            one measure.
+        crimson", or of several equal slots; "measure"; "found" and "without", the means with and
+        without the word; "mean", "low" and "high", without minus found with its exact interval over
+        seeds (`subset_interval`), whose ends are infinite for fewer than 6 seeds. If a loss rises
+        without a word, the word lowers it. `plots.intervals` plots the rows of one measure.
 
     Raises:
         ValueError: if an argument is invalid, a seed was used before, noise was searched, or the

@@ -29,7 +29,7 @@ def against_best(table: "pd.DataFrame", by: Sequence[str], measure: str) -> "pd.
 
     Returns:
         one row per setting, the best first: the columns of `by`, "mean"; "change", "low" and
-            "high", the setting minus the best with its 95% interval over prompts.
+        "high", the setting minus the best with its 95% interval over prompts.
 
     Examples:
         >>> import pandas as pd
@@ -75,8 +75,8 @@ def headroom(
 
     Returns:
         one row per space, n and loss: "space", "n", "loss"; "mean", "low" and "high", the change of
-            the measure with its 95% interval over prompts; "better" and "worse", the shares of
-            prompts with a change of more than 0.1; "prompts".
+        the measure with its 95% interval over prompts; "better" and "worse", the shares of prompts
+        with a change of more than 0.1; "prompts".
 
     Raises:
         ValueError: if a space has no candidates for a prompt, or no seed is left unseen.

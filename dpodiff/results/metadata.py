@@ -1,9 +1,9 @@
 """Metadata of PNG files in the formats of common tools.
 
 There are two text chunks: "parameters", the format of AUTOMATIC1111's web UI, and "prompt", a
-    workflow of ComfyUI in its API format. Both tools write weights as `(red:1.2)`. The window of a
-    negative prompt becomes prompt editing in the web UI, which may switch one step later than here.
-    In ComfyUI it becomes conditions with ranges of timesteps.
+workflow of ComfyUI in its API format. Both tools write weights as `(red:1.2)`. The window of a
+negative prompt becomes prompt editing in the web UI, which may switch one step later than here. In
+ComfyUI it becomes conditions with ranges of timesteps.
 """
 
 import json

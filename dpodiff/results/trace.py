@@ -56,8 +56,8 @@ class Trace(Journal):
     """The records of one search, in memory and, with a path, in a file.
 
     If the file holds an interrupted search with the same settings, the search continues: recorded
-        results are read, no recorded image is made again, and the result is the same as without the
-        interruption. For a finished search its result is returned.
+    results are read, no recorded image is made again, and the result is the same as without the
+    interruption. For a finished search its result is returned.
 
     Args:
         path: path of the trace file.

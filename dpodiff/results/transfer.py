@@ -101,8 +101,8 @@ def over_prompts(table: "pd.DataFrame", by: Sequence[str] = CELL) -> "pd.DataFra
 
     Returns:
         one row per cell: the columns of `by`; "before" and "after"; "mean", "low" and "high", the
-            change with its 95% interval over prompts, whose ends are infinite for one prompt;
-            "prompts".
+        change with its 95% interval over prompts, whose ends are infinite for one prompt;
+        "prompts".
 
     Examples:
         >>> import pandas as pd

@@ -6,8 +6,8 @@
     solver.recommend()
 
 A solver uses only index operations of the space: it never sees a prompt, a model or an image.
-    `dpodiff.search` calls `ask` and `tell` alternately, with a budget and a trace, and returns the
-    best candidate that it evaluated. Use `recommend` if you run a solver without `dpodiff.search`.
+`dpodiff.search` calls `ask` and `tell` alternately, with a budget and a trace, and returns the best
+candidate that it evaluated. Use `recommend` if you run a solver without `dpodiff.search`.
 
 Instead of candidates `ask` may return a query of `dpodiff.objective.queries`: a `GradientQuery`, a
 `PreviewQuery` or a `NoiseQuery`. The solver gets the answer by `learn`. A subclass implements a

@@ -1,8 +1,8 @@
 """Best of N: keep the prompt, draw more noise, and keep the best images.
 
 This needs no optimizer and is a baseline at equal cost: a search makes images of many prompts, this
-    makes as many images of one. It finds no better prompt, only favorable noise, so none of its
-    gain carries over to unseen seeds.
+makes as many images of one. It finds no better prompt, only favorable noise, so none of its gain
+carries over to unseen seeds.
 
 It uses the same loop as the solvers. Let n be the number of seeds of the objective. Candidate k is
 then "the best n noises of the first k + 1 groups of n". Candidate 0 is the user's prompt on the

@@ -5,8 +5,8 @@ The prompt is fixed and the noise is optimized. Each seed is a separate problem,
     minimize over z    loss(image(z)) + gamma * improbability(z),
 
 and all are solved in one batch: an update of one image does not depend on the others. The gradient
-    passes through the sampler. An iteration makes the image once and computes a gradient with
-    checkpoints, which costs four evaluations.
+passes through the sampler. An iteration makes the image once and computes a gradient with
+checkpoints, which costs four evaluations.
 
 ReNO (Eyring et al., 2024, arXiv 2406.04312) was made for one-step models. On other models it uses a
 rollout of a few steps. Its iterations are cheap, but lower the loss of another image than the full

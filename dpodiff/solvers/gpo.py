@@ -7,10 +7,10 @@ softmax(logits), and descends
     d E[value(w)] / d logits,    w ~ Gumbel-Softmax(logits)
 
 by the chain rule: the model gives d value / d w through a few of its steps, and the sample gives dw
-    / d logits. Then it evaluates candidates drawn from the learned distribution. The distribution
-    does not represent pairs of words, and it stays fixed after the gradient phase. According to the
-    paper, GPO alone therefore plateaus (chapter 10 of the book tests this). HPO continues with
-    evolution from the distribution, and PEZ uses no distribution.
+/ d logits. Then it evaluates candidates drawn from the learned distribution. The distribution does
+not represent pairs of words, and it stays fixed after the gradient phase. According to the paper,
+GPO alone therefore plateaus (chapter 10 of the book tests this). HPO continues with evolution from
+the distribution, and PEZ uses no distribution.
 """
 
 import warnings

@@ -5,7 +5,7 @@ pairs of words but starts at random. HPO is EPO with a first population drawn fr
 distribution. (It is unrelated to hyperparameter optimization.)
 
 The gradient phase is paid for like other work: about 9 of 40 evaluations with the paper's schedule.
-    Only the rest of the budget is left for evolution.
+Only the rest of the budget is left for evolution.
 """
 
 from collections.abc import Callable, Sequence

@@ -102,14 +102,14 @@ def read_study(
     """Read the answers of all raters, and estimate which method they prefer.
 
     The interval of a win rate is over prompts: the answers to one prompt are averaged first, and
-        Student's interval is computed from these means. So answers to one prompt need not be
-        independent. The interval is NaN for a single prompt, and no claim is made for fewer than
-        10. If all means are equal, Wilson's interval for as many independent answers as prompts is
-        used instead. Answers to checks and to repeated pairs are used only for the rules. Agreement
-        is computed from the answers a, tie, b of each pair with the ordinal distance of
-        Krippendorff (2004). Bradley-Terry scores are fitted with a tie as half a win for each. One
-        more tie is added for each two methods that were compared, so scores stay finite. Their
-        intervals are bootstraps over prompts.
+    Student's interval is computed from these means. So answers to one prompt need not be
+    independent. The interval is NaN for a single prompt, and no claim is made for fewer than 10. If
+    all means are equal, Wilson's interval for as many independent answers as prompts is used
+    instead. Answers to checks and to repeated pairs are used only for the rules. Agreement is
+    computed from the answers a, tie, b of each pair with the ordinal distance of Krippendorff
+    (2004). Bradley-Terry scores are fitted with a tie as half a win for each. One more tie is added
+    for each two methods that were compared, so scores stay finite. Their intervals are bootstraps
+    over prompts.
 
     Args:
         answers: files, a folder of files, or their content; one per rater.
