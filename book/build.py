@@ -87,7 +87,7 @@ class Profile:
             return cls(**yaml.safe_load(path.read_text()))
         except TypeError as error:
             raise BuildError(
-                f"{path}: only 'common' and 'notebooks' may stand here: {error}"
+                f"{path}: only 'common' and 'notebooks' are allowed here: {error}"
             ) from None
 
     def parameters(self, notebook: Path) -> Parameters:

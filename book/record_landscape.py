@@ -76,7 +76,9 @@ def score(images: Path, scorer: str, number: int) -> Tables:
     """
     prompt = prompts_of(images)[number]
     if not _file(images, number).is_file():
-        raise FileNotFoundError(f"{_file(images, number)} is gone: remove {images}, make it anew")
+        raise FileNotFoundError(
+            f"{_file(images, number)} is missing: remove {images} and run the first step again"
+        )
     with np.load(_file(images, number)) as file:
         kept, own = (torch.from_numpy(file[name]).float() / 255 for name in ("images", "own"))
     count, seeds = kept.shape[:2]

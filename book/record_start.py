@@ -95,7 +95,7 @@ def cells(
 
 def main() -> None:
     parser = arguments(__doc__, "start", 60)
-    parser.add_argument("--seeds", type=int, default=4, help="images a prompt")
+    parser.add_argument("--seeds", type=int, default=4, help="images per prompt")
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument("--guidances", type=float, nargs="+", default=GUIDANCES)
     options = parser.parse_args()

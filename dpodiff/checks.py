@@ -124,7 +124,7 @@ def check_text(name: str, value: Any) -> None:
     if not is_writable(value):
         raise ValueError(
             f"{name} holds half of a character that takes two (a lone surrogate), "
-            f"so it is no text: {shown(value)}"
+            f"so it is not valid text: {shown(value)}"
         )
 
 

@@ -227,11 +227,11 @@ def test_words_are_chosen_where_a_free_slot_has_them():
     space = Space("a plane", (PLANE, RED, RED))
     assert space.choose([]) == space.identity
     assert space.choose(["jet", "Blue", "green"]) == (2, 2, 1)
-    with pytest.raises(ValueError, match="'purple' is no choice"):
+    with pytest.raises(ValueError, match="'purple' is not a choice"):
         space.choose(["purple"])
-    with pytest.raises(ValueError, match="'red' is no choice of a free slot"):
+    with pytest.raises(ValueError, match="'red' is not a choice of a free slot"):
         Space("a plane", (RED,)).choose(["red"])
-    with pytest.raises(ValueError, match="'blue' is no choice of a free slot"):
+    with pytest.raises(ValueError, match="'blue' is not a choice of a free slot"):
         Space("a plane", (RED,)).choose(["green", "blue"])
 
 

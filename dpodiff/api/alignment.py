@@ -222,7 +222,7 @@ def _words_asked_for(
     if method == "joint":
         return "antonym+nplib" if space is None else space
     if isinstance(method, str) and space is not None:
-        raise ValueError(f"{method!r} leaves the words alone; a space is for method='joint'")
+        raise ValueError(f"{method!r} does not change words; a space is for method='joint'")
     given = [name for name, choice in choices.items() if choice is not None and choice is not False]
     if space is None and given:
         raise ValueError(f"{given[0]} chooses words of a space, and {method!r} changes no words")
@@ -281,5 +281,5 @@ def _estimator(estimator: "str | Estimator | Hybrid | None") -> "Estimator | Hyb
 def _check_open(model: TextToImage) -> None:
     if isinstance(model, BlackBox):
         raise ValueError(
-            f"{model.name} shows no noise to search; method='best-of-n' draws new seeds instead"
+            f"{model.name} gives no access to its noise; method='best-of-n' draws new seeds instead"
         )

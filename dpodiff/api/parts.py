@@ -185,7 +185,7 @@ def check_locked(locked: Sequence[str], space: str | Space, prompt: str) -> None
     if locked and isinstance(space, Space):
         raise ValueError("locked is for spaces by name; a Space has its slots already")
     if absent := not_in_prompt(prompt, locked):
-        raise ValueError(f"locked word {absent[0]!r} does not stand in the prompt {prompt!r}")
+        raise ValueError(f"locked word {absent[0]!r} is not in the prompt {prompt!r}")
 
 
 def loaded_lexicon(model: "TextToImage", lexicon: AnyLexicon) -> Lexicon | LLM:

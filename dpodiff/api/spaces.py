@@ -194,7 +194,7 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
         )
     if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
         raise ValueError(
-            f"as it is set, {model.name} does not look at negative prompts, which this space "
+            f"as it is set, {model.name} ignores negative prompts, which this space "
             "changes: use space='modifiers+synonym', or set the model's guidance above 1"
         )
     if getattr(model, "guidance", 0.0) <= 1 and any(s.side == "guidance" for s in space.slots):

@@ -160,7 +160,7 @@ def run(prompts: Path, *, out: Path | None, as_json: bool, **settings: Any) -> N
     try:
         table = dpodiff.sweep(prompts, out=out, **settings)
     except KeyboardInterrupt:
-        typer.echo(f"dpodiff: interrupted; the same command goes on with {out}", err=True)
+        typer.echo(f"dpodiff: interrupted; the same command continues {out}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
         typer.echo(f"dpodiff: {error}", err=True)

@@ -84,7 +84,7 @@ def values(loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str
     Raises:
         ValueError: if it returns another shape or other values; the message names the loss.
     """
-    found, said = loss(images, prompts), f"the loss {name_of(loss)} gave"
+    found, said = loss(images, prompts), f"the loss {name_of(loss)} returned"
     if isinstance(found, np.ndarray | np.generic | list | tuple | Real):
         found = _from_numbers(found, said)
     if not isinstance(found, torch.Tensor):

@@ -255,7 +255,7 @@ def _named(
     }
     for loss in found.values():
         if not callable(loss):
-            raise ValueError(f"{loss!r} is no loss: give a callable or a name")
+            raise ValueError(f"{loss!r} is not a loss: give a callable or a name")
     return found
 
 

@@ -44,7 +44,9 @@ class Weighted:
             raise ValueError("a weighted sum needs at least one loss")
         for loss, weight in self.weights.items():
             if not callable(loss):
-                raise ValueError(f"{loss!r} is no loss; dpodiff.losses.load makes one of a name")
+                raise ValueError(
+                    f"{loss!r} is not a loss; dpodiff.losses.load loads one by its name"
+                )
             check_finite(f"the weight of {name_of(loss)}", weight)
         self.differentiable = all(map(is_differentiable, self.weights))
 

@@ -143,7 +143,9 @@ def _pipeline_class(folder: str, name: str) -> str | None:
     try:
         return json.loads(index.read_text()).get("_class_name")
     except (ValueError, AttributeError) as error:
-        raise LoadError(f"{index} is no index of a pipeline ({error}); give {CHOICES}") from None
+        raise LoadError(
+            f"{index} is not the index of a pipeline ({error}); give {CHOICES}"
+        ) from None
 
 
 def _fetch_index(source: str, name: str) -> Path:

@@ -192,7 +192,7 @@ class Model(ABC):
             raise PromptError("the prompt is empty; say what the image shows")
         if negative_prompt and not self.takes_negative:
             raise PromptError(
-                f"with guidance {self.guidance:g}, {self.name} does not look at negative prompts: "
+                f"with guidance {self.guidance:g}, {self.name} ignores negative prompts: "
                 "leave it empty, or set the model's guidance above 1, at twice the cost of a step"
             )
 

@@ -165,7 +165,7 @@ class BlackBox:
         try:
             return as_image(source)
         except ValueError as error:
-            raise ValueError(f"{self._call(job)} gave no image: {error}") from None
+            raise ValueError(f"{self._call(job)} returned no image: {error}") from None
 
     def _asked(self, job: Job) -> ImageLike:
         """Call the function, and repeat the call if it raises."""
@@ -233,7 +233,7 @@ def as_image(source: ImageLike) -> torch.Tensor:
 def other_size(call: str, first: torch.Tensor, image: torch.Tensor) -> ValueError:
     """Return the error for an image whose size differs from the first one's."""
     sizes = " and ".join("x".join(map(str, one.shape[1:])) for one in (first, image))
-    return ValueError(f"{call} gave another size than before: {sizes}")
+    return ValueError(f"{call} returned another size than before: {sizes}")
 
 
 def _pixels(image: Image.Image) -> np.ndarray:  # (height, width, 3)

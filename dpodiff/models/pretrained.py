@@ -73,7 +73,7 @@ def read(source: str) -> "dict[str, torch.Tensor]":
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise LoadError(f"{path} is no safetensors file ({error})") from error
+        raise LoadError(f"{path} is not a safetensors file ({error})") from error
 
 
 def fill(module: "nn.Module", tensors: "Mapping[str, torch.Tensor]", source: str) -> None:

@@ -157,7 +157,7 @@ class TextEncoder:
         """
         match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)
         if not word or match is None:
-            raise ValueError(f"{word!r} does not stand in {text!r}")
+            raise ValueError(f"{word!r} is not in {text!r}")
         before, own = self._bare([text[: match.start()], word])
         first = len(self._start) + len(before)
         return list(range(first, first + len(own)))

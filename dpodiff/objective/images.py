@@ -60,16 +60,16 @@ def _made(model: TextToImage, found: Any, jobs: Sequence[Job]) -> torch.Tensor:
     try:
         made = list(found)
     except TypeError:
-        raise ValueError(f"{model.name} gave no images but {shown(found)}") from None
+        raise ValueError(f"{model.name} returned {shown(found)}, not images") from None
     if len(made) != len(jobs):
-        raise ValueError(f"{model.name} gave {len(made)} images for {len(jobs)} prompts")
+        raise ValueError(f"{model.name} returned {len(made)} images for {len(jobs)} prompts")
     images = []
     for ((positive, negative, *_), seed), image in zip(jobs, made, strict=True):
         called = f"{model.name}: generate({positive!r}, {negative!r}, {seed})"
         try:
             images.append(as_image(image))
         except ValueError as error:
-            raise ValueError(f"{called} gave no image: {error}") from None
+            raise ValueError(f"{called} returned no image: {error}") from None
         if images[-1].shape != images[0].shape:
             raise other_size(called, images[0], images[-1])
     return torch.stack(images)

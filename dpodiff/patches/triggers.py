@@ -41,7 +41,7 @@ def mean_patch(latents: torch.Tensor, positions: torch.Tensor, size: int) -> tor
     positions = torch.as_tensor(positions)
     if positions.shape != (len(latents), 2):
         raise ValueError(
-            f"positions must be ({len(latents)}, 2), one a row, not {tuple(positions.shape)}"
+            f"positions must be ({len(latents)}, 2), one per row, not {tuple(positions.shape)}"
         )
     found = positions.isfinite().all(dim=1)
     if not found.any():

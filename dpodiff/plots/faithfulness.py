@@ -50,7 +50,9 @@ def statements(
 
     pixels = _pixels(images)
     for name, table in {"probabilities": probabilities, "holds": holds}.items():
-        check_kind(name, table, pd.DataFrame, "a frame, a row a statement and a column an image")
+        check_kind(
+            name, table, pd.DataFrame, "a frame with a row per statement and a column per image"
+        )
     if probabilities.shape[1] != len(pixels):
         raise ValueError(f"{len(pixels)} images, but {probabilities.shape[1]} columns")
     if holds.shape != probabilities.shape:

@@ -127,8 +127,8 @@ class Replay:
         if changed:
             listed = ", ".join(f"{k} {after[k]} instead of {before.get(k)}" for k in changed)
             warnings.warn(
-                f"{self.path} goes on with {listed}: the last digits may be others than without "
-                "an interruption",
+                f"{self.path} continues with {listed}: the last digits may differ from those "
+                "without an interruption",
                 stacklevel=2,
             )
 
@@ -158,7 +158,7 @@ class Replay:
         return ValueError(
             f"{self.path}, line {number}: the search is at {what}, where {recorded} is recorded. "
             "Package, functions or words have changed since, or the objective was used before; "
-            "the file is left as it is"
+            "the file is unchanged"
         )
 
 

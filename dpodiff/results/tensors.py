@@ -47,7 +47,7 @@ class Tensors:
         except (OSError, SafetensorError) as error:
             raise ValueError(
                 f"{self.folder / name} cannot be read ({error}), and without it the search cannot "
-                "go on; overwrite=True begins anew"
+                "continue; overwrite=True starts again"
             ) from None
 
     def copy(self, trace: Path) -> None:

@@ -291,7 +291,7 @@ def _not_finite(loss: Any, bad: int, count: int) -> str:
     said = f"{bad} of {count} candidates had losses that are not finite, by {name_of(loss)}"
     if bad < count:
         return f"{said}; they count as infinitely bad"
-    return f"{said}: nothing was found, as no candidate can be told from another"
+    return f"{said}: nothing was found, since candidates cannot be compared"
 
 
 def _described(part: Any) -> str | None:

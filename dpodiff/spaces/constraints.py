@@ -88,8 +88,8 @@ class Similarity:
         vectors = torch.as_tensor(self.encoder(texts)).cpu().double()
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.isfinite().all():
             raise ValueError(
-                f"the encoder {name_of(self.encoder)} must give one finite vector a text, "
-                f"({len(texts)}, dim); it gave {tuple(vectors.shape)} for {texts!r}"
+                f"the encoder {name_of(self.encoder)} must return one finite vector per text, "
+                f"({len(texts)}, dim); it returned {tuple(vectors.shape)} for {texts!r}"
             )
         return vectors
 

@@ -111,7 +111,7 @@ def read_spaces(
         articles = entry.get("articles") is not False
         spaces[prompt] = _space(prompt, words, keywords, droppable, articles)
         problems += [
-            f"prompt {prompt!r}, key {kind!r}: {word!r} does not stand in the prompt"
+            f"prompt {prompt!r}, key {kind!r}: {word!r} is not in the prompt"
             for kind, found in words.items()
             for word in not_in_prompt(prompt, found)
         ]

@@ -174,7 +174,7 @@ class Space:
             place, index = next(places, (-1, 0))
             if place < 0:
                 raise ValueError(
-                    f"{word!r} is no choice of a free slot of {self.prompt!r}: each slot takes one"
+                    f"{word!r} is not a choice of a free slot of {self.prompt!r}: one per slot"
                 )
             candidate[place] = index
         return tuple(candidate)
@@ -283,7 +283,9 @@ class Space:
             raise ValueError(f"candidate {shown(candidate)} must have {len(self.slots)} indices")
         for index, slot in zip(candidate, self.slots, strict=True):
             if isinstance(index, bool) or not isinstance(index, Integral):
-                raise ValueError(f"candidate {shown(candidate)}: {shown(index)} is no whole number")
+                raise ValueError(
+                    f"candidate {shown(candidate)}: {shown(index)} is not a whole number"
+                )
             if not 0 <= index < len(slot.choices):
                 raise ValueError(f"candidate {shown(candidate)}: no choice {index} in the {slot}")
 
@@ -376,7 +378,7 @@ def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
             )
             start = match.start() if match else -1
         if start < 0 or not prompt.startswith(slot.text, start):
-            raise ValueError(f"{slot}: its text does not stand there in the prompt {prompt!r}")
+            raise ValueError(f"{slot}: its text is not at this place of the prompt {prompt!r}")
         ends[slot.side] = start + len(slot.text)
         yield replace(slot, start=start)
 

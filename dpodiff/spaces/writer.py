@@ -94,7 +94,7 @@ class PromptWriter:
         if path.exists():
             said = read_json(path)[0].get("said")
             if not isinstance(said, str):
-                raise ValueError(f"{path}: holds no answer; delete it, and it is asked for anew")
+                raise ValueError(f"{path}: holds no answer; delete it to ask again")
         else:
             said = self._server.without_key(self._ask(question))
             try:
@@ -104,8 +104,7 @@ class PromptWriter:
         if prompts := read_prompt_pairs(said):
             return prompts
         raise AnswerError(
-            f"{self.llm.model} gave no prompt that can be used: its answer begins with "
-            f"{said[:80]!r}"
+            f"{self.llm.model} returned no usable prompt: its answer begins with {said[:80]!r}"
         )
 
     def _ask(self, question: str) -> str:

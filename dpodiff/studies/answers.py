@@ -44,7 +44,7 @@ def read_key(key: Given) -> Mapping[str, Any]:
     data, where = _object(key, "the key")
     wanted = {"study": str, "baseline": str, "ties": bool, "equal": int, "pairs": dict}
     if data.get("format") != KEY or any(not isinstance(data.get(k), t) for k, t in wanted.items()):
-        raise ValueError(f"{where} is no key of a study: give the file NAME.key.json")
+        raise ValueError(f"{where} is not the key of a study: give the file NAME.key.json")
     _check_version(data, where)
     for name, pair in data["pairs"].items():
         texts = ("prompt", "repeats", "expected")

@@ -99,7 +99,7 @@ def study_size(
             f"not {pair_correlation}"
         )
     if win_rate == 0.5:
-        raise ValueError("a win rate of 1/2 cannot be told from 1/2")
+        raise ValueError("win_rate must differ from 1/2")
     if not ties / 2 < min(win_rate, 1 - win_rate):
         raise ValueError(f"with {ties:.0%} ties the win rate cannot be {win_rate}")
     effect = 1 + (raters - 1) * pair_correlation

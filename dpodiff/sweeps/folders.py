@@ -38,4 +38,4 @@ def check_same(where: Path, begun: Mapping[str, Any], now: Mapping[str, Any], ad
     names = [name for name in {**begun, **now} if begun.get(name) != now.get(name)]
     if names:
         differ = ", ".join(f"{name}={begun.get(name)!r}, not {now.get(name)!r}" for name in names)
-        raise ValueError(f"{where} was begun with {differ}: {advice}")
+        raise ValueError(f"{where} was started with {differ}: {advice}")

@@ -153,7 +153,9 @@ def _serve(pipe: Connection, pickled: bytes) -> None:
         try:
             pipe.send(said)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            failed = RuntimeError(f"what the job gave cannot be sent back: {said.error or error}")
+            failed = RuntimeError(
+                f"the result of the job cannot be sent back: {said.error or error}"
+            )
             pipe.send(Answer(error=failed, traceback=said.traceback, seconds=said.seconds))
 
 

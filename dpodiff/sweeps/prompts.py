@@ -107,5 +107,7 @@ def _parsed(text: str, known: Mapping[Id, Item]) -> list[Id]:
                 raise ValueError(f"ids={text!r}: {part} is longer than the {len(known)} prompts")
             wanted += range(int(first), int(last) + 1)
         else:
-            raise ValueError(f"ids={text!r}: {part!r} is no id; write numbers and ranges, 0,3-5")
+            raise ValueError(
+                f"ids={text!r}: {part!r} is not an id; write numbers and ranges, 0,3-5"
+            )
     return wanted

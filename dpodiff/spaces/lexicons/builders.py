@@ -224,7 +224,7 @@ def _positions(words: list[str], phrases: Sequence[str], what: str, prompt: str)
         phrase = [normal(word) for word in WORD.findall(text)]
         starts = [i for i in range(len(words)) if phrase and words[i : i + len(phrase)] == phrase]
         if not starts:
-            raise ValueError(f"{what} {text!r} does not stand in the prompt {prompt!r}")
+            raise ValueError(f"{what} {text!r} is not in the prompt {prompt!r}")
         indices.update(i + offset for i in starts for offset in range(len(phrase)))
     return indices
 

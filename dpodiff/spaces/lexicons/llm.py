@@ -162,7 +162,7 @@ class LLM:
         if path.exists():
             words = checked_words(read_json(path)[0].get("answer"))
             if words is None:
-                raise ValueError(f"{path}: holds no answer; delete it, and it is asked for anew")
+                raise ValueError(f"{path}: holds no answer; delete it to ask again")
             return words
         words = self._ask(prompt, kind)
         try:
@@ -181,7 +181,7 @@ class LLM:
                 self._report(answer.left_out)
                 return answer.words
         raise AnswerError(
-            f"{self.model} gave no usable {kind}s for the prompt {shown(prompt)}: "
+            f"{self.model} returned no usable {kind}s for the prompt {shown(prompt)}: "
             f"its answer begins with {self._server.without_key(said)[:80]!r}"
         )
 
@@ -201,8 +201,8 @@ class LLM:
     def _report(self, left_out: Sequence[str]) -> None:
         if left_out:
             warnings.warn(
-                f"{len(left_out)} of the words that {self.model} gave are no plain words, or too "
-                f"many; they are left out; the first is {shown(left_out[0])}",
+                f"{len(left_out)} of the words that {self.model} returned are not plain words, or "
+                f"too many, and are left out; the first is {shown(left_out[0])}",
                 stacklevel=5,
             )
 
