@@ -325,7 +325,7 @@ def test_images_of_a_model_of_ones_own_are_read_alike(make):
     [
         (
             torch.full((2, 3, 2, 2), torch.nan),
-            r"fake: generate\('a red ball', '', 0\) gave no image",
+            r"fake: generate\('a red ball', '', 0\) returned no image",
         ),
         (torch.full((2, 3, 2, 2), 255.0), "values up to 255 should be uint8"),
         (torch.zeros(1, 3, 2, 2), "fake returned 1 images for 2 prompts"),
