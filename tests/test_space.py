@@ -170,9 +170,9 @@ def test_bad_slots_are_named(text, choices, side, message):
 
 
 def test_slot_texts_must_stand_in_the_prompt():
-    with pytest.raises(ValueError, match=r"'ball'.*is not at this place"):
+    with pytest.raises(ValueError, match=r"'ball'.*is not in the prompt 'a plane'"):
         Space("a plane", (BALL,))
-    with pytest.raises(ValueError, match="is not at this place"):
+    with pytest.raises(ValueError, match="or elsewhere"):
         Space("a ball", (Slot("ball", ("ball",), start=1),))
 
 

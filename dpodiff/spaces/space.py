@@ -378,7 +378,7 @@ def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
             )
             start = match.start() if match else -1
         if start < 0 or not prompt.startswith(slot.text, start):
-            raise ValueError(f"{slot}: its text is not at this place of the prompt {prompt!r}")
+            raise ValueError(f"{slot}: its text is not in the prompt {prompt!r}, or elsewhere")
         ends[slot.side] = start + len(slot.text)
         yield replace(slot, start=start)
 
