@@ -1,15 +1,16 @@
-"""What the benchmarks share: alternate timing, peak memory, the table with its goals, the stamp.
+"""Common parts of the benchmarks: alternating timing, peak memory, tables, goals and stamps.
 
-Methods are timed alternately, A B C A B C ..., so that whatever slows the machine down
-slows all of them; numbers are medians, and ratios are of medians of the same run. `spread` is
-(slowest - fastest) / median of one way: two ways that differ by less are not told apart. Numbers
-are only worth keeping from a machine that does nothing else; the stamp says its load beforehand.
+Methods are timed alternately, A B C A B C ..., so that a slow phase of the machine affects all of
+them. Numbers are medians, and ratios are those of medians of the same run. `spread` is (slowest -
+fastest) / median of one method: smaller differences between methods are not significant. Keep only
+numbers from an otherwise idle machine; the stamp gives its load before the start.
 
-Peak memory is the most that tensors took at any time during a run, beyond what was held before it,
-weights above all. On a GPU it is torch.cuda.max_memory_allocated. On a CPU the process has no such
-number: its resident set keeps what was freed, in pools, and so depends on what ran before. Instead
-torch's profiler notes each allocation and release, and the peak of their running sum is taken: the
-same quantity as on a GPU, exact, and equal in every run. Not in it is work space that kernels get
+Peak memory is the largest size of all tensors during a run, minus that before it, which is mostly
+weights. On a GPU it is torch.cuda.max_memory_allocated. On a CPU the resident set is no substitute:
+it keeps freed memory in pools, and so depends on earlier work. Instead torch's profiler records
+each allocation and release, and the peak of their running sum is used. It is the same quantity as
+on a GPU, exact and reproducible. It excludes workspace that kernels allocate without torch's
+allocator. Memory is measured in a separate run that is not timed.
 past torch's allocator. Memory is measured in a run of its own, off the clock.
 """
 
@@ -32,7 +33,7 @@ from tqdm import tqdm
 
 from dpodiff import Stamp
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler reports each start and stop
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs starts and stops
 
 Row = Mapping[str, Any]
 Key = TypeVar("Key")
@@ -40,7 +41,7 @@ Key = TypeVar("Key")
 
 @dataclass
 class Timing:
-    """The seconds of each run of one way, and what the last of them returned."""
+    """The seconds of each run of one method, and the result of the last run."""
 
     seconds: list[float]
     result: Any = None
@@ -57,7 +58,7 @@ class Timing:
 def in_turns(
     methods: Mapping[Key, Callable[[], Callable[[], Any]]], repeats: int
 ) -> dict[Key, Timing]:
-    """Time each way `repeats` times; a way prepares a run off the clock, and returns it."""
+    """Time each method `repeats` times; it prepares a run, which is not timed, and returns it."""
     timings = {name: Timing([]) for name in methods}
     turns = [method for _ in range(repeats) for method in methods.items()]
     for name, prepare in tqdm(turns, "timed", leave=False, disable=None):
@@ -69,16 +70,16 @@ def in_turns(
 
 
 def now() -> float:
-    """The time in seconds, once all that the GPU was asked for is done."""
+    """Return the time in seconds after all work of the GPU is done."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def peak_memory(run: Callable[[], object], device: torch.device) -> int:
-    """The most bytes of tensors at any time during the run, beyond those before it."""
+    """Return the largest size of tensors in bytes during the run, minus that before it."""
     if device.type == "cuda":
-        gc.collect()  # what ran out of memory before may still be held
+        gc.collect()  # memory of an earlier failed run may still be held
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -92,7 +93,7 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
 
 @dataclass(frozen=True)
 class Goal:
-    """A number of this run, and the bound it should keep."""
+    """A measured number and the bound that it should keep."""
 
     what: str
     value: float
@@ -110,7 +111,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found: one row a way, its goals, and what there is to know beside."""
+    """The result of a benchmark: one row per method, goals and notes."""
 
     rows: Sequence[Row]
     goals: Sequence[Goal]
@@ -121,7 +122,7 @@ class Report:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows of the same keys, one under the other: texts to the left, numbers to the right."""
+    """Format rows with the same keys as a table: texts to the left, numbers to the right."""
     cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     sides = [str.ljust if isinstance(value, str) else str.rjust for value in rows[0].values()]
@@ -141,18 +142,18 @@ def main(
     sizes: Mapping[str, Mapping[str, Any]],
     repeats: int,
 ) -> None:
-    """Read the command line, measure, print stamp and table, and write them if asked to.
+    """Parse the command line, measure, print stamp and table, and write them if requested.
 
     Args:
-        description: of the benchmark, for --help.
-        measure: called with the settings of the size asked for, and with `repeats`.
-        sizes: settings by name, "toy" among them.
-        repeats: of each way, unless told otherwise.
+        description: description of the benchmark for --help.
+        measure: function of the settings of the requested size and `repeats`.
+        sizes: settings by name, including "toy".
+        repeats: default number of runs per method.
     """
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=style)
     parser.add_argument(
-        "--size", choices=sizes, default="toy", help="small only shows that it runs"
+        "--size", choices=sizes, default="toy", help="size; small only tests that it runs"
     )
     parser.add_argument("--repeats", type=int, default=repeats, help="of each way")
     parser.add_argument("--out", type=Path, help="folder of a record to write")
@@ -167,7 +168,7 @@ def main(
 
 
 def keep(report: Report, stamp: Stamp, folder: Path) -> None:
-    """Write what was found as a record that `dpodiff.Recorded` reads, and `verdicts.txt`."""
+    """Write the report as a record for `dpodiff.Recorded`, and `verdicts.txt`."""
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(report.rows).to_csv(folder / "table.csv", index=False)
     (folder / "stamp.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")

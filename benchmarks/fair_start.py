@@ -1,14 +1,13 @@
-"""How much faster is a search with the toy model's settings than with its former ones?
+"""Time of a search with the toy model's settings, compared with its former settings.
 
-The toy model makes an image in 6 steps at guidance 3. Before, it took 10 steps at guidance 5. The
-new settings were chosen on 60 prompts of their own (dpodiff/results/recorded/start), which are left
-out here. Whole searches of the same prompt, with the same loss and the same number of evaluations,
-are timed with both settings.
+The toy model makes an image in 6 steps at guidance 3. The former settings were 10 steps at guidance
+5. The new ones were chosen on 60 separate prompts (dpodiff/results/recorded/start), which are left
+out here. Whole searches of the same prompt, with the same loss and number of evaluations, are timed
+with both settings.
 
-A faster search is worth nothing if its images are worse. So the judge compares images of other
-prompts, unchanged and on the same seeds: `as asked and clean` is its mean share with each setting,
-and `change` the mean over prompts of the difference from the former settings, with its 95%
-interval.
+A faster search must not have worse images. So the judge compares images of other prompts, unchanged
+and on the same seeds: `as asked and clean` is its mean share with each setting, and `change` the
+mean difference from the former settings over prompts, with its 95% interval.
 """
 
 from collections.abc import Sequence
@@ -35,18 +34,18 @@ SIZES = {
     "small": {"prompts": 2, "images": 2, "budget": 3, "seeds": 2},
     "toy": {"prompts": 60, "images": 4, "budget": 40, "seeds": 4},
 }
-FIRST_SEED = 95_000  # of the judged images
+FIRST_SEED = 95_000  # first seed of the judged images
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an image is sampled."""
+    """The sampler settings of an image."""
 
     steps: int
     guidance: float
 
     def model(self) -> dpodiff.Model:
-        """The toy model with these settings."""
+        """Return the toy model with these settings."""
         model = dpodiff.load()
         model.steps, model.guidance = self.steps, self.guidance
         return model
@@ -59,10 +58,10 @@ def measure(*, prompts: int, images: int, budget: int, seeds: int, repeats: int)
     """Time searches with both settings, and judge images of unchanged prompts.
 
     Args:
-        prompts: how many are judged.
-        images: of each of them.
-        budget, seeds: of a search.
-        repeats: searches with each setting.
+        prompts: number of judged prompts.
+        images: number of images per prompt.
+        budget, seeds: budget and number of seeds of a search.
+        repeats: number of searches with each setting.
     """
     loss = default_loss(NOW.model())
     search = partial(prepared, loss=loss, budget=budget, seeds=seeds)
@@ -74,7 +73,7 @@ def measure(*, prompts: int, images: int, budget: int, seeds: int, repeats: int)
 
 
 def prepared(settings: Settings, loss: Loss, budget: int, seeds: int) -> "partial[Result]":
-    """A search that is ready to start."""
+    """Return a search that is ready to start."""
     return partial(
         dpodiff.improve,
         PROMPT,
@@ -88,7 +87,7 @@ def prepared(settings: Settings, loss: Loss, budget: int, seeds: int) -> "partia
 
 
 def other_prompts(count: int) -> list[str]:
-    """Prompts, the styles in turn, on which the settings were not chosen."""
+    """Return prompts that were not used to choose the settings, with alternating styles."""
     chosen_on = set(Recorded.load("start").table["prompt"])
     turns = zip(*(prompt_set(style) for style in STYLES))
     return [text for turn in turns for text in turn if text not in chosen_on][:count]
@@ -97,7 +96,7 @@ def other_prompts(count: int) -> list[str]:
 def good_shares(
     model: dpodiff.Model, judge: Judge, prompts: Sequence[str], seeds: Sequence[int]
 ) -> np.ndarray:
-    """Share (prompts,) of images that are all as asked and clean."""
+    """Return the shares (prompts,) of images that are all as asked and clean."""
     shares = []
     for prompt in prompts:
         with torch.no_grad():
@@ -108,11 +107,11 @@ def good_shares(
 
 
 def report(timings: dict[Settings, Timing], shares: dict[Settings, np.ndarray]) -> Report:
-    """A row a setting; both goals have to hold."""
+    """Return one row per setting, and two goals."""
     slow = timings[FORMER].median
     rows = []
     for settings, timing in timings.items():
-        if timing.result.error is not None:  # half a search has no time to compare
+        if timing.result.error is not None:  # the time of an incomplete search is not comparable
             raise timing.result.error
         same = settings == FORMER
         gap = Interval(0.0, 0.0, 0.0) if same else paired_bootstrap(shares[NOW] - shares[FORMER])

@@ -1,7 +1,7 @@
-"""What is lost, and what is said, when things go wrong?
+"""Run the benchmarks of faults: lost work, error messages, memory growth and scheduling.
 
-Runs the benchmarks of faults one after the other: kills of searches at many moments, calls with
-arguments of any kind, many searches in one process, and the scheduling of many jobs.
+It runs, one after the other: kills of searches at many moments, calls with arbitrary arguments,
+many searches in one process, and the scheduling of many jobs.
 
     python benchmarks/faults.py            # about an hour on two cores
     python benchmarks/faults.py --quick    # a few minutes
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# Script -> its options, and those of a quick run.
+# Script -> its options, and its options for a quick run.
 PARTS = {
     "kills.py": ([], ["--size", "small"]),
     "fuzz.py": (["--calls", "10000"], ["--calls", "1000"]),

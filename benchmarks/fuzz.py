@@ -1,9 +1,9 @@
-"""What do public functions do with arguments of any kind?
+"""Call public functions with arbitrary arguments and classify the outcomes.
 
-Each call gets a good value of every parameter but for two at most, which may be anything. A call
-may return, or raise an error of the package's own: one raised by a `raise` in it, or an `OSError`
-for a path. Any other error is a raw traceback. A call that returns although a value is out of the
-documented range has accepted it in silence. Goal: none of either.
+Each call gets valid values of all parameters except at most two, which are arbitrary. A call may
+return, or raise an error of the package: one raised by its own `raise`, or an `OSError` for a path.
+Any other error is a raw traceback. A call that returns although a value is out of the documented
+range is a silent acceptance. The goal is to have neither.
 
     python benchmarks/fuzz.py --calls 10000
 """
@@ -34,7 +34,7 @@ COLUMNS = ("accepted", "clear", "raw", "silent")
 
 @dataclass
 class Tally:
-    """What came of the calls of an entry, and of each defect the first call."""
+    """The outcomes of the calls of an entry, and the first call for each defect."""
 
     counts: Counter = field(default_factory=Counter)
     defects: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Tally:
 
 @st.composite
 def calls(draw: Any, entry: Entry) -> tuple[dict[str, Any], list[str]]:
-    """Arguments of a call, and the names of those that are out of range."""
+    """Draw the arguments of a call, and the names of those that are out of range."""
     names = list(entry.parameters)
     odd = draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
     arguments, bad = {}, []
@@ -54,7 +54,7 @@ def calls(draw: Any, entry: Entry) -> tuple[dict[str, Any], list[str]]:
 
 
 def fuzz(entry: Entry, count: int, *, derandomize: bool = False) -> Tally:
-    """Call an entry so many times."""
+    """Call an entry several times."""
     tally = Tally()
 
     @settings(
@@ -79,7 +79,7 @@ def fuzz(entry: Entry, count: int, *, derandomize: bool = False) -> Tally:
 
 
 def outcome(entry: Entry, arguments: Mapping[str, Any], bad: Sequence[str]) -> tuple[str, str]:
-    """One of `COLUMNS`, and what tells one defect from another."""
+    """Return one of `COLUMNS`, and a text that identifies the defect."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -94,7 +94,7 @@ def outcome(entry: Entry, arguments: Mapping[str, Any], bad: Sequence[str]) -> t
 
 
 def is_clear(error: Exception) -> bool:
-    """Whether the package raised an error itself, or the system refused a path."""
+    """Return whether the package raised the error itself, or the system refused a path."""
     if isinstance(error, OSError):
         return True
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -103,7 +103,7 @@ def is_clear(error: Exception) -> bool:
 
 
 def rows(found: Mapping[str, Tally]) -> Iterator[str]:
-    """A line an entry, and the sums."""
+    """Yield one line per entry, and the sums."""
     width = max(map(len, found))
     yield "  ".join([f"{'entry':{width}}", "calls", *(f"{name:>8}" for name in COLUMNS)])
     total = sum((tally.counts for tally in found.values()), Counter())
@@ -114,12 +114,12 @@ def rows(found: Mapping[str, Tally]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--calls", type=int, default=10_000, help="of all entries together")
-    parser.add_argument("--only", default="", help="entries whose name begins so")
+    parser.add_argument("--calls", type=int, default=10_000, help="calls of all entries together")
+    parser.add_argument("--only", default="", help="prefix of the names of entries to call")
     options = parser.parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)  # a text is a path, too
+        os.chdir(folder)  # since any text is also a path
         chosen = [one for one in entries(Path(folder)) if one.name.startswith(options.only)]
         count = -(-options.calls // len(chosen))
         found = {entry.name: fuzz(entry, count) for entry in tqdm(chosen, "fuzz", disable=None)}

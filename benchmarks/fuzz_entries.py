@@ -1,6 +1,6 @@
-"""Public entries of the package with the documented range of each parameter.
+"""Public functions of the package with the documented range of each parameter.
 
-All images are gray ones of a black box, so that a call takes milliseconds.
+All images are gray images of a black box, so that a call takes milliseconds.
 """
 
 import json
@@ -56,7 +56,7 @@ FLAGS = st.recursive(
 
 @dataclass(frozen=True, repr=False)
 class Entry:
-    """A public callable, called with a value of each parameter."""
+    """A public function with the values of each parameter."""
 
     name: str
     call: Callable[..., Any]
@@ -64,13 +64,13 @@ class Entry:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """All entries; files of theirs are in the folder."""
+    """Return all entries; their files are in the folder."""
     groups = (_front, _results, _spaces, _files, _solvers, _losses, _figures, _toy)
     return [entry for group in groups for entry in group(folder)]
 
 
 def paint(prompt: str, negative_prompt: str, seed: int) -> np.ndarray:
-    """Gray, the lighter the longer the negative prompt is."""
+    """Return a gray image, which is lighter for longer negative prompts."""
     return np.full((4, 4, 3), min(1.0, 0.3 + len(negative_prompt) / 200 + seed % 7 / 100))
 
 
@@ -207,7 +207,7 @@ def dpodiff_solver(name: str) -> Callable[..., Any]:
 
 
 def dpodiff_model(model: Any, prompt: str) -> Any:
-    """`improve` with a model of its own."""
+    """Call `improve` with a custom model."""
     settings = {"loss": "white", "space": "nplib", "budget": 1, "seeds": 1, "progress": False}
     return dpodiff.improve(prompt, model=model, verify=0, **settings)
 
@@ -233,7 +233,7 @@ def _black_box() -> dict[str, Kind]:
 
 
 def black_box(**arguments: Any) -> Any:
-    """An image of a black box."""
+    """Return an image of a black box."""
     return dpodiff.BlackBox(**arguments, pause=0).generate([PROMPT], [""], [0])
 
 
@@ -487,7 +487,7 @@ def _fits(value: Any) -> bool:
 
 
 def from_json(change: Any, at: int) -> Any:
-    """A space from its JSON with one value replaced."""
+    """Return a space from its JSON with one value replaced."""
     data = SPACE.to_json()
     slot = data["slots"][0]
     places = [(data, name) for name in data] + [(slot, name) for name in slot]
@@ -633,7 +633,7 @@ def _solvers(folder: Path) -> list[Entry]:
             "recipes",
             recipe,
             {
-                # "llm" takes another kind of space.
+                # "llm" needs another kind of space.
                 "name": anything(st.sampled_from([name for name in RECIPES if name != "llm"])),
                 **space,
                 "steps": anything(st.just(50)),
@@ -662,7 +662,7 @@ def _losses(folder: Path) -> list[Entry]:
         return loss(**arguments)
 
     def given(found: Any) -> Any:
-        """A search by a loss that gives this."""
+        """Run a search with a loss that returns this value."""
         settings = {"model": GRAY, "space": SPACE, "budget": 1, "seeds": 2, "progress": False}
         return dpodiff.improve(PROMPT, loss=lambda *_: found, verify=0, **settings)
 
@@ -719,14 +719,14 @@ def _images() -> Kind:
 
 
 def made(found: Any) -> Any:
-    """An evaluation of images that a model of one's own made."""
+    """Evaluate images of a custom model."""
 
     class Own:
         name, device, forwards, backwards = "own", torch.device("cpu"), 0, 0
         takes_negative = True
 
         def check(self, prompt: str, negative_prompt: str = "") -> None:
-            """Takes all."""
+            """Accept all prompts."""
 
         def generate(self, prompts: Any, negative_prompts: Any, seeds: Any) -> Any:
             return found

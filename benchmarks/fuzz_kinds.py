@@ -1,4 +1,4 @@
-"""Values of parameters for the fuzz: those within the documented range, and any others."""
+"""Values of parameters for the fuzz: valid and arbitrary ones."""
 
 import math
 import os
@@ -32,7 +32,7 @@ ODD = (
     ),
     *(object(), int, len, Path("nowhere"), range(3), slice(1)),
 )
-# Any value at all; what of it is good, the kind says.
+# Any value; its kind decides whether it is valid.
 ANY = st.one_of(
     st.sampled_from(ODD),
     st.booleans(),
@@ -48,9 +48,9 @@ class Kind:
     """The values of a parameter.
 
     Attributes:
-        good: some that are within the documented range.
-        is_good: whether any value is.
-        others: values that are mostly out of range.
+        good: valid values.
+        is_good: function that returns whether a value is valid.
+        others: values that are mostly invalid.
     """
 
     good: st.SearchStrategy
@@ -59,7 +59,7 @@ class Kind:
 
 
 def of(*values: Any, is_good: Callable[[Any], bool] | None = None) -> Kind:
-    """These values, and what else is good; nothing if not given."""
+    """Return a kind of these values, and of values for which `is_good` holds."""
 
     def same(value: Any) -> bool:
         return any(
@@ -72,7 +72,7 @@ def of(*values: Any, is_good: Callable[[Any], bool] | None = None) -> Kind:
 def _equal(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
-    except (RuntimeError, ValueError):  # of arrays
+    except (RuntimeError, ValueError):  # from arrays
         return False
 
 
@@ -91,7 +91,7 @@ def whole(least: int = 0, most: int | None = None, upto: int = 4) -> Kind:
 
 
 def number(*good: float, least: float = -math.inf, above: float = -math.inf, most=math.inf) -> Kind:
-    """Finite numbers in a range."""
+    """Return the kind of finite numbers in a range."""
 
     def is_good(value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, Real) or abs(value) > 1e308:
@@ -110,7 +110,7 @@ def text(*good: str, empty: bool = True) -> Kind:
 
 
 def prompt(*good: str, empty: bool = False) -> Kind:
-    """Texts without a null character, of bounded length."""
+    """Return the kind of texts of limited length without a null character."""
 
     def is_good(value: Any) -> bool:
         short = is_text(value) and "\0" not in value and len(value) <= 10_000
@@ -120,7 +120,7 @@ def prompt(*good: str, empty: bool = False) -> Kind:
 
 
 def texts(*good: Sequence[str], is_good: Callable[[Sequence[str]], bool] = lambda _: True) -> Kind:
-    """Sequences of texts."""
+    """Return the kind of sequences of texts."""
 
     def are_texts(value: Any) -> bool:
         listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
@@ -130,7 +130,7 @@ def texts(*good: Sequence[str], is_good: Callable[[Sequence[str]], bool] = lambd
 
 
 def each(kind: Kind, *good: Any, empty: bool = True) -> Kind:
-    """Iterables whose members are good."""
+    """Return the kind of iterables with valid members."""
 
     def is_good(value: Any) -> bool:
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
@@ -147,7 +147,7 @@ def switch() -> Kind:
 
 
 def function(*good: Callable) -> Kind:
-    """Callables that work; errors of any other would be its own."""
+    """Return the kind of callables that work; others would raise their own errors."""
     return Kind(st.sampled_from(good), callable, ANY.filter(lambda value: not callable(value)))
 
 
@@ -156,7 +156,7 @@ def kind_of(cls: Any, *good: Any) -> Kind:
 
 
 def path(*good: Any) -> Kind:
-    """Paths: these exist; others are refused as missing, which is clear."""
+    """Return the kind of paths: these exist; others are refused as missing, which is clear."""
 
     def is_good(value: Any) -> bool:
         return isinstance(value, str | os.PathLike) and value != "" and "\0" not in str(value)
@@ -165,12 +165,12 @@ def path(*good: Any) -> Kind:
 
 
 def without_texts(kind: Kind) -> Kind:
-    """The kind without odd texts, where a name may be asked for at a hub."""
+    """Return the kind without unusual texts, for names that may be looked up on a hub."""
     return Kind(
         kind.good, kind.is_good, kind.others.filter(lambda value: not isinstance(value, str))
     )
 
 
 def anything(strategy: st.SearchStrategy) -> Kind:
-    """Values that a call may take or refuse, as the content of a file."""
+    """Return a kind whose values may all be accepted or refused, such as the content of a file."""
     return Kind(strategy, lambda _: True, strategy)

@@ -1,25 +1,25 @@
-"""What does one gradient of the words cost, in time and memory, as the rollout gets longer?
+"""Cost of one gradient of the words in time and memory, for rollouts of different lengths.
 
-Every estimator of `dpodiff.gradients` answers the same question through `Objective.gradient`: how
-the mean loss of a few images changes with the weights of the words of a negative prompt. Whoever
-wants the exact answer takes `Full`, and once memory runs out `Checkpointed`, which makes the graph
-of each step again; so the time of the others is given as a share of it (`of checkpointed`), at the
-same number of steps. The shortcut takes its one step in the middle of the paper's schedule, at 0.39
-of the rollout; truncated keeps the last step, SDO the middle one, DRTune five.
+All estimators of `dpodiff.gradients` compute the same quantity with `Objective.gradient`: the
+gradient of the mean loss of a few images with respect to the weights of a negative prompt's words.
+For the exact gradient use `Full`, or `Checkpointed` if memory runs out, which recomputes the graph
+of each step. So the time of the others is also given relative to it (`of checkpointed`), at the
+same number of steps. The shortcut takes its step in the middle of the paper's schedule, at 0.39 of
+the rollout. Truncated keeps the last step, SDO the middle one, DRTune five.
 
-From 256 pixels on graphs are kept in blocks (`dpodiff.models.blocks`). What that costs and saves
-is seen beside the rows `whole graph`, which are without. Steps that are checkpointed already gain
-little by it; the share is of the faster of the two.
+For images of 256 or more pixels, graphs are kept in blocks (`dpodiff.models.blocks`). The rows
+`whole graph` are without blocks and show their cost and benefit. Checkpointed steps gain little
+from blocks; the relative time uses the faster of the two.
 
-How to read it: go down the rows of one estimator, the number of steps grows. `of 10 steps` says how
-its memory grows with them: the full gradient's does in proportion, the shortcut's must not at all.
-The shortcut's seconds do grow, since the steps before its own are taken too, without a graph.
+How to read the table: the number of steps increases down the rows of one estimator. `of 10 steps`
+shows the growth of its memory: the full gradient's grows in proportion, the shortcut's must be
+constant. The time of the shortcut does grow, since earlier steps are computed too, without a graph.
 
-`peak MB` is without what was held before, `with weights MB` adds the networks: the model's, and the
-CLIP of the loss. What runs out of memory has no row, and is named under the table.
+`peak MB` excludes memory that was held before. `with weights MB` includes the networks of the model
+and of the loss. Settings that run out of memory have no row and are listed below the table.
 
-The real architectures have random weights and want a GPU. The size "sd-v1-4 on a cpu" is there to
-see where the memory goes without one: in float32, so twice that of a GPU, at 128 x 128 pixels.
+The real architectures have random weights and need a GPU. The size "sd-v1-4 on a cpu" measures
+memory without one, in float32, so twice that of a GPU, at 128 x 128 pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,8 +46,8 @@ SIZES = {
     "sd3": {"world": "sd3", "images": 1, "steps": (10, 100)},
 }
 EXACT = "checkpointed"
-WHOLE = ", whole graph"  # not in blocks
-# What the shortcut must keep to with Stable Diffusion 1.4 at 512 x 512, one image.
+WHOLE = ", whole graph"  # without blocks
+# Bounds for the shortcut with Stable Diffusion 1.4 at 512 x 512, one image.
 MOST_MB, MOST_SHARE, OF_STEPS = 6000, 0.12, 50
 
 
@@ -63,7 +63,7 @@ def estimators(steps: int) -> dict[str, Estimator]:
 
 
 def measure(world: World, *, images: int, steps: Sequence[int], repeats: int) -> Report:
-    """Time and weigh one gradient by each estimator, for each number of steps."""
+    """Measure time and memory of one gradient by each estimator, for each number of steps."""
     model, loss = world.model(), world.loss()
     objective = Objective(model, loss, world.space, range(images), batch_size=images)
     weights = [uniform(len(slot.choices)) for slot in world.space.slots]
@@ -75,7 +75,7 @@ def measure(world: World, *, images: int, steps: Sequence[int], repeats: int) ->
 
     names = [*estimators(max(steps)), *(["shortcut" + WHOLE, EXACT + WHOLE] if in_blocks else [])]
     cells = {(name, count): partial(gradient, name, count) for name in names for count in steps}
-    objective.gradient(weights, Shortcut(0))  # what is set up at the first use is not measured
+    objective.gradient(weights, Shortcut(0))  # initialization is not measured
     peaks = {cell: peak_if_it_fits(prepare(), model.device) for cell, prepare in cells.items()}
     fit = {cell: prepare for cell, prepare in cells.items() if peaks[cell]}
     rows = table_rows(in_turns(fit, repeats), peaks, weight_bytes(model, loss))
@@ -92,7 +92,7 @@ def peak_if_it_fits(run: Callable[[], object], device: torch.device) -> int | No
 
 
 def table_rows(timings: dict[Cell, Timing], peaks: dict[Cell, int | None], held: int) -> list[Row]:
-    """One row a cell."""
+    """Return one row per estimator and number of steps."""
     least = min(steps for _, steps in timings)
 
     def exact(steps: int) -> float:
@@ -115,7 +115,7 @@ def table_rows(timings: dict[Cell, Timing], peaks: dict[Cell, int | None], held:
 
 
 def goals(rows: Sequence[Row], model: str) -> list[Goal]:
-    """That the shortcut's memory is flat; and, where it was asked for, that it is lean."""
+    """Return the goals: the shortcut's memory is constant and, for one size, below a bound."""
     least, *_, last = (row for row in rows if row["estimator"] == "shortcut")
     growth = last["peak MB"] / least["peak MB"]
     steps = f"{last['steps']} over {least['steps']}"

@@ -1,12 +1,12 @@
-"""How long does `import dpodiff` take?
+"""Time of `import dpodiff`.
 
-Every run is a fresh interpreter, which says how long the import itself took and whether torch came
-with it. Names of the package are imported on first use, so that `--help`, a notebook's first cell
-or a tool that only reads records does not wait for torch. What such a reader would wait for without
-that is beside it: torch alone, and diffusers' Stable Diffusion pipeline.
+Every run is a new interpreter, which reports the time of the import and whether torch was imported.
+Names of the package are imported on first use, so that `--help`, the first cell of a notebook or a
+tool that only reads records need not wait for torch. For comparison, the imports of torch and of
+diffusers' Stable Diffusion pipeline are timed too.
 
-The files have been read before (the machine's own cache is warm); the first import after a restart
-takes longer for all of them.
+The files have been read before, so the disk cache is warm; the first import after a restart takes
+longer.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ print(time.perf_counter() - start, "torch" in sys.modules)
 
 
 def measure(*, statements: Sequence[str], repeats: int) -> Report:
-    """Times each statement in fresh interpreters, alternately; the first is held to the goals."""
+    """Time each statement in new interpreters, alternately; the goals apply to the first one."""
     timings = {statement: Timing([]) for statement in statements}
     for _ in tqdm(range(repeats), "timed", leave=False, disable=None):
         for statement, timing in timings.items():
@@ -50,7 +50,7 @@ def measure(*, statements: Sequence[str], repeats: int) -> Report:
 
 
 def run(statement: str) -> tuple[float, bool]:
-    """Seconds of a statement in a fresh interpreter, and whether torch is there after it."""
+    """Return the seconds of a statement in a new interpreter, and whether it imported torch."""
     command = [sys.executable, "-c", CHILD.format(statement=statement)]
     child = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, torch = child.stdout.split()

@@ -1,26 +1,26 @@
-"""How much faster is a whole search than by the way the released code of DPO-Diff evaluates?
+"""Time of a whole search, compared with the evaluation of DPO-Diff's released code.
 
-The released code (github.com/ruocwang/dpo-diffusion) makes the images of a candidate one by one, in
-50 steps, and asks CLIP about each alone; prompt, negative prompt and CLIP's text are encoded anew
-for every image. This is also what a user gets who calls the stock pipeline of diffusers in a loop.
-Here that way is stated again with the stock pipeline, and put under `dpodiff.improve` in the place
-of the model, so that both do the same search: the same candidates, seeds and number of evaluations.
+The released code (github.com/ruocwang/dpo-diffusion) makes the images of a candidate one by one,
+with 50 steps, and scores each with CLIP. It encodes the prompt, the negative prompt and CLIP's text
+again for every image. A loop over the stock pipeline of diffusers does the same. Here this method
+is reimplemented with the stock pipeline as a model of `dpodiff.improve`, so that both run the same
+search: the same candidates, seeds and number of evaluations.
 
-What differs, and where to read what it gives:
+The differences, and the rows that show their effects:
 
-    levers                                                          compare the rows
-    fewer steps: 10, as the toy model takes by default              of one way, 50 and 10 steps
-    texts encoded once, channels last, a leaner loop                released and dpodiff, one image
-    many images at a time, across candidates, in sampler and CLIP   dpodiff, one image and many
+    differences                                                     compare the rows
+    fewer steps: 10 instead of 50                                   of one method, 50 and 10 steps
+    texts encoded once, channels last, a faster loop                released and dpodiff, one image
+    many images at a time, also of several candidates               dpodiff, one image and many
 
-`times as fast at equal steps` leaves the first lever out: both ways make the same images, so this
-is the number to quote. `times as fast with fewer steps too` compares with 50 steps whatever the row
-takes. `loss found` is that of the best candidate, as its own number of steps sees it: at equal
-steps both ways find the same one, so nothing is traded for speed.
+`times as fast at equal steps` excludes the first difference: both methods make the same images, so
+quote this number. `times as fast with fewer steps too` compares with 50 steps in every row. `loss
+found` is that of the best candidate with the row's number of steps: at equal steps both methods
+find the same one, so the speed has no cost in quality.
 
-In favor of the released way: it takes DDIM's 50 denoiser calls (its own sampler takes 51), keeps
-no images, draws no bars. Not measured: that it pays again for candidates which read the same as
-an earlier one. The search below got `free` of them for nothing.
+The comparison favors the released method: it takes DDIM's 50 denoiser calls (its own sampler takes
+51), stores no images, and draws no progress bars. Its repeated evaluations of equal candidates are
+not included. In the search below `free` candidates were found in the cache.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ SIZES = {
 
 
 class Released:
-    """The released way, behind what `dpodiff.improve` asks of a model and of a loss."""
+    """The released method, as a model and a loss for `dpodiff.improve`."""
 
     def __init__(self, world: World, steps: int) -> None:
         model, self.clip = world.model(), world.loss()
@@ -70,7 +70,7 @@ class Released:
         )
 
     def loss(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """Spherical loss of image by image, past the cache of texts."""
+        """Return the spherical loss image by image, without the cache of texts."""
         losses = []
         for image, prompt in zip(images, prompts):
             text = self.clip._encode_texts([prompt])
@@ -81,7 +81,7 @@ class Released:
 def measure(
     world: World, *, budget: int, seeds: int, steps: Sequence[int], batch: int, repeats: int
 ) -> Report:
-    """Times whole searches; the first of `steps` is the release's number, the last is ours."""
+    """Time whole searches; the first of `steps` is the release's number, the last is ours."""
 
     def search(model: dpodiff.Model | Released, loss: Loss, size: int) -> Callable[[], Result]:
         return partial(
@@ -116,12 +116,12 @@ def measure(
 
 
 def report(timings: dict[Way, Timing]) -> Report:
-    """One row a way, and how many times as fast it is as the released way."""
+    """Return one row per method, with its speed relative to the released method."""
     theirs = next(iter(timings.values()))
     rows = []
     for method, timing in timings.items():
         name, steps, batch = method
-        if timing.result.error is not None:  # half a search has no time to compare
+        if timing.result.error is not None:  # the time of an incomplete search is not comparable
             raise timing.result.error
         cost = timing.result.cost
         rows.append(
@@ -143,8 +143,8 @@ def report(timings: dict[Way, Timing]) -> Report:
 
 
 def goals(rows: Sequence[Row]) -> list[Goal]:
-    """How many times as fast we are at equal steps, one goal a number of steps."""
-    fastest = {row["steps"]: row for row in rows if row["way"] == "dpodiff"}  # its last row
+    """Return the goals: the speedup at equal steps, one goal per number of steps."""
+    fastest = {row["steps"]: row for row in rows if row["way"] == "dpodiff"}  # the last row of each
     what = "times as fast as the released way, at equal steps and evaluations"
     return [
         Goal(f"{what}, {steps} steps", row[EQUAL_STEPS], 5, at_least=True)
@@ -153,7 +153,7 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
 
 
 def fewer_steps(rows: Sequence[Row]) -> str:
-    """The ratio in which the number of steps differs too, named as what it is."""
+    """Return the speedup that includes the smaller number of steps, in words."""
     first, last = rows[0], rows[-1]
     slower = next(r for r in rows if r["way"] == "released" and r["steps"] == last["steps"])
     return (

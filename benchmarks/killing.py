@@ -1,15 +1,16 @@
-"""Kills a piece of work by SIGKILL at many moments, lets it go on, and looks at what comes of it.
+"""Kill jobs with SIGKILL at many moments, restart them, and compare the results.
 
     python killing.py FOLDER KILLS JOB ...
 
-A moment is given by progress and not by time: before a batch is made, after it, before a line or a
-file is written, in the middle of that, after it. The work is done once undisturbed, which counts
-the moments; then, for moments spread evenly over all, a process does it up to there and is killed,
-and another one goes on. Prints, as a line of JSON a job, the number of kills, how often the work
-was finished, how often with the same answer bit by bit, and the most pieces made twice: batches of
-images, gradients, steps of the noise, questions to a language model, steps of a training.
+Moments are defined by progress, not by time: before and after a batch is made, and before, during
+and after a line or a file is written. A job first runs without interruption, which counts the
+moments. Then, for evenly spaced moments, a process runs it up to the moment and is killed, and
+another one continues. The output is a line of JSON per job: the number of kills, how often the job
+finished, how often with exactly the same answer, and the largest number of pieces that were made
+twice. Pieces are batches of images, gradients, steps of the noise, questions to a language model,
+and steps of a training.
 
-Run as a program, since it forks, which a process with threads should not.
+It is a program, since it forks, which a process with threads must not do.
 """
 
 import json
@@ -37,24 +38,24 @@ PROMPT = "a small red plane in the sky"
 PROMPTS = [
     f"a {color} ball on the {place}" for color in ("red", "blue") for place in ("sea", "sand")
 ]
-Job = Callable[[Path], Any]  # in a folder; the answer is ready for JSON
+Job = Callable[[Path], Any]  # function of a folder; its answer is ready for JSON
 SMALL = {"seeds": 2, "batch_size": 3, "progress": False}
 
 
 class Progress:
-    """Counts the moments of a piece of work, and ends the process at one of them.
+    """Counts the moments of a job, and ends the process at one of them.
 
     Args:
-        folder: of the work.
-        last: the moment of the end; 0 for none.
+        folder: folder of the job.
+        last: number of the moment at which the process ends; 0 for never.
     """
 
     def __init__(self, folder: Path, last: int) -> None:
         self.folder, self.last, self.moments = folder, last, 0
-        self._inside = False  # a piece
+        self._inside = False  # whether a piece is being made
 
     def moment(self, before_the_end: Callable[[], object] = lambda: None) -> None:
-        """One more moment; what is to be done if the next one is the last."""
+        """Count a moment, and call `before_the_end` if the process ends at the next one."""
         self.moments += 1
         if self.moments == self.last:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,7 +63,7 @@ class Progress:
             before_the_end()
 
     def watch(self) -> None:
-        """Take notice of every batch, and of all that is written."""
+        """Watch all batches and all writes."""
         for owner, name in (
             (NoiseObjective, "evaluate"),
             (TextObjective, "value_and_gradient"),
@@ -88,7 +89,7 @@ class Progress:
         Log.append, os.replace = append, put
 
     def _making(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The same work, counted if it is not a part of another piece."""
+        """Return the function with its calls counted, except calls inside another piece."""
 
         @wraps(work)
         def make(*args: Any, **settings: Any) -> Any:
@@ -154,14 +155,14 @@ JOBS = {job.__name__: job for job in (improve, attack, gpo, align, sweep, lexico
 
 
 def told(result: Result) -> Any:
-    """All that a result says but times."""
+    """Return the content of a result without times."""
     noise = None if result.noise is None else result.noise.flatten().tolist()
     records = [(one.candidate, one.losses, one.value) for one in result.trace.records]
     return [result.verdict, result.status, result.losses, result.cost.spent, records, noise]
 
 
 class Words(BaseHTTPRequestHandler):
-    """A language model that knows the synonyms of one word, on this machine."""
+    """A local language model that knows the synonyms of one word."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -179,7 +180,7 @@ class Words(BaseHTTPRequestHandler):
 
 
 def serve() -> int:
-    """Start the language model in a process of its own, which the package asks; its id."""
+    """Start the language model in its own process, and return the id of the process."""
     server = HTTPServer(("127.0.0.1", 0), Words)
     os.environ["OPENAI_BASE_URL"] = f"http://127.0.0.1:{server.server_port}/v1"
     os.environ["OPENAI_API_KEY"] = "none"
@@ -191,7 +192,7 @@ def serve() -> int:
 
 
 def done(job: Job, folder: Path, last: int = 0) -> bool:
-    """Do the work in a process of its own, up to a moment; whether it was finished."""
+    """Run the job in its own process up to a moment; return whether it finished."""
     folder.mkdir(exist_ok=True)
     child = os.fork()
     if not child:
@@ -209,7 +210,7 @@ def done(job: Job, folder: Path, last: int = 0) -> bool:
 
 
 def killed(job: Job, kills: int, folder: Path) -> dict[str, int]:
-    """What comes of a job that is killed so many times."""
+    """Return the counts for a job that is killed several times."""
     whole = folder / "whole"
     if not done(job, whole):
         raise RuntimeError("the work cannot be done even undisturbed")
@@ -230,7 +231,7 @@ def _pieces(folder: Path) -> int:
 
 
 def report(jobs: Mapping[str, Job], folder: str, kills: str, *names: str) -> None:
-    """Kill the jobs of these names, and print what comes of each."""
+    """Kill the jobs of these names, and print their counts."""
     torch.set_num_threads(1)
     for name in names:
         place = Path(folder) / name
@@ -240,7 +241,7 @@ def report(jobs: Mapping[str, Job], folder: str, kills: str, *names: str) -> Non
 
 def main(*arguments: str) -> None:
     torch.set_num_threads(1)
-    # A process that was forked has none of the threads in which transformers reads weights.
+    # A forked process does not have the threads in which transformers reads weights.
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
     dpodiff.improve(PROMPT, budget=2, verify=0, **SMALL)  # imports once for all processes
     server = serve()

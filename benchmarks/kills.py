@@ -1,10 +1,10 @@
-"""What is lost when a process is killed?
+"""Lost work when a process is killed.
 
-Each piece of work is killed by SIGKILL at many moments of its progress, and started again with the
-same arguments: searches that have a trace, a lexicon of a language model that has a cache (the
-server is on this machine), and the training of a toy network. Counted are the runs that were
-finished, those whose answer is bit by bit that of an undisturbed run, and the most pieces that were
-made twice: batches of images, gradients, steps of the noise, questions, steps of the training.
+Each job is killed with SIGKILL at many moments of its progress, and restarted with the same
+arguments. The jobs are searches with a trace, a lexicon of a language model with a cache (the
+server runs on this machine), and the training of a toy network. The benchmark counts the finished
+runs, those with exactly the answer of an uninterrupted run, and the largest number of pieces that
+were made twice: batches of images, gradients, steps of the noise, questions, steps of the training.
 """
 
 import json
@@ -24,7 +24,7 @@ SIZES = {
 
 
 def measure(*, jobs: Sequence[str], repeats: int) -> Report:
-    """Kills each job so many times; see `killing.py`."""
+    """Kill each job several times; see `killing.py`."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, KILLING, folder, str(repeats), *jobs]
         child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

@@ -1,7 +1,7 @@
-"""Does a process that makes many searches grow?
+"""Memory growth of a process that runs many searches.
 
-Small searches of a black box of gray images, one after the other, each with a trace file. The
-resident set after a warm-up is compared with the one at the end. Goal: it grows by less than 5%.
+It runs small searches of a black box of gray images, one after the other, each with a trace file.
+The resident set after a warm-up is compared with that at the end. The goal is a growth below 5%.
 
     python benchmarks/memory_growth.py --searches 500
 """
@@ -24,14 +24,14 @@ def paint(prompt: str, negative_prompt: str, seed: int) -> np.ndarray:
 
 
 def resident() -> float:
-    """The resident set in MB."""
+    """Return the resident set in MB."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
 
 def searches(count: int, folder: Path) -> list[float]:
-    """The resident set after each search."""
+    """Return the resident set after each search."""
     found = []
     for number in range(count):
         model = dpodiff.BlackBox(paint)

@@ -1,12 +1,12 @@
-"""Stable Diffusion 1.4, XL and 3 medium as they were published, but for their weights.
+"""Stable Diffusion 1.4, XL and 3 medium with their published configurations and random weights.
 
-Weights do not change speed or memory. So the networks are built from their configurations with
-random weights, where they run and in the dtype they run in, and nothing is downloaded. Their
-images are noise, and a search on them finds nothing; only what it costs is looked at.
+Speed and memory do not depend on weights. So the networks are built from their configurations with
+random weights, directly on their device and in their dtype, and nothing is downloaded. Their images
+are noise, so searches find nothing; only the cost is measured.
 
-The words are the toy world's, and so is the tokenizer, whose ids are the first of the real
-vocabularies: each word is one token or few, as it is in the real ones. The T5 of Stable Diffusion 3
-is left out, as its users may too; its 256 tokens are still gone through, as zeros.
+Words and tokenizer are those of the toy world. Its token ids are the first ids of the real
+vocabularies, and each word has one or a few tokens, as in the real ones. The T5 of Stable Diffusion
+3 is left out, as users may do; its 256 tokens are processed as zeros.
 """
 
 import tempfile
@@ -38,12 +38,12 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a published folder says of its model.
+    """The published configuration of a model.
 
     Attributes:
         family: class of the model.
-        pipeline: the same in diffusers, called with the parts.
-        networks: what builds each, by the name of its part.
+        pipeline: pipeline class of diffusers, called with the parts.
+        networks: functions that build the networks, by the names of the parts.
         schedule: configuration of the scheduler.
     """
 
@@ -53,9 +53,9 @@ class Architecture:
     schedule: Config
 
     def model(self, name: str, pixels: int | None = None) -> LatentDiffusion:
-        """A new model of images of `pixels` a side, or as large as it was made for.
+        """Return a new model for images of `pixels` per side, or of its default size.
 
-        In half precision on a GPU, all but the decoder, as `dpodiff.load` has it.
+        On a GPU all parts except the decoder are in half precision, as in `dpodiff.load`.
         """
         device = choose_device()
         dtype = default_dtype(device, self.family.half)
@@ -68,7 +68,7 @@ class Architecture:
         return model
 
     def stock(self, model: LatentDiffusion) -> DiffusionPipeline:
-        """The pipeline of diffusers with networks of its own, all in the dtype of the model."""
+        """Return the pipeline of diffusers with its own networks, all in the dtype of the model."""
         kind = getattr(diffusers, self.schedule["_class_name"])
         scheduler = kind.from_config(self.schedule)
         return self.pipeline(**self._parts(model.device, model.dtype), scheduler=scheduler)
@@ -86,7 +86,7 @@ class Architecture:
 
 
 def tokenizer() -> CLIPTokenizer:
-    """The toy world's, for texts as long as those of a real model."""
+    """Return the toy world's tokenizer, for texts as long as those of a real model."""
     return CLIPTokenizer.from_pretrained(FOLDER, subfolder="tokenizer", model_max_length=77)
 
 
@@ -97,7 +97,7 @@ def text_encoder(kind: type, **config: Any) -> nn.Module:
 
 
 def random_clip(architecture: str = "ViT-B-32-quickgelu") -> SphericalCLIP:
-    """The loss of DPO-Diff, with random weights."""
+    """Return the loss of DPO-Diff with random weights."""
     torch.manual_seed(0)
     weights = open_clip.create_model(architecture, pretrained=None).half().state_dict()
     with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +161,7 @@ SD_V1_4 = Architecture(
         ),
         "vae": partial(AutoencoderKL, **VAE, sample_size=512, scaling_factor=0.18215),
     },
-    # Published with PNDM, which takes one call of the denoiser more than it has steps.
+    # Published with PNDM, which needs one more call of the denoiser than steps.
     NOISE | {"_class_name": "DDIMScheduler", "clip_sample": False, "set_alpha_to_one": False},
 )
 SDXL = Architecture(

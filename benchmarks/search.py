@@ -1,14 +1,14 @@
-"""What does a whole search take, from the first candidate to the last, in time and memory?
+"""Time and memory of a whole search with each solver.
 
-`dpodiff.improve` is called as its user calls it, with each of the paper's solvers: EPO breeds
-candidates and needs no gradient, GPO follows the shortcut gradient and then samples what it has
-learned, HPO starts EPO from what GPO has learned. All have the same budget, so `spent` is about the
-same; what differs is that a gradient keeps a graph. How many images are made at a time is left to
-`improve`, which takes as many as fit, so peak memory says as much of the device as of the search.
+`dpodiff.improve` is called as by a user, with each of the paper's solvers. EPO needs no gradient,
+GPO follows the shortcut gradient and then samples from its distribution, and HPO starts EPO from
+that distribution. All have the same budget, so `spent` is about equal. The difference is the graph
+of a gradient. `improve` chooses the batch size, as many images as fit, so peak memory depends on
+the device as much as on the search.
 
-`peak MB` is without what was held before, `with weights MB` adds the networks: the model's, and the
-CLIP of the loss. It is of a run of its own, off the clock. With random weights (all worlds but the
-toy one) there is nothing to be found; the work is the same.
+`peak MB` excludes memory that was held before. `with weights MB` includes the networks of the model
+and of the loss. It is measured in a separate run that is not timed. With random weights (all worlds
+except the toy world) nothing can be found; the work is the same.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ SIZES = {
 
 
 def measure(world: World, *, budget: int, seeds: int, steps: int, repeats: int) -> Report:
-    """Times and weighs one search by each solver, with the batches that `improve` finds itself."""
+    """Measure time and memory of one search by each solver, with the batch sizes of `improve`."""
     model, loss = world.model(), world.loss()
     model.steps = steps
 

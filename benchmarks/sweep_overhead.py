@@ -1,17 +1,16 @@
-"""What does a sweep cost beside its jobs, with 10,000 jobs on 64 workers?
+"""Overhead of a sweep with 10,000 jobs on 64 workers.
 
-The workers are simulated: each has its job for a time that is drawn, between a half and one and a
-half of `seconds`, on a clock that is not waited for. All else is real: the scheduling of
-`dpodiff.sweeps`, and the file that every result is written to. The real time that the driver takes
-for that is added to the clock, and a worker whose job ends meanwhile waits, as it would. Not in it
-is the start of the workers, and the way of a job and its result from one process to another. That
-is measured apart, on two real processes with jobs that do nothing, and must leave the driver time
+The workers are simulated: each job takes a random time between 0.5 and 1.5 times `seconds` on a
+simulated clock. The rest is real: the scheduling of `dpodiff.sweeps`, and the file with all
+results. The real time of the driver is added to the clock, and a worker whose job ends meanwhile
+waits. The start of the workers and the communication between processes are not included. They are
+measured separately, with empty jobs on two real processes, and must leave the driver enough time
 for all workers.
 
-`overhead` is the time of the last job's end over the time that the same jobs need on workers that
-never wait, less one. `driver, ms a job` is the driver's own time. `on their way` is the most jobs
-that were at the same time. `memory, MB` is what the resident set of the driver has grown by from
-the hundredth job to the last; the results alone are `written, MB`.
+`overhead` is the time at which the last job ends, divided by the time for the same jobs without any
+waiting, minus 1. `driver, ms a job` is the driver's own time. `on their way` is the largest number
+of simultaneous jobs. `memory, MB` is the growth of the driver's resident set from the hundredth job
+to the last; the size of the results is `written, MB`.
 """
 
 import heapq
@@ -35,16 +34,16 @@ SIZES = {
     "toy": {"jobs": 10_000, "workers": [1, 64], "seconds": 10.0},
 }
 VALUE = {"verdict": "better: loss 3.0465 -> 2.9184", "prompt": "a red ball, " * 20}
-SETTLED = 100  # jobs after which memory is looked at
+SETTLED = 100  # number of jobs before memory is measured
 
 
 class Simulated:
-    """Workers on a clock that goes on with the driver's real time, and jumps where it would wait.
+    """Workers on a clock that adds the driver's real time, and skips waiting times.
 
     Attributes:
-        clock: in seconds.
-        waited: seconds for which the driver had nothing to do.
-        most: jobs that were on their way at the same time.
+        clock: time in seconds.
+        waited: seconds in which the driver was idle.
+        most: largest number of simultaneous jobs.
     """
 
     def __init__(self, size: int, durations: Sequence[float]) -> None:
@@ -76,9 +75,9 @@ class Simulated:
 
 
 def measure(*, jobs: int, workers: Sequence[int], seconds: float, repeats: int) -> Report:
-    """Runs the jobs on each number of workers; the last is held to the goals."""
+    """Run the jobs on each number of workers; the goals apply to the last one."""
     rows = [run(jobs, size, seconds, seed) for size in workers for seed in range(repeats)]
-    rows = rows[repeats - 1 :: repeats]  # the last of each, when all is warm
+    rows = rows[repeats - 1 :: repeats]  # the last run of each, after the warm-up
     last, way = rows[-1], real_way(min(jobs, 2000))
     goals = [
         Goal("overhead", last["overhead"], 0.05),
@@ -94,7 +93,7 @@ def measure(*, jobs: int, workers: Sequence[int], seconds: float, repeats: int) 
 
 
 def run(jobs: int, workers: int, seconds: float, seed: int) -> Row:
-    """The jobs on so many simulated workers."""
+    """Run the jobs on simulated workers."""
     random_ = random.Random(seed)
     durations = [seconds * (0.5 + random_.random()) for _ in range(jobs)]
     memory = 0
@@ -119,7 +118,7 @@ def run(jobs: int, workers: int, seconds: float, seed: int) -> Row:
 
 
 def real_way(jobs: int) -> float:
-    """Seconds a job that does nothing, once two real processes have started."""
+    """Return the seconds per empty job, after two real processes have started."""
     found = outcomes(str, ((k,) for k in range(jobs)), on="processes", workers=2)
     for number, _ in enumerate(found):
         if number == jobs // 10:
@@ -128,7 +127,7 @@ def real_way(jobs: int) -> float:
 
 
 def ideal(durations: Sequence[float], workers: int) -> float:
-    """When the last job ends if a worker gets the next one without any delay."""
+    """Return when the last job ends if workers get their next job without delay."""
     free = [0.0] * workers
     for duration in durations:
         heapq.heapreplace(free, free[0] + duration)
@@ -136,7 +135,7 @@ def ideal(durations: Sequence[float], workers: int) -> float:
 
 
 def resident() -> int:
-    """Bytes of this process in memory now; the most so far where the system does not say."""
+    """Return the current resident set in bytes, or the peak if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,21 +1,22 @@
-"""How much of the time goes to the networks, and how much to everything around them?
+"""Share of the networks in the time of an evaluation.
 
-`Objective.evaluate` scores new candidates on several seeds: it decodes candidates, asks whether
-they are allowed, encodes their texts, samples with guidance, decodes the images, asks CLIP, and
-keeps cache and ledger. The bare forwards are the least that can be paid for the same batches: the
-U-Net once a step for both branches, the VAE's decoder and CLIP's image tower once, on tensors of
-the same shapes that are ready beforehand, with no sampler between.
+`Objective.evaluate` scores new candidates on several seeds: it decodes candidates, checks the
+constraint, encodes their texts, samples with guidance, decodes the images, scores them with CLIP,
+and updates the cache and the cost. The bare forwards are a lower bound for the same batches: the
+U-Net once per step for both branches, the VAE's decoder and CLIP's image encoder once, on prepared
+tensors of the same shapes, without a sampler.
 
-`share` is the bare seconds over those of the row: 1 is the limit, and what is missing is overhead.
-The last two rows are what one would write without this package: the stock pipeline of diffusers,
-and the same loss on its images. It keeps nothing. In the same batches it does as well as we do; one
-image at a time is what the released code of DPO-Diff does, and `times as fast` is relative to that,
-at the same number of steps. Small batches leave a GPU idle; in the record of the toy model on a CPU
-batches of 16 are about four times as fast, too.
+`share` is the time of the bare forwards divided by that of the row: 1 is the limit, and the rest is
+overhead. The last two rows are a user's code without this package: the stock pipeline of diffusers,
+and the same loss on its images. In equal batches it is as fast. The released code of DPO-Diff makes
+one image at a time, and `times as fast` is relative to that at the same number of steps. Small
+batches leave a GPU idle. In the record of the toy model on a CPU batches of 16 are about four times
+as fast, too.
 
-What was found not to pay, and is not done: torch.compile (15% of the time on a CPU, after 70 to 100
-seconds of compilation for each shape of a batch), and to share the first step's unconditional
-branch between candidates of one seed, whose latents are then still equal (1 row of 2 x steps).
+Two optimizations were tested and are not used: torch.compile (15% of the time on a CPU, after a
+compilation of 70 to 100 seconds for each shape of a batch), and sharing the first step's
+unconditional branch between candidates of one seed, whose latents are then still equal (1 row of 2
+x steps).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +52,7 @@ STOCK, ONE = "stock pipeline", "stock pipeline, one image at a time"
 def measure(
     world: World, *, candidates: int, seeds: int, steps: int, batch: int, repeats: int
 ) -> Report:
-    """Times the evaluation of `candidates` on `seeds`, never read before, each way."""
+    """Time the evaluation of `candidates` new candidates on `seeds` by each method."""
     model, loss = world.model(), world.loss()
     model.steps = steps
     pipeline = world.stock(model)
@@ -91,7 +92,7 @@ def measure(
 
 
 def goals(ours: Row, model: Model) -> list[Goal]:
-    """Little is lost around the networks; in half precision on a GPU, batches pay."""
+    """Return the goals: little overhead, and in half precision on a GPU a speedup by batches."""
     found = [Goal(f"share of the bare forwards in {OURS}", ours["share"], 0.9, at_least=True)]
     if model.device.type == "cuda" and model.dtype == torch.float16:
         found.append(Goal(f"times as fast as the {ONE}", ours["times as fast"], 4, at_least=True))
@@ -99,7 +100,7 @@ def goals(ours: Row, model: Model) -> list[Goal]:
 
 
 def new_candidates(space: Space) -> Iterator[Candidate]:
-    """Candidates at random, each with prompts that none before it had."""
+    """Yield random candidates with prompts that no earlier one has."""
     rng, read = np.random.default_rng(0), set()
     while len(read) < space.size:
         candidate = space.sample(rng)
@@ -109,7 +110,7 @@ def new_candidates(space: Space) -> Iterator[Candidate]:
 
 
 def inputs(model: Model, loss: SphericalCLIP, jobs: Sequence[Job]) -> tuple[torch.Tensor, ...]:
-    """What the three networks take for one batch: latents, texts, clean latents, pixels."""
+    """Return the networks' inputs for one batch: latents, texts, clean latents, pixels."""
     prompts, seeds = zip(*jobs)
     positive, negative = zip(*prompts)
     x = model.latents(seeds)

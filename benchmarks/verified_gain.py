@@ -1,20 +1,20 @@
-"""How many evaluations, and how many seconds, until a search has gained a given amount for sure?
+"""Evaluations and seconds until a search has gained a given amount.
 
-`dpodiff.improve` is called as its user calls it, with verification in the budget, on the hardest
-prompts of a world and with larger and larger budgets. The ways differ in solver, space and loss. A
-prompt gains what the returned prompt lowers the mean `measure` by, on seeds that neither the search
-nor its verification has seen. Where nothing was proven better, the user's own prompt is returned,
-which gains 0. The gain of a budget is the mean over prompts and search seeds, and the first budget
-at which it reaches `gain` is the row of a way. `evaluations` is what was spent at that budget for
-each prompt, verification included; a way that never gets there stands with the largest budget, and
-its ratios are lower bounds.
+`dpodiff.improve` is called as by a user, with verification in the budget, on the hardest prompts of
+a world and with increasing budgets. The methods differ in solver, space and loss. The gain of a
+prompt is the decrease of the mean `measure` by the returned prompt, on seeds that neither the
+search nor its verification has used. If nothing was proven better, the user's own prompt is
+returned, and the gain is 0. The gain of a budget is the mean over prompts and search seeds. The row
+of a method has the first budget whose gain is at least `gain`. `evaluations` is the cost per prompt
+at that budget, including verification. A method that does not reach the gain has the largest
+budget, and its ratios are lower bounds.
 
-The last way needs no search: `best of N` keeps the best images of the user's own prompt (see
-`dpodiff.search_noise`). Its gain is that of these images. `measure` is therefore not the loss that
-is searched: else the images would be measured by what they were chosen by. Loading, and the images
-that the gain is measured with, are off the clock. Ways take turns on each prompt.
+The last method needs no search: `best of N` keeps the best images of the user's own prompt (see
+`dpodiff.search_noise`). Its gain is that of these images. So `measure` must differ from the
+searched loss: otherwise images would be measured by the loss that selected them. Loading and the
+images for the measurement are not timed. Methods alternate on each prompt.
 
-`evaluations, relative` and `seconds, relative` are over those of the first way.
+`evaluations, relative` and `seconds, relative` are ratios to the first method.
 """
 
 import itertools
@@ -38,12 +38,12 @@ from dpodiff.toy.judge import Judge
 
 @dataclass(frozen=True)
 class Way:
-    """How a prompt is improved.
+    """A method to improve a prompt.
 
     Args:
-        solver: of `dpodiff.improve`; None keeps the best images of the prompt itself.
-        space: that is searched.
-        loss: by name; None is the default of the model, or the world's own.
+        solver: solver of `dpodiff.improve`; None keeps the best images of the prompt itself.
+        space: space to search.
+        loss: name of the loss; None is the default of the model or of the world.
     """
 
     solver: str | None
@@ -59,7 +59,7 @@ WAYS = {
     "best of N": Way(None),
 }
 JUDGE = "judge"
-TEST_SEEDS = range(10_000, 10_016)  # no search comes near
+TEST_SEEDS = range(10_000, 10_016)  # not used by any search
 
 SIZES = {
     "small": {
@@ -89,7 +89,7 @@ Measure = Callable[[torch.Tensor, str], float]  # (images, prompt) -> mean, lowe
 
 @dataclass
 class Run:
-    """One search: what it spent, and what its prompt or its images gained."""
+    """One search: its cost, and the gain of its prompt or its images."""
 
     evaluations: float
     seconds: float
@@ -99,12 +99,12 @@ class Run:
 
 @dataclass
 class Climb:
-    """The runs of one way, budget after budget."""
+    """The runs of one method with increasing budgets."""
 
     runs: dict[int, list[Run]] = field(default_factory=dict)
 
     def mean(self, name: str) -> float:
-        """The mean of a field of the runs with the last budget."""
+        """Return the mean of a field over the runs with the last budget."""
         values = [float(getattr(run, name)) for run in self.last]
         return sum(values) / len(values)
 
@@ -125,18 +125,18 @@ def measure(
     verify: int,
     repeats: int,
 ) -> Report:
-    """Climbs the budgets with every way until it gains enough; `repeats` are search seeds.
+    """Increase the budget of every method until it gains enough; `repeats` are search seeds.
 
     Args:
-        world: gives the model and the hard prompts.
-        measure: of the gain: `JUDGE`, which counts images that are not all as asked and clean, the
-            name of a loss, or None for the model's default loss.
-        prompts: how many of the hardest.
-        gain: to be reached.
-        budgets: in rising order.
-        seeds, verify: as for `dpodiff.improve`.
-        steps: of a rollout.
-        repeats: searches a prompt, each with a seed of its own.
+        world: world with the model and the hard prompts.
+        measure: measure of the gain: `JUDGE`, the share of images that are not all as asked and
+            clean, the name of a loss, or None for the model's default loss.
+        prompts: number of the hardest prompts.
+        gain: gain to reach.
+        budgets: budgets in increasing order.
+        seeds, verify: as in `dpodiff.improve`.
+        steps: number of steps of a rollout.
+        repeats: number of searches per prompt, with different seeds.
     """
     model = world.model()
     model.steps = steps
@@ -160,7 +160,7 @@ def measure(
 
 
 def named_measure(name: str | None, own: Loss | None, model: dpodiff.Model) -> Measure:
-    """What a gain is measured by."""
+    """Return the measure of the gain."""
     if name == JUDGE:
         judge = Judge.load(device=str(model.device))
         return lambda images, prompt: bad_images(judge, images, prompt)
@@ -169,7 +169,7 @@ def named_measure(name: str | None, own: Loss | None, model: dpodiff.Model) -> M
 
 
 def bad_images(judge: Judge, images: torch.Tensor, prompt: str) -> float:
-    """Share of images that are not all as asked, or not clean."""
+    """Return the share of images that are not all as asked, or not clean."""
     verdicts = judge.check(images, [parse(prompt)] * len(images))
     return sum(not (one["all"] and one["clean"]) for one in verdicts) / len(images)
 
@@ -186,7 +186,7 @@ def run(
     verify: int,
     measure: Measure,
 ) -> Run:
-    """One search by one way, timed, and its gain, off the clock."""
+    """Run and time one search, and measure its gain, which is not timed."""
     start = time.perf_counter()
     loss = way.loss or own
     if way.solver is None:
@@ -207,7 +207,7 @@ def run(
             progress=False,
         )
     seconds = time.perf_counter() - start
-    if result.error is not None:  # half a search has no time to compare
+    if result.error is not None:  # the time of an incomplete search is not comparable
         raise result.error
     accepted = way.solver is None or bool(result.verification and result.verification.accepted)
     gain = gained(result, measure) if accepted else 0.0
@@ -217,13 +217,13 @@ def run(
 def best_images(
     loss: str | Loss | None, prompt: str, model: dpodiff.Model, budget: int, seeds: range
 ) -> Result:
-    """The best of as many images of the prompt as the budget pays for."""
+    """Return the best of as many images of the prompt as the budget allows."""
     objective = Objective(model, chosen_loss(loss, model), Space(prompt, ()), seeds)
     return dpodiff.search_noise(objective, Budget(budget), progress=False)
 
 
 def gained(result: Result, measure: Measure) -> float:
-    """How much lower the measure is than for the user's own prompt."""
+    """Return the decrease of the measure relative to the user's own prompt."""
     objective = result.objective
     prompt, own = objective.space.prompt, objective.space.identity
     if result.noise is not None:  # the gain of these images
@@ -237,7 +237,7 @@ def gained(result: Result, measure: Measure) -> float:
 
 
 def report(climbs: dict[str, Climb], gain: float) -> Report:
-    """One row a way; the goal is set where both the first way and the paper's EPO were run."""
+    """Return one row per method; the goal needs both the first method and the paper's EPO."""
     first = next(iter(climbs.values()))
     rows = [
         {
@@ -258,7 +258,7 @@ def report(climbs: dict[str, Climb], gain: float) -> Report:
 
 
 def goals(rows: Sequence[Row]) -> Iterator[Goal]:
-    """A first way that reaches the gain needs at most a fifth of what the paper's EPO needs."""
+    """Yield the goal that the first method needs at most a fifth of the paper's EPO."""
     first, paper = rows[0], next((row for row in rows if row["way"] == PAPER), None)
     if paper is None or paper is first or first["reached"] == "no":
         return
@@ -268,7 +268,7 @@ def goals(rows: Sequence[Row]) -> Iterator[Goal]:
 
 
 def notes(rows: Sequence[Row], gain: float) -> Iterator[str]:
-    """Those that never got there, in a line."""
+    """Yield a line with the methods that did not reach the gain."""
     late = [row["way"] for row in rows if row["reached"] == "no"]
     if late:
         yield f"A gain of {gain:g} was not reached with the largest budget: {', '.join(late)}"

@@ -1,4 +1,4 @@
-"""What the benchmarks run on: a model, its loss and a space, and the same model in diffusers."""
+"""The worlds of the benchmarks: a model, its loss, a space, and the same model in diffusers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ PROMPT = "a small red plane in the sky"
 
 @dataclass(frozen=True)
 class World:
-    """Ways to load the parts afresh, so that no text is known before the clock starts.
+    """Functions that load new parts, so that no text is cached before the timing starts.
 
     Attributes:
-        model, loss: load the model, and what judges its images.
-        space: of candidates.
-        stock: the pipeline of diffusers as its user gets it, where the model runs, in its dtype.
-        hard: from a number to as many spaces of hard prompts; None where nothing is known to be.
+        model, loss: functions that load the model and its loss.
+        space: space of candidates.
+        stock: the pipeline of diffusers on the device and in the dtype of the model.
+        hard: function from a number to spaces of hard prompts; None if none are known.
     """
 
     model: Callable[[], LatentDiffusion]
@@ -43,7 +43,7 @@ class World:
 
 
 def on_world(measure: Callable[..., Report]) -> Callable[..., Report]:
-    """The same measurement, given the name of a world for the world."""
+    """Return a measurement that takes the name of a world instead of the world."""
 
     def measure_on(*, world: str, **settings: Any) -> Report:
         return measure(named_world(world), **settings)
@@ -52,8 +52,8 @@ def on_world(measure: Callable[..., Report]) -> Callable[..., Report]:
 
 
 def named_world(name: str) -> World:
-    """The toy world, or one of `ARCHITECTURES`: "sd-v1-4", or "sd-v1-4 at 1024" pixels a side."""
-    for logging in (diffusers_logging, transformers_logging):  # a table needs no bars around it
+    """Return the toy world, or one of `ARCHITECTURES`: "sd-v1-4", or "sd-v1-4 at 1024" pixels."""
+    for logging in (diffusers_logging, transformers_logging):  # no progress bars around a table
         logging.disable_progress_bar()
         logging.set_verbosity_error()
     if name == "toy":
@@ -63,7 +63,7 @@ def named_world(name: str) -> World:
 
 
 def toy_world() -> World:
-    """The toy model, and the space that `dpodiff.improve` searches by default."""
+    """Return the toy model with the default space of `dpodiff.improve`."""
     stock = partial(stock_pipeline, FOLDER)
     return World(dpodiff.load, SphericalCLIP, toy_space(), stock, hard=hard_spaces)
 
@@ -74,7 +74,7 @@ def random_world(
     pixels: int | None = None,
     loss: Callable[[], SphericalCLIP] = random_clip,
 ) -> World:
-    """A real architecture with random weights, and the toy world's space."""
+    """Return a real architecture with random weights, with the toy world's space."""
     model = partial(architecture.model, name, pixels)
     return World(model, loss, toy_space(), architecture.stock)
 
@@ -99,7 +99,7 @@ def stock_images(
     seeds: Sequence[int],
     model: Model,
 ) -> torch.Tensor:
-    """One batch of images (batch, 3, height, width) in [0, 1], as `Model.generate` makes them."""
+    """Make one batch of images (batch, 3, height, width) in [0, 1], as `Model.generate` does."""
     pipeline.set_progress_bar_config(disable=True)
     images = pipeline(
         list(prompts),
@@ -115,7 +115,7 @@ def stock_images(
 
 
 def weight_bytes(model: LatentDiffusion, loss: SphericalCLIP) -> int:
-    """What the networks themselves take, of the model and of the loss."""
+    """Return the size in bytes of the networks of the model and of the loss."""
     texts = [encoder.network for encoder in model.text_encoders]
     networks: list[nn.Module] = [model.denoiser, model.vae, loss.clip, *texts]
     return sum(

@@ -1,7 +1,7 @@
 """Build the book: papermill executes the chapters, Jupyter Book renders them.
 
-A chapter's source is a notebook without outputs. Its executed copy lies under ``_build/staged``,
-beside copies of the text pages, and is made again only when something it depends on has changed.
+A chapter's source is a notebook without outputs. Its executed copy is under ``_build/staged``, with
+copies of the text pages, and is made again only if something it depends on has changed.
 
     python -m book.build                           # every chapter, on the toy world
     python -m book.build --profile gpu --jobs 1    # every chapter, on Stable Diffusion
@@ -39,12 +39,12 @@ Parameters = dict[str, Any]
 
 
 class BuildError(RuntimeError):
-    """What stopped the build, and where."""
+    """An error that stops the build; the message says what and where."""
 
 
 @dataclass(frozen=True)
 class Book:
-    """Where the parts of a book lie, all below ``root``."""
+    """The paths of the parts of a book, below ``root``."""
 
     root: Path
 
@@ -57,14 +57,14 @@ class Book:
         return self.root / "_build" / "html" / "index.html"
 
     def chapters(self, only: Sequence[str] = ()) -> list[Path]:
-        """Source notebooks in reading order; ``only`` names the stems to keep."""
+        """Return the source notebooks in reading order; ``only`` selects them by their stems."""
         found = {path.stem: path for path in sorted((self.root / "notebooks").glob("*.ipynb"))}
         if unknown := sorted(set(only) - found.keys()):
             raise BuildError(f"no chapter named {unknown[0]!r}; there are {', '.join(found)}")
         return [path for stem, path in found.items() if not only or stem in only]
 
     def ingredients(self) -> Iterator[Path]:
-        """Files that any chapter's outputs may depend on, besides the chapter itself."""
+        """Yield the files that any chapter's outputs may depend on, except the chapter itself."""
         yield self.root / "requirements.txt"
         files = (path for path in (self.root / "dpodiff").rglob("*") if path.is_file())
         yield from sorted(path for path in files if path.parent.name != "__pycache__")
@@ -72,14 +72,14 @@ class Book:
 
 @dataclass(frozen=True)
 class Profile:
-    """Parameters of a run: ``common`` to all chapters, and ``notebooks`` for one chapter each."""
+    """Parameters of a run: ``common`` for all chapters, and ``notebooks`` for single ones."""
 
     common: Parameters = field(default_factory=dict)
     notebooks: dict[str, Parameters] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Profile:
-        """Read a profile; BuildError when the file is missing or has a key of another name."""
+        """Read a profile; BuildError if the file is missing or has an unknown key."""
         if not path.is_file():
             known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
             raise BuildError(f"no profile named {path.stem!r}; there are {known}")
@@ -87,11 +87,11 @@ class Profile:
             return cls(**yaml.safe_load(path.read_text()))
         except TypeError as error:
             raise BuildError(
-                f"{path}: only 'common' and 'notebooks' may stand here: {error}"
+                f"{path}: only 'common' and 'notebooks' are allowed here: {error}"
             ) from None
 
     def parameters(self, notebook: Path) -> Parameters:
-        """What differs from the chapter's own parameters cell, so that no page repeats itself."""
+        """Return the parameters that differ from those in the chapter's own cell."""
         declared = {
             name: found["default"] for name, found in papermill.inspect_notebook(notebook).items()
         }
@@ -105,7 +105,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Task:
-    """One chapter to execute, with a digest of all that its outputs depend on."""
+    """One chapter to execute, with a digest of everything its outputs depend on."""
 
     source: Path
     target: Path
@@ -121,7 +121,7 @@ class Task:
         return self.stamp.is_file() and self.stamp.read_text() == self.digest
 
     def run(self, cwd: Path) -> float:
-        """Execute the chapter with ``cwd`` as its working folder; seconds taken, or BuildError."""
+        """Execute the chapter in the folder ``cwd``; return the seconds, or raise BuildError."""
         start = time.perf_counter()
         self.stamp.unlink(missing_ok=True)
         try:
@@ -129,28 +129,28 @@ class Task:
                 executed = self._execute(cwd, f"{sockets}/kernel")
         except papermill.PapermillExecutionError as error:
             raise BuildError(f"{self.source.name}, cell {error.cell_index}:{error}") from None
-        except RuntimeError as error:  # a kernel that did not start, or died
+        except RuntimeError as error:  # the kernel did not start, or died
             raise BuildError(f"{self.source.name}: {error}") from None
         nbformat.write(without_traces(executed, places(cwd)), self.target)
         self.stamp.write_text(self.digest)
         return time.perf_counter() - start
 
     def _execute(self, cwd: Path, sockets: str) -> nbformat.NotebookNode:
-        # Sockets of its own keep the kernel from meeting another one on a port both found free.
+        # Its own sockets: otherwise two kernels may choose the same free port.
         return papermill.execute_notebook(
             self.source,
             self.target,
             self.parameters,
             cwd=cwd,
             progress_bar=False,
-            start_timeout=300,  # seconds; a busy machine starts a kernel slowly
+            start_timeout=300,  # seconds; kernels start slowly on a busy machine
             config=Config(KernelManager={"transport": "ipc", "ip": sockets}),
-            extra_arguments=["--IPKernelApp.log_level=50"],  # a failing cell is told by papermill
+            extra_arguments=["--IPKernelApp.log_level=50"],  # papermill reports failing cells
         )
 
 
 def plan(book: Book, chapters: Sequence[Path], profile: Profile) -> list[Task]:
-    """One task a chapter."""
+    """Return one task per chapter."""
     shared = hashlib.sha256()
     for path in book.ingredients():
         shared.update(str(path.relative_to(book.root)).encode() + path.read_bytes())
@@ -165,11 +165,11 @@ def plan(book: Book, chapters: Sequence[Path], profile: Profile) -> list[Task]:
 
 
 def execute(tasks: Sequence[Task], cwd: Path, jobs: int) -> dict[str, float]:
-    """Run the tasks that are not fresh, ``jobs`` at a time; BuildError tells of all that failed.
+    """Run the tasks that are not fresh, ``jobs`` at a time; BuildError names all that failed.
 
     Returns the seconds that each executed chapter took.
     """
-    # The later chapters take longer. They start first, so that none is left running alone.
+    # Later chapters take longer. They start first, so that none runs alone at the end.
     stale = [task for task in reversed(tasks) if not task.fresh]
     jobs = max(1, min(jobs, len(stale)))
     _say(f"{len(stale)} of {len(tasks)} chapters to execute, {jobs} at a time")
@@ -190,10 +190,10 @@ def execute(tasks: Sequence[Task], cwd: Path, jobs: int) -> dict[str, float]:
 
 
 def stage(book: Book, left_out: Sequence[str]) -> None:
-    """Copy the settings and the text pages beside the executed chapters."""
+    """Copy the settings and the text pages to the executed chapters."""
     (book.staged / "notebooks").mkdir(parents=True, exist_ok=True)
     for copy in list((book.staged / "notebooks").glob("*.ipynb")):
-        if not (book.root / "notebooks" / copy.name).exists():  # renamed or taken out
+        if not (book.root / "notebooks" / copy.name).exists():  # renamed or removed
             copy.unlink()
     shutil.copy2(book.root / "_config.yml", book.staged)
     shutil.rmtree(book.staged / "book", ignore_errors=True)
@@ -209,8 +209,8 @@ def stage(book: Book, left_out: Sequence[str]) -> None:
 
 
 def render(book: Book, strict: bool) -> None:
-    """Make the pages afresh; with ``strict`` any warning is an error."""
-    shutil.rmtree(book.index.parent, ignore_errors=True)  # no page of a chapter that is gone
+    """Render all pages again; with ``strict`` any warning is an error."""
+    shutil.rmtree(book.index.parent, ignore_errors=True)  # removes pages of removed chapters
     command = [Path(sys.executable).with_name("jupyter-book"), "build", book.staged]
     command += ["--path-output", book.root]
     command += ["-q", "-n", "-W", "--keep-going"] if strict else ["-qq"]
@@ -221,7 +221,7 @@ def render(book: Book, strict: bool) -> None:
 
 
 def report(seconds: dict[str, float], rendering: float, total: float) -> None:
-    """Say where the time went: chapters, the slowest first, the pages, and the whole build."""
+    """Print the time of the chapters, the slowest first, of the pages, and of the whole build."""
     for name, taken in sorted(seconds.items(), key=lambda item: -item[1]):
         _say(f"{taken:6.0f} s  {name}")
     _say(f"{sum(seconds.values()):6.0f} s  all executed chapters, one after another")
@@ -230,7 +230,7 @@ def report(seconds: dict[str, float], rendering: float, total: float) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of the builder; prints the path of the first page."""
+    """Run the command line of the builder; it prints the path of the first page."""
     parser = argparse.ArgumentParser(description="Execute the chapters and build the book.")
     parser.add_argument("--profile", default="toy", help="parameters, from book/profiles")
     parser.add_argument(
@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stage(book, left_out=[path.stem for path in book.chapters() if path not in chapters])
         seconds = execute(plan(book, chapters, profile), book.root, options.jobs)
         executed = time.perf_counter()
-        render(book, strict=not options.only)  # a part of the book may link to what is left out
+        render(book, strict=not options.only)  # a part of the book may have links to missing pages
         slides.export(book.staged, book.index.parent, [path.stem for path in chapters])
     except BuildError as error:
         sys.exit(f"The book was not built.\n{error}")
@@ -257,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _literal(source: str) -> Any:
-    """The value written in a parameters cell."""
+    """Return the value of an assignment in a parameters cell."""
     try:
         return ast.literal_eval(source)
     except (SyntaxError, ValueError):
@@ -265,7 +265,7 @@ def _literal(source: str) -> Any:
 
 
 def _share_cores(jobs: int) -> None:
-    """Give each kernel its share of the cores, and keep the debugger's advice off stderr."""
+    """Give each kernel its share of the cores, and silence the debugger's advice."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 

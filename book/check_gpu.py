@@ -1,13 +1,13 @@
-"""Run the whole package on published weights, and say what works: about half an hour on a GPU.
+"""Run the whole package on published weights and report what works: half an hour on a GPU.
 
     make check-gpu                               # Stable Diffusion v1.5
     make check-gpu MODELS="sd-v1-5 sdxl sd3-medium"
     .venv/bin/python -m book.check_gpu --models FOLDER --loss white   # any other model or loss
 
-For each model a table: what was tried, whether it passed, its seconds, and the peak of the GPU's
-memory. One part that fails does not keep the others from running. The exit code is 1 if any failed.
-What chapter 14 wants is printed too: seconds and memory of an image and of a gradient, and the gain
-of a small search on new seeds.
+The output is a table per model: what was tested, whether it passed, its seconds, and the peak
+memory of the GPU. If one part fails, the others still run. The exit code is 1 if any failed. The
+numbers for chapter 14 are printed too: seconds and memory of an image and of a gradient, and the
+gain of a small search on new seeds.
 """
 
 import argparse
@@ -33,15 +33,15 @@ UNSEEN = range(1000, 1008)
 
 
 class Model:
-    """The parts of the check, one method each; each returns what is worth saying.
+    """The parts of the check, one method each, which returns a remark.
 
     Args:
-        name: of the model, as `dpodiff.load` takes it.
-        loss: a name; None is the model's own.
-        budget: of the searches, in evaluations.
-        steps: of the sampler; None is the model's own.
-        size: of the images in pixels; None is the model's own.
-        folder: for what is written.
+        name: name of the model, as in `dpodiff.load`.
+        loss: name of the loss; None is the model's default.
+        budget: budget of the searches in evaluations.
+        steps: number of steps of the sampler; None is the model's default.
+        size: size of the images in pixels; None is the model's default.
+        folder: output folder.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ PARTS = ("load", "images", "improve", "save", "attack", "gradient", "align")
 
 
 def check(checked: Model) -> pd.DataFrame:
-    """A row a part: whether it passed, its seconds, the peak of memory in GB, and a remark."""
+    """Return one row per part: whether it passed, seconds, peak memory in GB, and a remark."""
     rows = []
     for part in PARTS:
         print(f"{checked.name}: {part}", flush=True)
@@ -137,10 +137,10 @@ def check(checked: Model) -> pd.DataFrame:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["sd-v1-5"], metavar="MODEL")
-    parser.add_argument("--loss", help="a name; the model's own if not given")
+    parser.add_argument("--loss", help="name of the loss; default: the model's own")
     parser.add_argument("--budget", type=int, default=12, help="evaluations of a search")
-    parser.add_argument("--steps", type=int, help="of the sampler; the model's own if not given")
-    parser.add_argument("--size", type=int, help="of the images; the model's own if not given")
+    parser.add_argument("--steps", type=int, help="steps of the sampler; default: the model's own")
+    parser.add_argument("--size", type=int, help="size of the images; default: the model's own")
     options = parser.parse_args(arguments)
     failed = False
     for name in options.models:

@@ -1,9 +1,9 @@
-"""Open every page of the built book in a headless browser, and fail on what a reader would miss.
+"""Open every page of the built book in a headless browser, and report problems.
 
-A page fails when it asks for anything that is not on this machine, when its console shows an error,
-when a file is missing, when a formula cannot be set, when it holds a widget without a kernel, or
-when it is wider than the screen of a phone.
-The browser is driven by the Chrome DevTools Protocol and can itself reach nothing but this machine.
+A page fails if it requests anything from outside of this machine, its console shows an error, a
+file is missing, a formula cannot be rendered, it contains a widget without a kernel, or it is wider
+than the screen of a phone. The browser is controlled by the Chrome DevTools Protocol and can reach
+nothing but this machine.
 
     python book/check_pages.py
     python book/check_pages.py _build/html --screenshots _build/screenshots
@@ -34,7 +34,7 @@ import websocket
 Event = dict[str, Any]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOOPBACK = "127.0.0.1"
-WIDTH = 1280  # pixels of a page, where a reader at a laptop would see it
+WIDTH = 1280  # pixels of a page on a laptop
 PHONE = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
 FLAGS = [
     "--headless",
@@ -52,7 +52,7 @@ FLAGS = [
     f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {LOOPBACK}",
     "--remote-debugging-port=0",
 ]
-# Run in a page at rest. Formulas are set after the page has loaded.
+# Runs in a page after loading. Formulas are rendered after the page has loaded.
 LOOK = """(async () => {
     await window.MathJax?.startup?.promise;
     const found = selector => Array.from(document.querySelectorAll(selector));
@@ -65,7 +65,7 @@ LOOK = """(async () => {
     ];
 })()"""
 
-# What sticks out of a narrow screen and does not scroll in a box of its own.
+# Elements that are wider than a narrow screen and do not scroll in their own box.
 WIDER = """(() => {
     const wide = document.documentElement.clientWidth;
     const scrolls = e => e && (["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX)
@@ -79,7 +79,7 @@ WIDER = """(() => {
 
 
 class DevTools:
-    """A connection to a browser: calls are answered in turn, events are kept as they come."""
+    """A connection to a browser: calls are answered in order, events are stored."""
 
     def __init__(self, url: str, timeout: float = 120) -> None:
         """Connect to the browser's WebSocket; ``timeout`` in seconds bounds every wait."""
@@ -88,7 +88,7 @@ class DevTools:
         self.events: list[Event] = []
 
     def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
-        """Send one command, of one tab where ``session`` is given, and wait for its result."""
+        """Send one command, to one tab if ``session`` is given, and wait for its result."""
         number = next(self.numbers)
         message = {"id": number, "method": method, "params": params}
         self.socket.send(json.dumps(message | ({"sessionId": session} if session else {})))
@@ -99,7 +99,7 @@ class DevTools:
         return answer["result"]
 
     def wait(self, wanted: Callable[[Event], bool]) -> None:
-        """Read events until one is ``wanted``, among those already come as well."""
+        """Read events until one is ``wanted``, including those that have arrived already."""
         if not any(map(wanted, self.events)):
             while not wanted(event := json.loads(self.socket.recv())):
                 self.events.append(event)
@@ -119,11 +119,11 @@ class Tab:
         self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """A command to this page."""
+        """Send a command to this page."""
         return self.browser.call(method, self.session, **params)
 
     def open(self, url: str) -> list[str]:
-        """Go to ``url``, wait until its network is idle, and return the problems seen."""
+        """Open ``url``, wait until its network is idle, and return the problems."""
         self.call("Page.navigate", url=url)
         self.browser.wait(self._at_rest)
         look = self.evaluate(LOOK)
@@ -132,12 +132,12 @@ class Tab:
         return list(dict.fromkeys([*filter(None, seen), *look]))
 
     def on_a_phone(self) -> list[str]:
-        """What is wider than the screen of a phone, which the page has from now on."""
+        """Set the width of a phone from now on, and return what is wider."""
         self.call("Emulation.setDeviceMetricsOverride", **PHONE)
         return self.evaluate(WIDER)
 
     def evaluate(self, expression: str) -> list[str]:
-        """The problems that an expression finds in the page."""
+        """Return the problems that an expression finds in the page."""
         settings = {"awaitPromise": True, "returnByValue": True}
         answer = self.call("Runtime.evaluate", expression=expression, **settings)
         return answer["result"].get("value", [])
@@ -152,12 +152,12 @@ class Tab:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def close(self) -> None:
-        """Close the page and forget its events."""
+        """Close the page and discard its events."""
         self.browser.call("Target.closeTarget", targetId=self.target)
         self.browser.events.clear()
 
     def _at_rest(self, event: Event) -> bool:
-        """Whether the event says that this page, or the one it sends on to, has an idle network."""
+        """Return whether the event says that the network of this page, or its redirect, is idle."""
         told = event["params"]
         return (
             event["method"] == "Page.lifecycleEvent"
@@ -167,7 +167,7 @@ class Tab:
 
 
 def problem(method: str, params: dict[str, Any]) -> str | None:
-    """What is wrong in one event of the DevTools Protocol, None where nothing is."""
+    """Return the problem in an event of the DevTools Protocol; None if there is none."""
     if method == "Network.requestWillBeSent" and outside(params["request"]["url"]):
         return f"request leaves the machine: {params['request']['url']}"
     if method == "Network.webSocketCreated" and outside(params["url"]):
@@ -184,14 +184,14 @@ def problem(method: str, params: dict[str, Any]) -> str | None:
 
 
 def outside(url: str) -> bool:
-    """Whether a request for ``url`` would leave this machine."""
+    """Return whether a request for ``url`` would leave this machine."""
     parts = urlsplit(url)
     return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != LOOPBACK
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serve ``folder`` on the loopback interface; the address is yielded."""
+    """Serve ``folder`` on the loopback interface, and yield the address."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -211,7 +211,7 @@ def served(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def launched(executable: str) -> Iterator[DevTools]:
-    """Start the browser with a fresh profile, and end it afterwards."""
+    """Start the browser with a new profile, and stop it afterwards."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [executable, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -227,13 +227,13 @@ def launched(executable: str) -> Iterator[DevTools]:
 
 
 def pages(folder: Path) -> list[Path]:
-    """The pages of a built book, without the parts of its theme."""
+    """Return the pages of a built book, without parts of the theme."""
     found = (path.relative_to(folder) for path in folder.rglob("*.html"))
     return sorted(path for path in found if not path.parts[0].startswith("_"))
 
 
 def check(folder: Path, executable: str, shots: Path | None = None) -> dict[Path, list[str]]:
-    """Problems of every page below ``folder``; ``shots`` is where to save images of them."""
+    """Return the problems of every page below ``folder``; ``shots`` is a folder for screenshots."""
     problems = {}
     with served(folder) as address, launched(executable) as browser:
         for page in pages(folder):
@@ -247,11 +247,11 @@ def check(folder: Path, executable: str, shots: Path | None = None) -> dict[Path
 
 
 def main() -> None:
-    """Command line of the check; ends with an error when a page has a problem."""
+    """Run the command line of the check; it exits with an error if a page has a problem."""
     built = Path(__file__).parents[1] / "_build" / "html"
     parser = argparse.ArgumentParser(description="Check the built pages in a headless browser.")
     parser.add_argument("folder", nargs="?", type=Path, default=built, help="the built pages")
-    parser.add_argument("--screenshots", type=Path, help="folder for one image a page")
+    parser.add_argument("--screenshots", type=Path, help="folder for one image per page")
     parser.add_argument("--optional", action="store_true", help="no error without a browser")
     options = parser.parse_args()
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)

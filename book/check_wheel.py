@@ -1,6 +1,6 @@
-"""Install the wheel in a fresh environment outside the project, and run every notebook there.
+"""Install the wheel in a new environment outside of the project, and run every notebook there.
 
-The environment holds what a reader gets by `pip install`: the package with the extras that the
+The environment has what a reader gets by `pip install`: the package with the extras that the
 notebooks install, in the pinned versions, and papermill with a kernel. The notebooks are copies.
 
     python -m book.check_wheel dist/dpodiff-0.1.0-py3-none-any.whl
@@ -26,7 +26,7 @@ EXTRAS = "plots,panel"  # as in the install cell of every notebook
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment in ``folder``, for programs that know nothing of the project."""
+    """A virtual environment in ``folder`` that is independent of the project."""
 
     folder: Path
 
@@ -35,7 +35,7 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def make(self, wheel: Path) -> None:
-        """Create it and install the wheel; CalledProcessError if that does not work."""
+        """Create it and install the wheel; CalledProcessError if that fails."""
         uv = Path(sys.executable).with_name("uv")
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, self.folder], check=True)
         wanted = [f"dpodiff[{EXTRAS}] @ {wheel.as_uri()}", "ipykernel", "papermill"]
@@ -44,7 +44,7 @@ class Environment:
         subprocess.run(command, check=True)
 
     def run(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run its Python in ``cwd``, offline; no variable leads to another environment."""
+        """Run its Python in ``cwd``, offline and without variables of other environments."""
         leads = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
         settings = {name: value for name, value in os.environ.items() if name not in leads}
         settings |= {"HF_HUB_OFFLINE": "1"}
@@ -53,7 +53,7 @@ class Environment:
 
 
 def check(environment: Environment, notebooks: list[Path], cwd: Path) -> list[str]:
-    """Names of the notebooks that fail; each is told with its seconds, and with its error."""
+    """Return the names of the notebooks that fail; print the seconds and the error of each."""
     failed = []
     for notebook in notebooks:
         start = time.perf_counter()
@@ -68,7 +68,7 @@ def check(environment: Environment, notebooks: list[Path], cwd: Path) -> list[st
 
 
 def main() -> None:
-    """Command line of the check; ends with an error when a notebook does not run."""
+    """Run the command line of the check; it exits with an error if a notebook fails."""
     parser = argparse.ArgumentParser(description="Run every notebook from an installed wheel.")
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--only", nargs="+", default=[], metavar="CHAPTER")

@@ -1,6 +1,6 @@
 """Noise that fits a prompt, chosen before any image is made, for the recorder of patches.
 
-What chooses is fitted on images of other prompts, by the matcher; the judge has no part in it.
+The methods are fitted by the matcher on images of other prompts; the judge is not involved.
 """
 
 from functools import cache
@@ -16,11 +16,11 @@ from dpodiff.toy.places import matcher_places
 from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.render import PLACES, SIZE as PIXELS
 
-SIZE = 7  # latent pixels of a patch: the side of a large thing beside another one
+SIZE = 7  # latent pixels of a patch: the side of one of two large things
 COLORS = (("red", "blue"), ("green", "yellow"), ("purple", "orange"), ("white", "pink"))
 FITTED = (("ball", "cup"), ("house", "heart"), ("cup", "tree"))  # objects of the templates
 DONORS = range(16)
-POOL, ASIDE = range(10_000, 10_512), range(8)  # noise to choose from; of the first estimates
+POOL, ASIDE = range(10_000, 10_512), range(8)  # seeds to choose from, and for first estimates
 WAYS = (
     "as it comes",
     "trigger patches",
@@ -32,7 +32,7 @@ WAYS = (
 
 
 def paired(objects: tuple[tuple[str, str], ...], swapped: bool = False) -> list[str]:
-    """Prompts of two things without a relation; swapped, the first has the second color."""
+    """Return prompts of two things without a relation; with `swapped` the colors are exchanged."""
     texts = [
         f"a {pair[swapped]} {one} and a {pair[not swapped]} {other}"
         for pair in COLORS
@@ -42,7 +42,7 @@ def paired(objects: tuple[tuple[str, str], ...], swapped: bool = False) -> list[
 
 
 def related(count: int) -> list[str]:
-    """The hardest prompts that state the colors of two things and their relation."""
+    """Return the hardest prompts that state the colors of two things and their relation."""
     return [prompt for prompt in hard_prompts(300) if _is_layout(prompt)][:count]
 
 
@@ -54,13 +54,13 @@ def _is_layout(prompt: str) -> bool:
 
 @cache
 def matcher() -> Matcher:
-    """The loss "failure", loaded once."""
+    """Return the loss "failure", loaded once."""
     return Matcher.load()
 
 
 @cache
 def fitted() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Template of each color, and where its thing was from each donor, (donor, prompt, 2)."""
+    """Return each color's template, and the positions of its thing (donor, prompt, 2)."""
     model, latents, places = models()["model"].model, {}, {}
     prompts = paired(FITTED)
     grid = patches.sample_grid(model, prompts, model.latents(DONORS))
@@ -77,7 +77,7 @@ def fitted() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
 
 
 def layout(prompt: str) -> torch.Tensor:
-    """What the prompt's two things would leave in the noise, if they are where it says."""
+    """Return the template of the prompt's two things at the places that it states."""
     templates, _ = fitted()
     scene = parse(prompt)
     whole = torch.zeros_like(models()["model"].model.latents([0]))
@@ -88,9 +88,9 @@ def layout(prompt: str) -> torch.Tensor:
 
 
 def chosen(way: str, prompt: str, count: int, other: str = "") -> list[int]:
-    """Seeds of the pool, chosen for a prompt by one of `WAYS`; `other` is another prompt.
+    """Return seeds of the pool, chosen for a prompt by one of `WAYS`; `other` is another prompt.
 
-    Noise as it comes is other noise for every prompt, since some noise gives better images of all.
+    Unselected noise differs between prompts, since some noise gives better images of all prompts.
     """
     if way == "as it comes":
         rng = np.random.default_rng(list(prompt.encode()))

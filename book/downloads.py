@@ -1,4 +1,4 @@
-"""Executed notebooks as readers download them: nothing in them tells of the machine they ran on."""
+"""Executed notebooks for readers to download, without traces of the machine they ran on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nbformat import NotebookNode, from_dict
 
 
 def places(root: Path) -> dict[str, str]:
-    """Folders of this machine -> what is written in their place. ``root`` is the project's."""
+    """Return the folders of this machine with their replacements; ``root`` is the project's."""
     known = {
         root: "",
         Path(sys.prefix): ".venv/",
@@ -24,9 +24,9 @@ def places(root: Path) -> dict[str, str]:
 
 
 def without_traces(notebook: NotebookNode, places: Mapping[str, str]) -> NotebookNode:
-    """A copy without the error stream, papermill's notes and times, ``places`` replaced in outputs.
+    """Return a copy without the error stream and papermill's metadata, with ``places`` replaced.
 
-    The error stream holds progress bars and warnings, which no page shows either.
+    The error stream has progress bars and warnings, which the pages do not show either.
     """
     notebook = from_dict(notebook)
     notebook.metadata.pop("papermill", None)
@@ -40,9 +40,9 @@ def without_traces(notebook: NotebookNode, places: Mapping[str, str]) -> Noteboo
 
 
 def _replaced(value: Any, places: Mapping[str, str]) -> Any:
-    """The same value with ``places`` replaced in every text but images."""
+    """Return the value with ``places`` replaced in all texts except images."""
     if isinstance(value, str):
-        # No letter may stand before a folder: neither a longer path nor base64 is meant.
+        # No letter may precede a folder, to exclude longer paths and base64.
         longest_first = sorted(places, key=len, reverse=True)
         folders = rf"(?<![\w+/.~-])(?:{'|'.join(map(re.escape, longest_first))})"
         return re.sub(folders, lambda found: places[found[0]], value)

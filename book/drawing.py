@@ -1,4 +1,4 @@
-"""Candidates of a toy prompt, by the space that they come from, for the record of the landscape."""
+"""Candidates of a toy prompt from several spaces, for the record of the landscape."""
 
 from typing import NamedTuple
 
@@ -24,9 +24,9 @@ BOTH = tuple(
     for words in ("sharp", "sharp, clean", "sharp, clean, detailed, crisp")
     for negative in ("bad, ugly", "dark, duplicate, watermark")
 )
-SPARSE = (2, 3)  # slots that a sparse candidate changes
-FOR_ALL = ("guidance", "defect", "blame", "fixed", "modifier", "both")  # the same for all prompts
-# What the headroom is asked of -> spaces of the candidates.
+SPARSE = (2, 3)  # numbers of slots that a sparse candidate changes
+FOR_ALL = ("guidance", "defect", "blame", "fixed", "modifier", "both")  # equal for all prompts
+# Names in the table of the headroom -> spaces of the candidates.
 NEGATIVE = ("defect", "blame", "fixed", "opposite", "sparse", "dense")
 GROUPS = {
     "guidance": ("guidance",),
@@ -46,7 +46,7 @@ GROUPS = {
 
 
 class Drawn(NamedTuple):
-    """A candidate; guidance None is the model's own."""
+    """A candidate; guidance None is the model's default."""
 
     space: str
     positive: str
@@ -55,13 +55,13 @@ class Drawn(NamedTuple):
 
 
 def drawn(prompt: str, model: TextToImage, each: int, rng: np.random.Generator) -> list[Drawn]:
-    """Different candidates that the model can take, the prompt as it is first.
+    """Draw different candidates that the model can take, the unchanged prompt first.
 
     Args:
-        prompt: the user's own.
-        model: refuses words that it does not know.
-        each: candidates of a space that has too many to take all.
-        rng: of the draws.
+        prompt: the user's own prompt.
+        model: model that refuses unknown words.
+        each: number of candidates of each large space.
+        rng: random generator.
     """
     found = [Drawn("own", prompt, ""), *_fixed(prompt, getattr(model, "guidance", None))]
     lexicon = toy_lexicon()
@@ -73,12 +73,12 @@ def drawn(prompt: str, model: TextToImage, each: int, rng: np.random.Generator) 
     found += _changed("sparse", negative, SPARSE, each, rng)
     dense = (negative.decode(negative.sample(rng)) for _ in range(each))
     found += [Drawn("dense", *prompts) for prompts in dense]
-    texts = {one[1:]: one for one in reversed(found)}  # of two that read the same, the first
+    texts = {one[1:]: one for one in reversed(found)}  # the first of equal ones
     return [one for one in found if texts[one[1:]] is one and _takes(model, one)]
 
 
 def _fixed(prompt: str, own: float | None) -> list[Drawn]:
-    """Candidates that are the same for all prompts."""
+    """Return the candidates that are the same for all prompts."""
     return [
         *(Drawn("guidance", prompt, "", g) for g in GUIDANCES if g != own),
         *(Drawn("defect", prompt, word) for word in CONCEPTS["defect"]),
@@ -92,9 +92,9 @@ def _fixed(prompt: str, own: float | None) -> list[Drawn]:
 def _changed(
     name: str, space: Space, slots: tuple[int, ...], each: int, rng: np.random.Generator
 ) -> list[Drawn]:
-    """Different candidates that change so many slots of a space, as many as there are."""
+    """Draw different candidates that change a number of slots, at most as many as there are."""
     found: dict[tuple[int, ...], None] = {}
-    for _ in range(20 * each):  # a small space runs out of them
+    for _ in range(20 * each):  # a small space may have fewer
         if len(found) == each:
             break
         candidate = list(space.identity)

@@ -1,9 +1,9 @@
-"""The blocks of a MyST page as plain Markdown, which any converter understands.
+"""Blocks of a MyST page as plain Markdown, for any converter.
 
-Roles become text, directives become what they hold, and each block says whether it belongs on a
-slide or into the speaker notes. Equations, lists, tables, remarks and paragraphs that begin in bold
-are shown; so is an unfinished sentence, if what it leads to is shown. Other running text, proofs,
-solutions and code are notes.
+Roles become text, and directives are replaced by their content. Each block is marked for a slide or
+for the speaker notes. Equations, lists, tables, remarks and paragraphs that begin in bold are
+shown; so is a sentence that leads to a shown block. Other text, proofs, solutions and code are
+notes.
 """
 
 import re
@@ -28,7 +28,7 @@ SHOWN = ("bullet_list_open", "ordered_list_open", "table_open", "math_block")
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a page: "h1" to "h6", "shown", "lead" or "note", and its Markdown."""
+    """A part of a page with its kind, "h1" to "h6", "shown", "lead" or "note", and its Markdown."""
 
     kind: str
     text: str
@@ -36,14 +36,14 @@ class Block:
 
 @dataclass(frozen=True)
 class References:
-    """What roles point to: label of an equation -> "(6.1)", key of a work -> authors and year."""
+    """The targets of roles: label of an equation -> "(6.1)", key of a work -> authors and year."""
 
     equations: dict[str, str]
     works: dict[str, tuple[str, str]]
 
     @classmethod
     def read(cls, html: Path, bibliography: Path) -> "References":
-        """Numbers as the built pages below ``html`` show them; works of a BibTeX file."""
+        """Read equation numbers from the pages below ``html``, and the works of a BibTeX file."""
         pages = (path.read_text() for path in sorted((html / "notebooks").glob("*.html")))
         equations = dict(found for page in pages for found in NUMBER.findall(page))
         entries = parse_file(bibliography).entries
@@ -54,7 +54,7 @@ class References:
         return cls(equations, works)
 
     def resolve(self, text: str) -> str:
-        """Text without roles, whose links to chapters lead from `slides` to their pages."""
+        """Return text without roles, with links to chapters that work from the folder `slides`."""
         return CHAPTER.sub(r"](../notebooks/\1.html", ROLE.sub(self._said, text))
 
     def _said(self, role: re.Match[str]) -> str:
@@ -74,11 +74,11 @@ def _authors(persons: list) -> str:
 
 
 def blocks(source: str, references: References) -> Iterator[Block]:
-    """The blocks of a page in order.
+    """Yield the blocks of a page in order.
 
     Args:
         source: the page, or a part of it, in MyST Markdown.
-        references: what its roles point to.
+        references: targets of the page's roles.
     """
     lines = source.splitlines()
     for token in PARSER.parse(source):

@@ -1,8 +1,8 @@
-"""A Sphinx extension: the search shows excerpts where the book is opened from a folder, too.
+"""A Sphinx extension that shows search excerpts when the book is opened from a folder.
 
-A browser does not let pages that come from a folder fetch each other, and Sphinx's search fetches
-each page that it found for its excerpt. So the texts of all pages are written into one script, and
-`_static/offline_search.js` hands them to the search where the address begins with "file:".
+Sphinx's search fetches each page that it finds for an excerpt, but browsers do not let pages from a
+folder fetch each other. So the texts of all pages are written into one script, and
+`_static/offline_search.js` passes them to the search if the address begins with "file:".
 """
 
 import json
@@ -17,10 +17,10 @@ TEXTS = "page_texts.js"
 
 
 def page_of(document: nodes.document) -> str:
-    """The text of a page as the search reads it: sections with their ids, without outputs of cells.
+    """Return the text of a page for the search: sections with their ids, without cell outputs.
 
     Args:
-        document: the page.
+        document: document tree of the page.
     """
     return f'<div role="main">{"".join(map(_html, document.children))}</div>'
 
@@ -29,7 +29,7 @@ def _html(node: nodes.Node) -> str:
     if isinstance(node, nodes.section):
         ids = node.get("ids", [])
         inner = "".join(map(_html, node.children))
-        # A section may go by several ids; the search may ask for any of them.
+        # A section may have several ids; the search may ask for any of them.
         return (
             "".join(f'<section id="{escape(name)}">' for name in ids)
             + inner
@@ -53,13 +53,13 @@ def write_texts(app: Sphinx, error: Exception | None) -> None:
 def add_script(
     app: Sphinx, name: str, template: str, context: dict[str, Any], document: nodes.document | None
 ) -> None:
-    """Load the script on the page of the search alone."""
+    """Load the script on the search page only."""
     if name == "search":
         app.add_js_file("offline_search.js", loading_method="defer", priority=100)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Called by Sphinx."""
+    """Register the extension with Sphinx."""
     app.connect("html-page-context", add_script)
     app.connect("build-finished", write_texts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

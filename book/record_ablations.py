@@ -1,11 +1,11 @@
 """Record ablations of GPO, EPO and HPO by the outcome of searches: results/recorded/ablations.
 
-    python book/record_ablations.py               # two hours on one core; goes on if stopped
-    python book/record_ablations.py --prompts 2 --folder runs/ablations      # a rehearsal
+    python book/record_ablations.py               # two hours on one core; can be resumed
+    python book/record_ablations.py --prompts 2 --folder runs/ablations      # a test run
 
 Every arm changes one setting of the paper's GPO, EPO or HPO. All arms search the same space with
-the same loss and the same budget on the same prompts. There is no verification, so the outcome is
-that of the solver alone. The found prompts are judged on new seeds.
+the same loss and budget on the same prompts. There is no verification, so the outcome is that of
+the solver alone. The found prompts are judged on new seeds.
 """
 
 from collections.abc import Callable
@@ -48,13 +48,13 @@ def gpo(
     temperature: float = 1.0,
     lr: float = 0.1,
 ) -> Solver:
-    """GPO with the paper's settings, but for what is said."""
+    """Return GPO with the paper's settings, except the given ones."""
     schedule = partial(shortcuts, iterations=iterations, first=first, last=last, k=k)
     return GPO(space, steps=steps, seed=seed, schedule=schedule, temperature=temperature, lr=lr)
 
 
 def undirected(space: dpodiff.Space, *, steps: int, seed: int) -> Solver:
-    """GPO without gradient steps: draws from its first distribution, for all of the budget."""
+    """Return GPO without gradient steps: it samples from its initial distribution only."""
     return GPO(space, steps=steps, seed=seed, schedule=lambda steps: ())
 
 
@@ -68,7 +68,7 @@ def epo(
     rate: float = 0.1,
     crossovers: int = 10,
 ) -> Solver:
-    """EPO with the paper's settings, but for what is said; half of a population are parents."""
+    """Return EPO with the paper's settings, except the given ones; half become parents."""
     return EPO(
         space,
         seed=seed,
@@ -81,7 +81,7 @@ def epo(
 
 
 def hpo(space: dpodiff.Space, *, steps: int, seed: int, iterations: int = 20) -> Solver:
-    """HPO with the paper's settings, but for the number of gradient steps."""
+    """Return HPO with the paper's settings, except the number of gradient steps."""
     return HPO(space, steps=steps, seed=seed, gpo=partial(gpo, iterations=iterations))
 
 
@@ -109,7 +109,7 @@ ARMS: dict[str, Callable[..., Solver]] = {
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
-    """One search, as `searched` keeps it."""
+    """Run one search; return its tables as in `searched`."""
     result = dpodiff.improve(
         prompt,
         model=models()["model"],
@@ -127,7 +127,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
 
 
 def measures(result: dpodiff.Result) -> pd.DataFrame:
-    """Before and after, on the search seeds and on new ones."""
+    """Return measures before and after, on the search seeds and on new ones."""
     losses = {"loss, new seeds": loss(MATCHER_AND_CLIP)}
     table = dpodiff.held_out(result, UNSEEN, losses, Verdicts(models()["judge"]))
     seen = {"before": np.mean(result.baseline_losses), "after": np.mean(result.losses)}
@@ -146,5 +146,5 @@ if __name__ == "__main__":
         "scorers": scorers_digest(),
     }
     parts = [(name, prompt, 0) for prompt in mixed_prompts(options.prompts) for name in ARMS]
-    together = len(ARMS)  # all that search one prompt
+    together = len(ARMS)  # number of searches per prompt
     record(options.folder, parts, SEARCH, run, settings, options.workers, together)

@@ -1,15 +1,15 @@
-"""Record verified searches on toy prompts beside baselines: dpodiff/results/recorded/verified.
+"""Record verified searches on toy prompts, with baselines: dpodiff/results/recorded/verified.
 
-    python book/record_claims.py                  # a night on two cores; goes on if stopped
+    python book/record_claims.py                  # a night on two cores; can be resumed
     python book/record_claims.py --arms "matcher and CLIP: epo" "fixed negative prompt" --searches 1
-    python book/record_claims.py --prompts 2 --folder runs/verified      # a rehearsal
+    python book/record_claims.py --prompts 2 --folder runs/verified      # a test run
 
-Every loss is searched by every solver with the same budget, the verification included, on reported
-prompts, easy and hard ones. What was found, and what the verification made of it, is judged on new
-seeds: columns "before", "after" and "verified" of `table.csv`; texts and cost are in `found.csv`.
-Baselines need no search: other guidances, a fixed negative prompt, and the best of as many images
-of the unchanged prompt as a search makes. All arms of one prompt share images, so one process goes
-through them all. All prompts are searched once before any is searched again.
+Every loss is searched by every solver with the same budget, including verification, on reported
+prompts, easy and hard ones. The found and the verified prompts are judged on new seeds: columns
+"before", "after" and "verified" of `table.csv`. Texts and costs are in `found.csv`. The baselines
+need no search: other guidances, a fixed negative prompt, and the best of as many images of the
+unchanged prompt as a search makes. All arms of one prompt share images, so one process runs them
+all. All prompts are searched once before any is searched again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,11 +40,11 @@ from dpodiff.spaces.lexicons.builders import not_in_prompt
 from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 
-BUDGET, SEEDS, FRESH = 40, 4, 40  # fresh seeds verify, at the cost of the same budget
-SEARCH_SEEDS = 2  # searches a prompt and arm
+BUDGET, SEEDS, FRESH = 40, 4, 40  # fresh seeds are paid from the same budget
+SEARCH_SEEDS = 2  # searches per prompt and arm
 UNSEEN = range(1000, 1010)
 DRAWN = 2000  # first seed of "best of N"
-FITTED = range(94_000, 94_016)  # on which an ensemble is calibrated, at the cost of its budget
+FITTED = range(94_000, 94_016)  # seeds to calibrate an ensemble, paid from its budget
 BATCH = 16
 NEGATIVE = "antonym+nplib"  # the space of the paper
 FIXED = "dark, duplicate, watermark"
@@ -56,13 +56,13 @@ MEASURE = f"judge, {BOTH}"
 
 @dataclass(frozen=True)
 class Arm:
-    """A search: what loss is searched, by what, where, and from where; None is the default."""
+    """A search: its loss, solver, space and first candidates; None is the default."""
 
     loss: str
-    solver: str  # of `dpodiff.solvers.recipes.RECIPES`
+    solver: str  # a name in `dpodiff.solvers.recipes.RECIPES`
     space: str = DEFAULT_SPACE
     first: str | tuple[()] | None = None
-    verify: int | None = None  # fresh seeds, 0 for a search that spends all of the budget; FRESH
+    verify: int | None = None  # fresh seeds; 0 leaves all of the budget; None is FRESH
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class BestOf:
 COMPARED = ("spherical", "contrastive", "matcher", MATCHER_AND_CLIP)  # losses
 SOLVERS = ("epo", "dpodiff-epo", "random", "gpo", "hpo")
 DEFAULT = f"{MATCHER_AND_CLIP}: epo"
-OTHER_SOLVERS = ("sparse-epo", "forward", "raced-forward", "tpe")  # of the default loss alone
-# Solver by solver: searches of several losses by one solver share the most images.
+OTHER_SOLVERS = ("sparse-epo", "forward", "raced-forward", "tpe")  # with the default loss only
+# Ordered by solver: searches of several losses by one solver share most images.
 ARMS: dict[str, Arm | Fixed | BestOf] = {
     "unchanged": Fixed(),
     "fixed negative prompt": Fixed(negative=FIXED),
@@ -112,7 +112,7 @@ ARMS: dict[str, Arm | Fixed | BestOf] = {
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
-    """One arm on one prompt: tables of measures, texts with cost, and the curve of the search."""
+    """Run one arm on one prompt; return measures, texts with cost, and the search's curve."""
     arm, who = ARMS[name], {"prompt": prompt, "solver": name, "search_seed": search_seed}
     if isinstance(arm, Arm):
         tables = searched(arm, who)
@@ -124,7 +124,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
 
 
 def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
-    """A verified search, judged as it was found and as it was verified."""
+    """Run a verified search, and judge the found and the verified prompt."""
     prompt = who["prompt"]
     calibration = FITTED if arm.loss in ENSEMBLES else ()
     paid = len(calibration) / SEEDS
@@ -162,20 +162,20 @@ def searched(arm: Arm, who: Mapping[str, Any]) -> Tables:
 
 
 def second_loss(arm: Arm) -> "dict[str, Loss] | None":
-    """What `improve` verifies its default loss with; other losses are verified alone."""
+    """Return the default second losses for the default loss; other losses have none."""
     model = models()["model"]
     return default_second_losses(model) if arm.loss == MATCHER_AND_CLIP else None
 
 
 def verdict(result: dpodiff.Result) -> str:
-    """What the verification said, in a word or two."""
+    """Return the outcome of the verification in a word or two."""
     if result.verification is None:
         return "not verified"
     return "accepted" if result.verification.accepted else "refused"
 
 
 def judged(result: dpodiff.Result, searched_loss: Loss) -> pd.DataFrame:
-    """Measures on new seeds, and the searched loss on its own, a row each."""
+    """Return measures on new seeds, and the searched loss on its own seeds, one row each."""
     found, losses = result.found, {"loss, new seeds": searched_loss, **held_out_loss()}
     judge = Verdicts(models()["judge"])
     table = dpodiff.held_out(found, UNSEEN, losses, judge)
@@ -191,7 +191,7 @@ def judged(result: dpodiff.Result, searched_loss: Loss) -> pd.DataFrame:
 
 
 def fixed(arm: Fixed, prompt: str) -> Tables:
-    """A baseline that changes every prompt in the same way."""
+    """Run a baseline that changes every prompt in the same way."""
     positive = extended(prompt, not_in_prompt(prompt, arm.modifiers))
     images = generate(positive, UNSEEN, arm.negative, arm.guidance)
     text = {"positive": positive, "negative": arm.negative, "guidance": arm.guidance}
@@ -199,7 +199,7 @@ def fixed(arm: Fixed, prompt: str) -> Tables:
 
 
 def extended(prompt: str, words: Sequence[str]) -> str:
-    """The prompt with as many of the words behind it as the model takes."""
+    """Return the prompt followed by as many of the words as the model takes."""
     text = ", ".join([prompt, *words])
     try:
         models()["model"].check(text)
@@ -209,11 +209,11 @@ def extended(prompt: str, words: Sequence[str]) -> str:
 
 
 def best_of(arm: BestOf, prompt: str, search_seed: int) -> Tables:
-    """The best of as many images as a search makes; its gain belongs to these images."""
+    """Return the best of as many images as a search makes; the gain belongs to these images."""
     count = BUDGET * SEEDS
     first = DRAWN + search_seed * count
     images = generate(prompt, range(first, first + count))
-    own = generate(prompt, FITTED)  # free here, to the advantage of the baseline
+    own = generate(prompt, FITTED)  # not charged, in favor of the baseline
     order = scores(fitted(arm.loss, prompt, own), images, prompt).argsort()[: arm.kept]
     text = {"positive": prompt, "negative": "", "guidance": None}
     return compared(prompt, measures(images[order], prompt), text, BUDGET)
@@ -222,14 +222,14 @@ def best_of(arm: BestOf, prompt: str, search_seed: int) -> Tables:
 def compared(
     prompt: str, after: Mapping[str, float], text: Mapping[str, Any], spent: float
 ) -> Tables:
-    """The tables of a baseline, which is never verified: what it does is done to every prompt."""
+    """Return the tables of a baseline, which is applied to all prompts and never verified."""
     before = measures(generate(prompt, UNSEEN), prompt)
     columns = {"before": before, "after": after, "verified": after}
     cost = {
         "verdict": "baseline",
         "spent": spent,
         "images": int(spent * SEEDS),
-        "seconds": 0.0,  # images are shared, so no time is its own
+        "seconds": 0.0,  # images are shared, so there is no time of its own
     }
     return {
         "table.csv": pd.DataFrame(columns).round(5).rename_axis("measure").reset_index(),
@@ -241,7 +241,7 @@ def compared(
 def generate(
     prompt: str, seeds: Sequence[int], negative: str = "", guidance: float | None = None
 ) -> torch.Tensor:
-    """Images (seeds, 3, 64, 64) of one prompt, each made once."""
+    """Return images (seeds, 3, 64, 64) of one prompt, each made once."""
     rollout = {} if guidance is None else {"guidance": guidance}
     parts = []
     for start in range(0, len(seeds), BATCH):
@@ -253,19 +253,19 @@ def generate(
 
 @torch.no_grad()
 def scores(by: Loss, images: torch.Tensor, prompt: str) -> torch.Tensor:
-    """Losses (images,)."""
+    """Return the losses (images,)."""
     return torch.cat([by(batch, [prompt] * len(batch)) for batch in images.split(BATCH)])
 
 
 def measures(images: torch.Tensor, prompt: str) -> dict[str, float]:
-    """Mean of the held-out loss, and the judge's shares."""
+    """Return the mean of the held-out loss, and the judge's shares."""
     losses = held_out_loss().items()
     means = {name: float(scores(by, images, prompt).mean()) for name, by in losses}
     return means | Verdicts(models()["judge"]).measures(images, prompt)
 
 
 def held_out_loss() -> dict[str, Loss]:
-    """The loss that no search sees, by its name in the tables."""
+    """Return the loss that no search uses, by its name in the tables."""
     return {"loss, held-out CLIP": loss(HELD_OUT)}
 
 
@@ -291,14 +291,14 @@ def main() -> None:
         "fixed": FIXED,
         "scorers": scorers_digest(),
     }
-    together = len(options.arms)  # all that share images
+    together = len(options.arms)  # number of arms that share images
     record(options.folder, parts, SEARCH, run, settings, options.workers, together)
     if options.prompts > 1:
         print(report(options.folder).to_string())
 
 
 def report(folder: Path) -> pd.DataFrame:
-    """The change of the main measure by each arm, as found and as verified."""
+    """Return the change of the main measure by each arm, found and verified."""
     recorded = dpodiff.Recorded.load(folder.name, folder.parent)
     tables = {"found": recorded, "verified": recorded.verified()}
     changes = {name: one.changes(MEASURE) for name, one in tables.items()}

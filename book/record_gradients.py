@@ -1,11 +1,11 @@
-"""Record how far cheap text gradients agree with the exact one: dpodiff/results/recorded/gradients.
+"""Record the agreement of cheap text gradients with the exact one: recorded/gradients.
 
-    python book/record_gradients.py                  # half an hour on two cores; goes on
+    python book/record_gradients.py                  # half an hour on two cores; can be resumed
 
 At random points of the relaxed spaces of toy prompts, each estimator's gradient with respect to the
-weights of the words is compared with the exact one, on the same seeds, the mean of each slot taken
-off, since the weights of a slot sum to one and only differences count. There are two cosines: that
-of all slots in a row, which one steep slot can decide, and the mean of the slots' own.
+weights of the words is compared with the exact one, on the same seeds. The mean of each slot is
+subtracted, since the weights of a slot sum to 1 and only differences count. There are two cosines:
+that of all slots together, which one steep slot can dominate, and the mean over slots.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ ESTIMATORS = (
 
 
 def run(prompt: str) -> Tables:
-    """A row an estimator."""
+    """Return one row per estimator."""
     lexicon = toy_lexicon()
     space = dpodiff.synonym_space(prompt, lexicon) + dpodiff.antonym_space(prompt, lexicon)
     objective = dpodiff.Objective(models()["model"], models()["loss"], space, range(SEEDS))
@@ -56,12 +56,12 @@ def run(prompt: str) -> Tables:
 
 
 def cosine(first: ValueAndGradient, second: ValueAndGradient) -> float:
-    """Of two gradients, all slots in a row."""
+    """Return the cosine of two gradients over all slots."""
     return _cosine(torch.cat(_centered(first)), torch.cat(_centered(second)))
 
 
 def slot_cosine(first: ValueAndGradient, second: ValueAndGradient) -> float:
-    """Mean over the slots that have a gradient; of two that say the same, one has none."""
+    """Return the mean cosine over the slots with a gradient; of two equal words one has none."""
     pairs = zip(_centered(first), _centered(second))
     return float(np.mean([_cosine(a, b) for a, b in pairs if b.abs().max() > 0]))
 

@@ -1,16 +1,16 @@
-"""Record what there is to gain, by space and loss: dpodiff/results/recorded/headroom.
+"""Record the headroom by space and loss: dpodiff/results/recorded/headroom.
 
-    python book/record_landscape.py --images runs/landscape     # both steps; goes on if stopped
+    python book/record_landscape.py --images runs/landscape     # both steps; can be resumed
     python book/record_landscape.py --images runs/landscape --losses matcher contrastive
     python book/record_landscape.py --images runs/l --prompts 2 --each 2 --folder runs/headroom
 
 First, candidates of each prompt are drawn from every space and rendered with the same seeds. Their
-images are kept as uint8 in a folder outside of git, with a table and a stamp. Then losses and judge
-score the kept images, so that a new loss takes minutes and no image. When judge, matcher or a CLIP
-has new weights, remove the folder "scores" but not the images, and score again. The record has two
-tables: `table.csv` says what a pick on the first half of the seeds gains on the other half, by
-space, number of candidates and loss; `fixed.csv` what each candidate gains that is the same for all
-prompts.
+images are stored as uint8 in a folder outside of git, with a table and a stamp. Then losses and the
+judge score the stored images, so a new loss takes minutes and no new images. If the judge, the
+matcher or a CLIP has new weights, remove the folder "scores" but not the images, and score again.
+The record has two tables. `table.csv` has the gain of a pick on the first half of the seeds,
+measured on the other half, by space, number of candidates and loss. `fixed.csv` has the gain of
+each candidate that is the same for all prompts.
 """
 
 import json
@@ -34,15 +34,15 @@ from dpodiff.toy.train.defects import validation_prompts
 
 BATCH, SCORED = 16, 128  # images at a time
 SEEDS = range(93_000, 93_008)
-FITTED = range(94_000, 94_016)  # of the prompt as it is, to calibrate ensembles on
+FITTED = range(94_000, 94_016)  # seeds of the unchanged prompt, to calibrate ensembles
 JUDGE = "judge"
-SCORES = "scores"  # folder in that of the images
-SIZES = (16, 40, 10_000)  # the last is all that there are
+SCORES = "scores"  # subfolder of the images' folder
+SIZES = (16, 40, 10_000)  # the last one is all candidates
 SOURCES = {"validation": validation_prompts, "reported": mixed_prompts}
 
 
 def render(images: Path, each: int, number: int, prompt: str) -> Tables:
-    """The first step: images of all candidates of a prompt into a file, and a row a candidate."""
+    """Run the first step: write images of all candidates of a prompt, and a row per candidate."""
     model = models()["model"].model
     found = drawn(prompt, model, each, np.random.default_rng([5, number]))
     arrays = {
@@ -58,7 +58,7 @@ def render(images: Path, each: int, number: int, prompt: str) -> Tables:
 
 @torch.no_grad()
 def _made(model: Toy, candidates: list[Drawn], seeds: range) -> np.ndarray:
-    """Images (candidates, seeds, 3, 64, 64) as uint8."""
+    """Return images (candidates, seeds, 3, 64, 64) as uint8."""
     rows = []
     for one in candidates:
         for start in range(0, len(seeds), BATCH):
@@ -70,13 +70,15 @@ def _made(model: Toy, candidates: list[Drawn], seeds: range) -> np.ndarray:
 
 
 def score(images: Path, scorer: str, number: int) -> Tables:
-    """The second step: what a loss or the judge says of all images of a prompt.
+    """Run the second step: score all images of a prompt with a loss or the judge.
 
-    A row a candidate and measure, a column a seed.
+    The table has one row per candidate and measure, and one column per seed.
     """
     prompt = prompts_of(images)[number]
     if not _file(images, number).is_file():
-        raise FileNotFoundError(f"{_file(images, number)} is gone: remove {images}, make it anew")
+        raise FileNotFoundError(
+            f"{_file(images, number)} is missing: remove {images} and run the first step again"
+        )
     with np.load(_file(images, number)) as file:
         kept, own = (torch.from_numpy(file[name]).float() / 255 for name in ("images", "own"))
     count, seeds = kept.shape[:2]
@@ -91,7 +93,7 @@ def score(images: Path, scorer: str, number: int) -> Tables:
 def _values(
     scorer: str, images: torch.Tensor, own: torch.Tensor, prompt: str
 ) -> dict[str, list[float]]:
-    """Measure -> a number an image."""
+    """Return one number per image for each measure."""
     batches = images.split(SCORED)
     if scorer == JUDGE:
         judge = Verdicts(models()["judge"])
@@ -103,16 +105,16 @@ def _values(
 
 @cache
 def prompts_of(images: Path) -> dict[int, str]:
-    """Number -> prompt of the images in a folder."""
+    """Return the prompts of the images in a folder by their numbers."""
     table = pd.read_csv(images / "table.csv", keep_default_na=False)
     return dict(zip(table["number"], table["prompt"]))
 
 
 def images_table(images: Path) -> pd.DataFrame:
-    """A row an image: what its candidate is, "seed", and every measure by its name.
+    """Return one row per image: its candidate, "seed", and every measure by its name.
 
     Args:
-        images: folder of images and scores.
+        images: folder of the images and scores.
     """
     table = pd.read_csv(images / SCORES / "table.csv")
     keys = ["number", "candidate", "measure"]
@@ -123,7 +125,7 @@ def images_table(images: Path) -> pd.DataFrame:
 
 
 def report(images: Path) -> pd.DataFrame:
-    """The headroom by space, number of candidates and loss, of the first half of the seeds."""
+    """Return the headroom by space, number of candidates and loss, picked on half of the seeds."""
     table = images_table(images)
     losses = [name for name in ALL if name in table]
     table = table[["prompt", "candidate", "space", "seed", BOTH, *losses]].dropna()
@@ -132,7 +134,7 @@ def report(images: Path) -> pd.DataFrame:
 
 
 def fixed(images: Path) -> pd.DataFrame:
-    """What candidates gain that are the same for all prompts, on all seeds, the best first."""
+    """Return the gain of candidates that are the same for all prompts, on all seeds, best first."""
     table = images_table(images)
     keys = ["modifiers", "negative", "guidance"]
     each = ["prompt", "positive", *keys[1:], "candidate", "space"]
@@ -156,9 +158,11 @@ def _file(images: Path, number: int) -> Path:
 
 def main() -> None:
     parser = arguments(__doc__, "headroom", 60)
-    parser.add_argument("--images", type=Path, required=True, help="where images are kept")
+    parser.add_argument("--images", type=Path, required=True, help="folder for the images")
     parser.add_argument("--source", choices=SOURCES, default="validation", help="of the prompts")
-    parser.add_argument("--each", type=int, default=10, help="candidates of a large space")
+    parser.add_argument(
+        "--each", type=int, default=10, help="number of candidates of each large space"
+    )
     parser.add_argument("--losses", nargs="+", choices=ALL, default=list(ALL), metavar="LOSS")
     options = parser.parse_args()
     prompts = list(enumerate(SOURCES[options.source](options.prompts)))

@@ -1,11 +1,11 @@
-"""Record noise, prompt, and both, on the toy prompts: dpodiff/results/recorded/noise.
+"""Record searches of noise, prompt, and both, on toy prompts: dpodiff/results/recorded/noise.
 
-    python book/record_noise.py                   # over an hour on two cores; goes on if stopped
-    python book/record_noise.py --prompts 2 --folder /tmp/noise      # a rehearsal
+    python book/record_noise.py                   # over an hour on two cores; can be resumed
+    python book/record_noise.py --prompts 2 --folder /tmp/noise      # a test run
 
-Every way gets the same hard prompts and the same budget, once for four images and once for one.
-Two questions are asked of what it found. On the search's own images, the noise that was chosen
-counts. On new seeds the prompt that was found meets noise that nobody chose: only words can help.
+All methods have the same hard prompts and the same budget, once for four images and once for one.
+The results are evaluated in two ways. The images of the search show the effect of the chosen noise.
+On new seeds the found prompt is used with unselected noise, so only words can help.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from dpodiff.toy.words import NPLIB, toy_lexicon
 
 BUDGET, SEEDS = 40, 4
 UNSEEN = range(1000, 1008)
-LR, GAMMA = 0.1, 0.05  # the first was chosen on three prompts that are not in the record
+LR, GAMMA = 0.1, 0.05  # LR was chosen on three prompts outside of the record
 
-# From space, noise and seed to a solver.
+# Function from a space, noise and a seed to a solver.
 Method = Callable[..., Solver]
 
 
@@ -36,7 +36,7 @@ def words(space: dpodiff.Space, noise: torch.Tensor, *, seed: int) -> Solver:
     return RECIPES["epo"](space, steps=Toy.steps, seed=seed)
 
 
-# The estimator is the one that went farthest at equal price in the chapter on DNO.
+# The estimator is the best one at equal cost in the chapter on DNO.
 DESCENT = {"lr": LR, "gamma": GAMMA, "estimator": SDO(Toy.steps // 2)}
 METHODS: dict[str, Method | None] = {
     "prompt": words,
@@ -46,17 +46,17 @@ METHODS: dict[str, Method | None] = {
     "zero-order": ZeroOrder,
     "best of N": None,
 }
-# Of these, also for a single image.
+# Methods that are also run for a single image.
 ALONE = ("prompt", "noise", "both", "best of N")
 ARMS = {name: (method, SEEDS) for name, method in METHODS.items()}
 ARMS |= {f"{name}, one image": (METHODS[name], 1) for name in ALONE}
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
-    """One search, as `searched` keeps it."""
+    """Run one search; return its tables as in `searched`."""
     (method, count), have = ARMS[name], models()
     space = dpodiff.antonym_space(prompt, toy_lexicon()) + dpodiff.nplib_space(prompt, NPLIB)
-    first = search_seed * SEEDS  # other images for another search
+    first = search_seed * SEEDS  # different images for each search
     seeds = range(first, first + count)
     objective = dpodiff.Objective(have["model"], have["loss"], space, seeds)
     budget = dpodiff.Budget(BUDGET)
@@ -70,7 +70,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
 
 
 def measures(result: dpodiff.Result) -> pd.DataFrame:
-    """Before and after, on the search's own images and on new seeds."""
+    """Return measures before and after, on the images of the search and on new seeds."""
     have = models()
     losses = {"loss": have["loss"], "loss of the held-out CLIP": have["second"]}
     own = dpodiff.on_search_seeds(result, losses, have["judge"])

@@ -1,13 +1,13 @@
-"""Record the paper's own claims on the toy prompts: dpodiff/results/recorded/claims.
+"""Record tests of the paper's claims on toy prompts: dpodiff/results/recorded/claims.
 
-    python book/record_paper_claims.py            # half a day on two cores; goes on if stopped
+    python book/record_paper_claims.py            # half a day on two cores; can be resumed
     python book/record_paper_claims.py --arms random epo --searches 1      # a part of it first
-    python book/record_paper_claims.py --prompts 2 --folder /tmp/claims    # a rehearsal
+    python book/record_paper_claims.py --prompts 2 --folder /tmp/claims    # a test run
 
-Every solver gets the same hard prompts, budget, seeds and search seeds. A search adds its rows to
-`table.csv` (one a measure) and to `curves.csv` (one an improvement). All prompts are searched once
-before any is searched again. The ways to search one prompt share images, so one process goes
-through them all, and they are written together.
+All solvers have the same hard prompts, budget, seeds and search seeds. A search adds its rows to
+`table.csv` (one per measure) and to `curves.csv` (one per improvement). All prompts are searched
+once before any is searched again. The searches of one prompt share images, so one process runs them
+all, and they are written together.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import hard_prompts
 
 BUDGET, SEEDS = 40, 4
-SEARCH_SEEDS = 3  # searches a prompt and arm
+SEARCH_SEEDS = 3  # searches per prompt and arm
 UNSEEN = range(1000, 1008)
 NEGATIVE = "antonym+nplib"
 ENCODER, SIMILARITY = "toy", 0.9
 
 
 def undirected_gpo(space: dpodiff.Space, *, steps: int, seed: int) -> Solver:
-    """`dpodiff_gpo` without its gradients: draws from where it starts, for all of the budget."""
+    """Return `dpodiff_gpo` without gradients: it samples from its initial distribution only."""
     return GPO(space, steps=steps, seed=seed, schedule=lambda steps: ())
 
 
@@ -40,10 +40,10 @@ SOLVERS = RECIPES | {"undirected-gpo": undirected_gpo}
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the compared ways: what is searched, and by what."""
+    """One of the compared methods: its space and its solver."""
 
     space: str
-    solver: str  # of `SOLVERS`
+    solver: str  # a name in `SOLVERS`
     task: str = "improve"
 
 
@@ -66,7 +66,7 @@ ARMS = {
 
 
 def run(name: str, prompt: str, search_seed: int) -> Tables:
-    """One search, as `searched` keeps it."""
+    """Run one search; return its tables as in `searched`."""
     arm, have = ARMS[name], models()
     how = dpodiff.improve
     settings = {"solver": partial(SOLVERS[arm.solver], steps=Toy.steps)}
@@ -90,7 +90,7 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
 
 
 def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
-    """Before and after, by what the search saw and by what it did not."""
+    """Return measures before and after, by the searched loss and by held-out measures."""
     have = models()
     losses = {"loss, new seeds": have["loss"], "loss, held-out CLIP": have["second"]}
     attack = {"encoder": have["encoder"], "clip": have["second"]} if arm.task == "attack" else {}
@@ -100,7 +100,7 @@ def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
 
 
 def searches(count: int, names: list[str], seeds: int) -> list[tuple[str, str, int]]:
-    """The searches, search seed by search seed and prompt by prompt."""
+    """Return the searches, ordered by search seed and prompt."""
     return [
         (name, attack if ARMS[name].task == "attack" else improve, seed)
         for seed in range(seeds)
@@ -123,5 +123,5 @@ if __name__ == "__main__":
         "similarity": SIMILARITY,
     }
     parts = searches(options.prompts, options.arms, options.searches)
-    together = len(options.arms)  # all that search one prompt
+    together = len(options.arms)  # number of searches per prompt
     record(options.folder, parts, SEARCH, run, settings, options.workers, together)

@@ -1,15 +1,16 @@
-"""Record what the noise decides: dpodiff/results/recorded/patches, a folder a step.
+"""Record the effects of the initial noise: dpodiff/results/recorded/patches, one folder per step.
 
-    python book/record_patches.py                 # a quarter of an hour on one core; goes on
+    python book/record_patches.py                 # a quarter of an hour on one core; can be resumed
     python book/record_patches.py --steps searches --prompts 2 --folder /tmp/patches
 
-`positions`   where matcher and judge find things from the same noise under many prompts
-`injection`   whether a thing follows a patch that is pasted into another noise
-`resampling`  whether a thing moves when its patch is drawn anew, and the rest stays
+`positions`   where the matcher and the judge find things from the same noise under many prompts
+`injection`   whether a thing follows a patch that is pasted into other noise
+`resampling`  whether a thing moves if only its patch is drawn again
 `agreement`   whether noise that fits the prompt gives better images
-`searches`    the same as the start of best of N, DNO and EPO, at equal cost
+`searches`    such noise as the start of best of N, DNO and EPO, at equal cost
 
-What chooses noise is fitted on images of other prompts by the matcher. The judge only measures.
+The methods that choose noise are fitted by the matcher on images of other prompts. The judge only
+measures.
 """
 
 from collections.abc import Iterator
@@ -43,19 +44,19 @@ from dpodiff.toy.words import NPLIB, toy_lexicon
 
 # Objects of the injections.
 UNSEEN = (("star", "boat"), ("fish", "box"), ("moon", "car"), ("plane", "house"))
-SEEDS, RECEIVERS = range(48), range(500, 516)  # of the positions, and of the injections
-MOST = 6  # receivers of a prompt
-SURE = 0.005  # entropy up to which a noise has a trigger patch
-EACH = 8  # images of a way to choose noise
-WANTED, BUDGET = 4, 8  # images of a search, and evaluations of as many
-TESTED = range(1000, 1008)  # new seeds for the prompts that were found
-LATENT = 16  # latent pixels a side
-NEAR = 0.2  # of the image side, within which a thing is at a place
+SEEDS, RECEIVERS = range(48), range(500, 516)  # for positions, and for injections
+MOST = 6  # receivers per prompt
+SURE = 0.005  # largest entropy of a noise with a trigger patch
+EACH = 8  # images per method of choosing noise
+WANTED, BUDGET = 4, 8  # images of a search, and its budget in evaluations
+TESTED = range(1000, 1008)  # new seeds for the found prompts
+LATENT = 16  # latent pixels per side
+NEAR = 0.2  # distance, relative to the image side, within which a thing is at a place
 METHODS = ("best of N", "DNO", "EPO")
 
 
 def positions(prompt: str) -> Tables:
-    """A row a seed and thing, with its place by matcher and judge."""
+    """Return one row per seed and thing, with its position by the matcher and the judge."""
     model, rows = models()["model"].model, []
     images = patches.sample_grid(model, [prompt], model.latents(SEEDS)).images[:, 0]
     by_matcher = matcher_places(matcher(), images, prompt)
@@ -68,7 +69,7 @@ def positions(prompt: str) -> Tables:
 
 
 def injection(prompt: str) -> Tables:
-    """A row a kind of patch: how often the first thing is where the patch was pasted."""
+    """Return for each kind of patch how often the first thing is at the place of the patch."""
     noise, own = _found(prompt)
     sites = torch.tensor([first for first, _ in PLACES.values()]) / PIXELS
     place, rows = sites[torch.cdist(own[:, 0], sites).argmax(1)], []
@@ -88,7 +89,7 @@ def injection(prompt: str) -> Tables:
 
 
 def _found(prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The noises from which the judge finds both things, and where, (noise, 2, 2)."""
+    """Return the noises from which the judge finds both things, with positions (noise, 2, 2)."""
     noise = models()["model"].model.latents(RECEIVERS)
     places = _places_of(noise, prompt)
     known = places.isfinite().flatten(1).all(1)
@@ -105,7 +106,7 @@ def _places_of(noise: torch.Tensor, prompt: str) -> torch.Tensor:
 def _injected(
     noise: torch.Tensor, place: torch.Tensor, prompt: str
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """The noise with each kind of patch at the place; donors take turns."""
+    """Yield the noise with each kind of patch at the place; donors alternate."""
     templates, found = fitted()
     first, second = (thing.color for thing in parse(prompt).things)
     contrast = templates[first] - templates[second]
@@ -132,20 +133,20 @@ def _injected(
 
 
 def _across(apart: torch.Tensor) -> torch.Tensor:
-    """Unit vectors (batch, 2) at a right angle to others."""
+    """Return unit vectors (batch, 2) at right angles to others."""
     x, y = torch.nn.functional.normalize(apart, dim=1).unbind(1)
     return torch.stack([-y, x], dim=1)
 
 
 def _outside(before: torch.Tensor, after: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Mean absolute change (batch,) of the pixels outside of a patch at a place."""
+    """Return the mean absolute change (batch,) of the pixels outside of a patch at a place."""
     side = SIZE * PIXELS // LATENT
     kept = patches.paste_patch(torch.ones_like(before), torch.zeros(1, 3, side, side), place)
     return ((after - before).abs() * kept).flatten(1).sum(1) / kept.flatten(1).sum(1)
 
 
 def _best_patches(pool: torch.Tensor, template: torch.Tensor, count: int) -> torch.Tensor:
-    """The patches of the pool that fit a template best, at most one a noise."""
+    """Return the patches of the pool that fit a template best, at most one per noise."""
     fits = torch.nn.functional.conv2d(pool, template[None]).flatten(1)
     rows = fits.amax(1).topk(count).indices
     windows = pool[rows].unfold(2, SIZE, 1).unfold(3, SIZE, 1).flatten(2, 3)
@@ -153,13 +154,13 @@ def _best_patches(pool: torch.Tensor, template: torch.Tensor, count: int) -> tor
 
 
 def resampling(prompt: str) -> Tables:
-    """A row a part of the noise that is drawn anew: what moves, and what stays."""
+    """Return for each part of the noise that is drawn again what moves and what stays."""
     model = models()["model"].model
     noise, own = _found(prompt)
     first, second = own.unbind(1)
     before = patches.sample_grid(model, [prompt], noise).images[:, 0]
     generator = torch.Generator().manual_seed(0)
-    # Beside the line through both things, where nothing is.
+    # Beside the line through both things, where there is nothing.
     empty = (first + second) / 2 + 0.25 * _across(first - second)
     rows = []
     for name, place, size in (
@@ -170,7 +171,7 @@ def resampling(prompt: str) -> Tables:
         changed = patches.resample_patch(noise, place, size, generator)
         after = patches.sample_grid(model, [prompt], changed).images[:, 0]
         found = judge_places(models()["judge"], after, prompt)
-        gone = (found - own).norm(dim=-1) >= NEAR  # not of things that are lost
+        gone = (found - own).norm(dim=-1) >= NEAR  # False for things that are not found
         outside = _outside(before, after, place)
         measures = {
             "first thing moved": gone[:, 0].float().mean(),
@@ -186,14 +187,14 @@ def resampling(prompt: str) -> Tables:
 
 
 def agreement(prompt: str, other: str, way: str) -> Tables:
-    """Measures of a few images from noise as it comes, and from noise that was chosen."""
+    """Return measures of images from unselected noise, and from chosen noise."""
     before = measured(_generated(prompt, chosen("as it comes", prompt, EACH)), prompt)
     after = measured(_generated(prompt, chosen(way, prompt, EACH, other)), prompt)
     return {"table.csv": _rows(before, after, prompt=prompt, other=other, solver=way)}
 
 
 def search(prompt: str, method: str, way: str) -> Tables:
-    """Measures before and after, on the images of the search and of new seeds."""
+    """Return measures before and after, on the images of the search and on new seeds."""
     if method == "best of N":
         # The first estimate costs eight rows of the denoiser, less than an image.
         count = WANTED * BUDGET - (way == "first estimate")
@@ -211,7 +212,7 @@ def search(prompt: str, method: str, way: str) -> Tables:
 
 
 def _searched(prompt: str, method: str, seeds: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The images that a search ends with, and those of its prompt from new seeds."""
+    """Return the final images of a search, and images of its prompt from new seeds."""
     space, model = dpodiff.Space(prompt), models()["model"]
     if method == "EPO":
         space = dpodiff.antonym_space(prompt, toy_lexicon()) + dpodiff.nplib_space(prompt, NPLIB)
@@ -237,7 +238,7 @@ def _generated(prompt: str, seeds: list[int]) -> torch.Tensor:
 
 @torch.no_grad()
 def measured(images: torch.Tensor, prompt: str, where: str = "") -> dict[str, float]:
-    """Of the matcher, of the held-out CLIP and of the judge."""
+    """Return the measures of the matcher, the held-out CLIP and the judge."""
     texts = [prompt] * len(images)
     losses = {"loss": matcher(), "loss of the held-out CLIP": models()["second"]}
     found = {name: float(loss(images, texts).mean()) for name, loss in losses.items()}
@@ -251,7 +252,7 @@ def _rows(before: dict[str, float], after: dict[str, float], **who: str) -> pd.D
 
 
 def parts_of(step: str, prompts: int) -> list[tuple[str, ...]]:
-    """The parts of a step, as its columns name them."""
+    """Return the parts of a step, as its columns name them."""
     if step == "positions":
         return [(text,) for text in [*paired(FITTED), *paired(FITTED[:1], swapped=True)][:prompts]]
     if step in ("injection", "resampling"):

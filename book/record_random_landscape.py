@@ -1,11 +1,11 @@
 """Record the landscape of random negative prompts: dpodiff/results/recorded/landscape.
 
-    python book/record_random_landscape.py                  # half an hour on two cores; goes on
+    python book/record_random_landscape.py              # half an hour on two cores; can be resumed
 
-Of each hard prompt, random candidates are drawn from the space of negative prompts and rendered
-with many seeds; the first candidate is the prompt as it is. Each image is judged by the loss that
-searches minimize, by the held-out CLIP and by the judge. Whatever a search might have picked can be
-read off afterwards: by how many candidates, on how many seeds, and what it gained elsewhere.
+For each hard prompt, random candidates are drawn from the space of negative prompts and rendered
+with many seeds; the first candidate is the unchanged prompt. Each image is scored by the loss that
+searches minimize, by the held-out CLIP and by the judge. So the result of any pick can be computed
+later, for any number of candidates and seeds, with its gain on other seeds.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ CANDIDATES, SEEDS, BATCH = 64, 12, 16
 
 
 def run(prompt: str) -> Tables:
-    """All images of one prompt, a row each."""
+    """Return all images of one prompt, one row each."""
     model, rng = models()["model"], np.random.default_rng(0)
     negatives = draw(prompt, rng)
     jobs = [(number, seed) for number in range(len(negatives)) for seed in range(SEEDS)]
@@ -40,7 +40,7 @@ def run(prompt: str) -> Tables:
 
 
 def draw(prompt: str, rng: np.random.Generator) -> list[str]:
-    """Different negative prompts that the model can take, the empty one first."""
+    """Draw different negative prompts that the model can take, the empty one first."""
     space: Space = antonym_space(prompt, toy_lexicon()) + nplib_space(prompt, NPLIB)
     chosen = {"": None}
     while len(chosen) < CANDIDATES:
@@ -55,7 +55,7 @@ def draw(prompt: str, rng: np.random.Generator) -> list[str]:
 
 @torch.no_grad()
 def judged(batch: list[tuple[int, int]], images: torch.Tensor, prompt: str) -> list[dict]:
-    """A row an image."""
+    """Return one row per image."""
     have, prompts = models(), [prompt] * len(batch)
     losses = {name: have[name](images, prompts).tolist() for name in ("loss", "second")}
     verdicts = have["judge"].check(images, [parse(prompt)] * len(batch))

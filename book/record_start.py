@@ -1,13 +1,13 @@
-"""Record the settings without a search: dpodiff/results/recorded/start.
+"""Record settings without a search: dpodiff/results/recorded/start.
 
-    python book/record_start.py                   # under an hour on two cores; goes on if stopped
+    python book/record_start.py                   # under an hour on two cores; can be resumed
     python book/record_start.py --steps 6 --guidances 3 4       # a part of it first
-    python book/record_start.py --prompts 2 --seeds 2 --folder runs/start      # a rehearsal
+    python book/record_start.py --prompts 2 --seeds 2 --folder runs/start      # a test run
 
 Every sampler, number of steps and guidance makes images of the same validation prompts with the
-same seeds, and the judge says how many show all as asked, are clean, or both. Fixed negative
-prompts are tried at each guidance with the model's own sampler and steps. The validation prompts
-are of no other record, so defaults may be chosen on them.
+same seeds, and the judge counts those that show all as asked, are clean, or both. Fixed negative
+prompts are tested at each guidance with the model's own sampler and steps. The validation prompts
+are used in no other record, so defaults may be chosen on them.
 """
 
 import time
@@ -27,7 +27,7 @@ from dpodiff.toy.train.defects import LIBRARY, validation_prompts
 
 BATCH = 16
 FIRST_SEED = 92_000
-CELL = ("sampler", "steps", "guidance", "negative")  # what a part is
+CELL = ("sampler", "steps", "guidance", "negative")  # columns that identify a part
 OWN = "DDIM"  # the sampler of the model itself
 SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "DPM-Solver++ 2M": (
@@ -49,7 +49,7 @@ NEGATIVES = (
 def run(
     prompts: int, seeds: int, sampler: str, steps: int, guidance: float, negative: str
 ) -> Tables:
-    """A row a validation prompt: means over the seeds."""
+    """Return one row per validation prompt, with means over the seeds."""
     texts = validation_prompts(prompts)
     model, judge = models()["model"].model, Verdicts(models()["judge"])
     model.scheduler = partial(scheduler, model, sampler)
@@ -66,7 +66,7 @@ def run(
 
 
 def made(model: Toy, prompt: str, negative: str, seeds: int, **rollout: Any) -> torch.Tensor:
-    """Images (seeds, 3, 64, 64) of one prompt."""
+    """Return images (seeds, 3, 64, 64) of one prompt."""
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
     batches = [list(numbers[start : start + BATCH]) for start in range(0, seeds, BATCH)]
     return torch.cat(
@@ -75,7 +75,7 @@ def made(model: Toy, prompt: str, negative: str, seeds: int, **rollout: Any) -> 
 
 
 def scheduler(model: Toy, sampler: str, steps: int) -> Any:
-    """The model's own scheduler, or another of diffusers with the same noise schedule."""
+    """Return the model's own scheduler, or another of diffusers with the same noise schedule."""
     own = type(model).scheduler(model, steps)
     if sampler == OWN:
         return own
@@ -88,14 +88,14 @@ def scheduler(model: Toy, sampler: str, steps: int) -> Any:
 def cells(
     steps: Sequence[int] = STEPS, guidances: Sequence[float] = GUIDANCES
 ) -> list[tuple[str, int, float, str]]:
-    """The grid without a negative prompt, then the fixed negative prompts."""
+    """Return the grid without a negative prompt, then the fixed negative prompts."""
     grid = [(s, n, g, "") for n in steps for g in guidances for s in (OWN, *SAMPLERS)]
     return grid + [(OWN, Toy.steps, g, negative) for negative in NEGATIVES for g in guidances]
 
 
 def main() -> None:
     parser = arguments(__doc__, "start", 60)
-    parser.add_argument("--seeds", type=int, default=4, help="images a prompt")
+    parser.add_argument("--seeds", type=int, default=4, help="images per prompt")
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument("--guidances", type=float, nargs="+", default=GUIDANCES)
     options = parser.parse_args()

@@ -1,13 +1,13 @@
-"""Record whether found prompts transfer: dpodiff/results/recorded/transfer.
+"""Record the transfer of found prompts: dpodiff/results/recorded/transfer.
 
-    python book/record_transfer.py --workers 1   # two minutes a prompt; goes on if stopped
-    python book/record_transfer.py --prompts 1 --folder runs/transfer      # a rehearsal
+    python book/record_transfer.py --workers 1   # two minutes per prompt; can be resumed
+    python book/record_transfer.py --prompts 1 --folder runs/transfer      # a test run
 
-Each prompt is improved and attacked with the defaults on both toy models, by three losses. What
-every search found is scored on both models, on the seeds of the search and on new ones, by all
-losses and the judge, which no search saw. Half of the prompts are the hardest of those on which no
-default was tried, the others are middling. All that is done with one prompt shares images, so one
-process does it.
+Each prompt is improved and attacked with the defaults on both toy models, with three losses. All
+found prompts are scored on both models, on the seeds of the search and on new ones, by all losses
+and by the judge, which no search uses. Half of the prompts are the hardest of those that were not
+used to choose defaults, the others are of medium difficulty. All work on one prompt shares images,
+so one process does it.
 """
 
 from functools import cache
@@ -42,18 +42,18 @@ ORIGINS = {f"{model}: {name}": (model, name) for model, name in product(MODELS, 
 TASKS = {"improve": dpodiff.improve, "attack": dpodiff.attack}
 SETTINGS: dict[str, Any] = {"budget": 40, "seeds": 4, "verify": 40, "progress": False}
 UNSEEN = range(1000, 1010)
-UNTRIED = 100  # prompts on which no default was tried
+UNTRIED = 100  # prompts that were not used to choose defaults
 
 
 @cache
 def models() -> dict[str, Remembering]:
-    """Both models by name, loaded once a process."""
+    """Return both models by name, loaded once per process."""
     second = Remembering(dpodiff.load("toy-small"))
     return {"toy": toy_models()["model"], "toy-small": second}
 
 
 def run(task: str, found: str, prompt: str) -> Tables:
-    """One search: what it found, and how that transfers."""
+    """Run one search, and return its found prompt with its transfer."""
     model, searched = ORIGINS[found]
     who = {"task": task, "found": found, "prompt": prompt}
     second = default_second_losses(models()[model]) if searched == MATCHER_AND_CLIP else None
@@ -84,7 +84,7 @@ def run(task: str, found: str, prompt: str) -> Tables:
 
 
 def prompts_of(count: int) -> list[str]:
-    """Hard and middling prompts in turn, by how often their images fail."""
+    """Return alternating prompts of high and medium difficulty, by how often their images fail."""
     failing = {prompt: share for style in STYLES for prompt, share in prompt_set(style).items()}
     ranked = sorted(mixed_prompts(UNTRIED), key=lambda prompt: -failing[prompt])
     turns = zip(ranked, ranked[len(ranked) // 3 :])
@@ -106,7 +106,7 @@ def main() -> None:
         "small weights": weights_digest("toy-small"),
         "scorers": scorers_digest(),
     }
-    together = len(TASKS) * len(ORIGINS)  # all of one prompt
+    together = len(TASKS) * len(ORIGINS)  # number of searches per prompt
     record(options.folder, parts, PART, run, settings, options.workers, together)
     table = dpodiff.Recorded.load(options.folder.name, options.folder.parent).table
     cells = over_prompts(table, by=("task", "found", "model", "seeds", "measure"))

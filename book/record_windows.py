@@ -1,13 +1,13 @@
-"""Record negative prompts that act in a part of the steps: dpodiff/results/recorded/windows.
+"""Record negative prompts that act in some of the steps: dpodiff/results/recorded/windows.
 
     python book/record_windows.py                   # about 20 minutes on one core
-    python book/record_windows.py --prompts 1 --folder /tmp/windows      # a rehearsal
+    python book/record_windows.py --prompts 1 --folder /tmp/windows      # a test run
 
 Three experiments, each with its own prompts and seeds:
 
-    remove KIND   every window on images that show a thing, which the negative prompt then names
-    induce KIND   the negative prompt in the first steps only, on images that do not show its thing
-    search WHICH  a search of the negative prompt, without its window and with it, at equal cost
+    remove KIND   every window on images that show a thing, with a negative prompt that names it
+    induce KIND   a negative prompt in the first steps only, on images without its thing
+    search WHICH  a search of the negative prompt, without and with its window, at equal cost
 
 In the rows of the first two, "before" is without a negative prompt.
 """
@@ -27,9 +27,9 @@ from dpodiff.toy.scenes import TYPICAL_DEFECTS, Scene
 from dpodiff.toy.words import NPLIB, toy_lexicon
 
 BATCH = 32
-LOOKED_AT, USED = range(100, 112), 4  # seeds, and the images of them that show the thing
+LOOKED_AT, USED = range(100, 112), 4  # seeds, and number of their images that show the thing
 INDUCED = range(200, 204)
-FIRST = (1, 2, 3, Toy.steps)  # steps in which an absent thing is named
+FIRST = (1, 2, 3, Toy.steps)  # numbers of first steps in which an absent thing is named
 BUDGET, SEEDS, UNSEEN = 20, 4, range(1000, 1008)
 
 OBJECTS = ("ball", "house", "boat", "car", "tree", "fish", "cup", "heart")
@@ -50,9 +50,9 @@ class Kind(NamedTuple):
     """A kind of thing to remove.
 
     Attributes:
-        prompts: that may show it.
-        word: from prompt index and reading to the word that names what is shown.
-        shows: whether a reading shows what a word names.
+        prompts: prompts that may show it.
+        word: function from a prompt index and a reading to the word for what is shown.
+        shows: function that returns whether a reading shows what a word names.
     """
 
     prompts: tuple[str, ...]
@@ -98,7 +98,7 @@ KINDS = {
         _shows_object,
     ),
 }
-# What is named in the first steps on prompts that do not say it: prompts, words, how it is seen.
+# Words for the first steps on prompts without them: prompts, words, and how they are recognized.
 ABSENT = {
     "object": (tuple(f"a {c} {o} on the sea" for c, o in PAIRS), BESIDE, _shows_object),
     "color": (tuple(f"a {o} in a room" for o in OBJECTS), COLORS, _shows_color),
@@ -107,7 +107,7 @@ ABSENT = {
 
 
 def windows() -> list[Window]:
-    """All windows of whole steps."""
+    """Return all windows of whole steps."""
     ends = itertools.combinations(range(Toy.steps + 1), 2)
     return [(start / Toy.steps, end / Toy.steps) for start, end in ends]
 
@@ -115,7 +115,7 @@ def windows() -> list[Window]:
 def made(
     prompt: str, words: Sequence[str], seeds: Sequence[int], window: Window | None = None
 ) -> torch.Tensor:
-    """Images (seeds, 3, height, width) of a prompt, each with its negative prompt."""
+    """Return images (seeds, 3, height, width) of a prompt, each with its negative prompt."""
     model, jobs = models()["model"], list(zip(words, seeds, strict=True))
     batches = [jobs[k : k + BATCH] for k in range(0, len(jobs), BATCH)]
     return torch.cat(
@@ -129,9 +129,9 @@ def made(
 
 
 def rest(before: Scene, after: Scene, kind: str) -> float:
-    """Share of what was not named that is read as before: objects, first color, background, defect.
+    """Return the unchanged share of what was not named: objects, first color, background, defect.
 
-    A background brings its typical defect with it, so neither counts where it is removed.
+    A background has its typical defect, so neither counts if a background is removed.
     """
     named = {"background": ("background", "defect")}.get(kind, (kind,))
     first = before.things[:1]
@@ -141,14 +141,14 @@ def rest(before: Scene, after: Scene, kind: str) -> float:
         "background": before.background == after.background,
         "defect": before.defect == after.defect,
     }
-    if kind == "object":  # the second thing is the one that is named
+    if kind == "object":  # the second thing is the named one
         kept["first"] = {t.object for t in first} <= {t.object for t in after.things}
     values = [same for name, same in kept.items() if name not in named]
     return sum(values) / len(values)
 
 
 def removal(kind: str, prompt: str) -> pd.DataFrame:
-    """Every window on images of a prompt that show the thing: removed, and what else changed."""
+    """Return for every window whether the shown thing is removed, and what else changes."""
     own, judge = KINDS[kind], models()["judge"]
     found = made(prompt, [""] * len(LOOKED_AT), LOOKED_AT)
     place, shown = own.prompts.index(prompt), []
@@ -170,7 +170,7 @@ def removal(kind: str, prompt: str) -> pd.DataFrame:
 
 
 def induced(kind: str, prompt: str) -> pd.DataFrame:
-    """A negative prompt in the first steps, and the word of another prompt in its place."""
+    """Test a negative prompt in the first steps, and the word of another prompt as a control."""
     prompts, words, shows = ABSENT[kind]
     place = prompts.index(prompt)
     word, other = words[place], words[(place + 1) % len(words)]
@@ -189,7 +189,7 @@ def induced(kind: str, prompt: str) -> pd.DataFrame:
 
 
 def searched(which: str, prompt: str, search_seed: int) -> pd.DataFrame:
-    """A search of the negative prompt, judged on new seeds."""
+    """Search the negative prompt, and judge it on new seeds."""
     have = models()
     space = dpodiff.antonym_space(prompt, toy_lexicon()) + dpodiff.nplib_space(prompt, NPLIB)
     if which == "window":
@@ -226,7 +226,7 @@ def _row(measure: str, before: float, after: float, window: Window, images: int)
 
 
 def run(solver: str, prompt: str, search_seed: int) -> Tables:
-    """One part: an experiment on a prompt."""
+    """Run one part: an experiment on a prompt."""
     experiment, which = solver.split(" ")
     if experiment == "search":
         table = searched(which, prompt, search_seed)
@@ -239,7 +239,7 @@ def run(solver: str, prompt: str, search_seed: int) -> Tables:
 if __name__ == "__main__":
     parser = arguments(__doc__, "windows", 14)
     options = parser.parse_args()
-    few = options.prompts  # of each kind there are fewer
+    few = options.prompts  # each kind has fewer
     parts = [(f"remove {kind}", p, 0) for kind, own in KINDS.items() for p in own.prompts[:few]]
     parts += [(f"induce {kind}", p, 0) for kind, own in ABSENT.items() for p in own[0][:few]]
     parts += [

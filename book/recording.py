@@ -1,8 +1,8 @@
-"""Long runs made in parts: each part is written as soon as it is done, and a broken run goes on.
+"""Common parts of the recorders of the toy world, which make long runs in parts.
 
-A record lies in a folder of dpodiff/results/recorded, as `dpodiff.Recorded` reads it: tables, and
-a stamp that says where they come from. A recorder names its parts and runs one; `record` does the
-rest (`running` and `storing`). Here is what the recorders of the toy world share.
+A record is a folder of dpodiff/results/recorded, as `dpodiff.Recorded` reads it: tables, and a
+stamp of their origin. A recorder names its parts and runs one; `record` runs all and stores them
+(`running` and `storing`). Each part is written as soon as it is done, so a run can be resumed.
 """
 
 import argparse
@@ -38,18 +38,18 @@ __all__ = [
 
 SEARCH = ("solver", "prompt", "search_seed")  # the keys of a record of searches
 BOTH = "all and clean"
-TRIED = 200  # prompts that were used to find the defaults of `improve`
+TRIED = 200  # prompts that were used to choose the defaults of `improve`
 CHECKS = ("all", "clean", "objects", "colors", "sizes", "relation", "background")
 
 
 class Remembering:
-    """A model that makes no image twice: several solvers meet many candidates of a prompt again.
+    """A model that makes no image twice, for solvers that evaluate the same candidates.
 
-    A search pays for its evaluations as before; its seconds are those of what was new.
+    A search pays for its evaluations as usual; its seconds are those of new images only.
 
     Args:
-        model: all but the making of images is its own.
-        most: images that are kept; the oldest are forgotten.
+        model: model whose images are cached.
+        most: largest number of cached images; the oldest are dropped.
     """
 
     def __init__(self, model: dpodiff.Model, most: int = 4096) -> None:
@@ -57,7 +57,7 @@ class Remembering:
         self._known: dict[Part, torch.Tensor] = {}
 
     @property
-    def __class__(self) -> type:  # so that it passes for a model that has gradients and noise
+    def __class__(self) -> type:  # so that it counts as a model with gradients and noise
         return type(self.model)
 
     def __getattr__(self, name: str) -> Any:
@@ -71,7 +71,7 @@ class Remembering:
         windows: Sequence[Any] | None = None,
         **rollout: Any,
     ) -> torch.Tensor:
-        """What the model's own `generate` makes, from memory where that is possible."""
+        """Return the images of the model's own `generate`, cached if possible."""
         how = tuple(rollout.items())
         rows = zip(prompts, negative_prompts, seeds, windows or [None] * len(seeds), strict=True)
         jobs = [(*row, how) for row in rows]
@@ -87,21 +87,21 @@ class Remembering:
 
 
 class Verdicts:
-    """The judge with all of its checks, as `dpodiff.held_out` takes a judge.
+    """The judge with all of its checks, as a judge for `dpodiff.held_out`.
 
     Args:
-        judge: reads the images.
+        judge: judge that reads the images.
     """
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
 
     def each(self, images: torch.Tensor, prompt: str) -> dict[str, list[int]]:
-        """Whether each check holds, 1 or 0 an image; "all and clean" is the main measure.
+        """Return whether each check holds, 1 or 0 per image; "all and clean" is the main measure.
 
         Args:
             images: (batch, 3, 64, 64) in [0, 1].
-            prompt: what all of them should show.
+            prompt: what all images should show.
         """
         verdicts = self.judge.check(images, [parse(prompt)] * len(images))
         found = {check: [int(verdict[check]) for verdict in verdicts] for check in CHECKS}
@@ -109,15 +109,15 @@ class Verdicts:
         return {BOTH: both} | found
 
     def measures(self, images: torch.Tensor, prompt: str) -> dict[str, float]:
-        """Share of images for which each check holds, named "judge, ..."."""
+        """Return the share of images for which each check holds, named "judge, ..."."""
         found = self.each(images, prompt)
         return {f"judge, {name}": sum(one) / len(one) for name, one in found.items()}
 
 
 @cache
 def models() -> dict[str, Any]:
-    """The toy models, loaded once a process."""
-    torch.set_num_threads(1)  # a process a core makes half as many images again
+    """Return the toy models, loaded once per process."""
+    torch.set_num_threads(1)  # one process per core is 1.5 times as fast
     return {
         "model": Remembering(dpodiff.load("toy")),
         "loss": dpodiff.SphericalCLIP("toy"),
@@ -128,15 +128,15 @@ def models() -> dict[str, Any]:
 
 
 def searched(result: dpodiff.Result, measures: pd.DataFrame, who: Mapping[str, Any]) -> Tables:
-    """What is kept of a search: measures before and after, and the best so far at what cost.
+    """Return the tables of a search: measures before and after, and the best value by cost.
 
     Args:
-        result: of the search.
-        measures: as `dpodiff.held_out` gives them.
+        result: result of the search.
+        measures: table of `dpodiff.held_out`.
         who: prompt, solver and search seed.
 
     Raises:
-        RuntimeError: if the search failed or was stopped, so that its part is made again later.
+        RuntimeError: if the search failed or was stopped, so that its part is repeated later.
     """
     check_ended(result, who)
     measures = measures.drop(columns="difference").rename_axis("measure").reset_index()
@@ -149,26 +149,26 @@ def searched(result: dpodiff.Result, measures: pd.DataFrame, who: Mapping[str, A
 
 
 def check_ended(result: dpodiff.Result, who: Mapping[str, Any]) -> None:
-    """Refuse a search that has no end, so that its part is made again later.
+    """Refuse an unfinished search, so that its part is repeated later.
 
     Raises:
-        RuntimeError: naming the search.
+        RuntimeError: if it is unfinished; the message names the search.
     """
     if result.status in ("failed", "stopped"):
         raise RuntimeError(f"a search of {who} was {result.status}") from result.error
 
 
 def curve_of(result: dpodiff.Result) -> pd.DataFrame:
-    """The best value so far at what cost, a row an improvement."""
+    """Return the best value so far by cost, one row per improvement."""
     records = result.trace.frame()
     better = records["best"].diff().fillna(-1) < 0
     return records.loc[better, ["spent", "best"]].reset_index(drop=True)
 
 
 def mixed_prompts(count: int) -> list[str]:
-    """Reported prompts, easy and hard ones: every seventh of each prompt set, the sets in turn.
+    """Return reported prompts, easy and hard: every seventh of each prompt set, alternating.
 
-    Those that the defaults of the package were tried on are left out.
+    Prompts that were used to choose the defaults of the package are left out.
     """
     sets = [list(prompt_set(style)) for style in STYLES]
     turns = [own[7 * k % len(own)] for k in range(max(map(len, sets))) for own in sets]
@@ -176,9 +176,9 @@ def mixed_prompts(count: int) -> list[str]:
 
 
 def arguments(doc: str, name: str, prompts: int) -> argparse.ArgumentParser:
-    """The options that all recorders have."""
+    """Return the options that all recorders have."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--prompts", type=int, default=prompts, help="how many")
     parser.add_argument("--folder", type=Path, default=RESULTS / name)
-    parser.add_argument("--workers", type=int, default=2, help="parts at the same time")
+    parser.add_argument("--workers", type=int, default=2, help="number of parallel parts")
     return parser

@@ -1,7 +1,7 @@
-"""The API reference as a Sphinx extension: links of short names, and docstrings of several names.
+"""A Sphinx extension for the API reference: links of short names, and entries of several names.
 
-Annotations and docstrings call things by the name the code has for them, `Space` or `Loss`. Here
-that name finds the entry documented as `dpodiff.Space`. Any other text in backticks is plain code.
+Annotations and docstrings use the names of the code, such as `Space` or `Loss`. Here such a name is
+linked to the entry documented as `dpodiff.Space`. Other text in backticks is plain code.
 """
 
 import re
@@ -14,17 +14,17 @@ from sphinx.domains.python import PyObject
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
-# Types that are shown with their package: `device` alone says little.
+# Types that are shown with their package, since `device` alone is unclear.
 ELSEWHERE = ("torch.", "numpy.", "PIL.")
-# What napoleon makes of "low, high: ..." in a docstring.
+# Napoleon's output for "low, high: ..." in a docstring.
 SEVERAL = re.compile(r":(param|ivar) (\w+(?:, \w+)+): (.*)")
 
 
 def entry_of(target: str, documented: Iterable[str]) -> str | None:
-    """The documented name that a short one stands for: `dpodiff.` and it, else the only candidate.
+    """Return the documented name for a short one: with `dpodiff.`, else the only candidate.
 
     Args:
-        target: such as `Space`, `losses.load` or `Objective.noise()`.
+        target: short name, such as `Space`, `losses.load` or `Objective.noise()`.
         documented: the full names of all entries.
     """
     ending = "." + target.removeprefix("dpodiff.").removesuffix("()")
@@ -37,14 +37,14 @@ def entry_of(target: str, documented: Iterable[str]) -> str | None:
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: nodes.Element, content: nodes.Element
 ) -> nodes.Node | None:
-    """A link for a name that Sphinx did not find; what is no name in backticks is plain code."""
+    """Return a link for a name that Sphinx did not find; other text in backticks is plain code."""
     if node.get("refdomain") != "py":
         return None
     if node["reftarget"].startswith(ELSEWHERE):
         return nodes.Text(re.sub(r"\._\w+", "", node["reftarget"]))  # numpy.random._generator
     entries = env.get_domain("py").objects
     target = node["reftarget"]
-    # A bare word is never meant for a method: those are called as `Class.method`.
+    # A single word never means a method, which is written as `Class.method`.
     members = () if "." in target else ("attribute", "method", "property")
     documented = (name for name, entry in entries.items() if entry.objtype not in members)
     name = entry_of(target, documented)
@@ -58,7 +58,7 @@ def resolve(
 
 
 def one_field_each(lines: list[str]) -> Iterator[str]:
-    """The lines of a docstring; "low, high: ..." once for each of the names."""
+    """Yield the lines of a docstring, with "low, high: ..." repeated for each of the names."""
     end = 0
     for start, line in enumerate(lines):
         if start < end:
@@ -75,10 +75,10 @@ def one_field_each(lines: list[str]) -> Iterator[str]:
 
 
 def without_types(lines: list[str]) -> list[str]:
-    """The lines of a docstring; what napoleon took for a type is text again.
+    """Return the lines of a docstring, with text that napoleon took for a type restored.
 
-    Napoleon does so with what precedes a colon in the first line of "Returns" and of a property.
-    Here types are in the annotations alone.
+    Napoleon takes the text before a colon in the first line of "Returns" and of a property for a
+    type. Here types are in the annotations only.
     """
     kept = [line for line in lines if not line.startswith((":rtype: ", ":type: "))]
     for line in lines:
@@ -91,7 +91,7 @@ def without_types(lines: list[str]) -> list[str]:
 
 
 def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Called with each docstring once napoleon has read it."""
+    """Process each docstring after napoleon."""
     lines[:] = one_field_each(without_types(lines))
 
 
@@ -101,11 +101,11 @@ def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: 
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Called by Sphinx when it loads the extension."""
+    """Register the extension with Sphinx."""
     for field in PyObject.doc_field_types:
         if field.name == "variable":
-            field.label = "Attributes"  # as the docstrings call them
+            field.label = "Attributes"  # the name in the docstrings
     app.connect("missing-reference", resolve)
-    app.connect("autodoc-process-docstring", process, priority=600)  # napoleon has 500
+    app.connect("autodoc-process-docstring", process, priority=600)  # after napoleon's 500
     app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""Parts of a record, made by several processes: jobs of `dpodiff.sweeps`, kept by `storing`."""
+"""Parts of a record as jobs of `dpodiff.sweeps` in several processes, stored by `storing`."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,28 +22,29 @@ def record(
     workers: int,
     together: int = 1,
 ) -> None:
-    """Run the parts that are missing, `workers` at a time; every file is up to date after each.
+    """Run the missing parts, `workers` at a time; every file is up to date after each.
 
-    It may be killed at any moment, and goes on where it was when it is run again.
+    It can be killed at any moment, and continues when it is called again.
 
     Args:
-        folder: of the record.
-        parts: arguments of `run`, in the order of the keys, and as they will stand in the tables.
-        keys: the columns of every table that say which part a row belongs to.
-        run: makes one part, with at least one row in each table; "table.csv" is among them.
-        settings: what all parts share.
-        workers: processes.
-        together: parts that one process makes in a row, as they have work in common; they are
+        folder: folder of the record.
+        parts: arguments of `run`, in the order of the keys, as they appear in the tables.
+        keys: columns of every table that identify the part of a row.
+        run: function that makes one part, with at least one row for each table, one of which is
+            "table.csv".
+        settings: settings of all parts.
+        workers: number of processes.
+        together: number of successive parts that one process makes, since they share work; they are
             written when all of them are done.
 
     Raises:
-        Exception: that of a part; no other one is begun then, and what is done is kept.
-        ValueError: if the record was begun with other settings or weights, or its files are none
-            that a recorder writes.
+        Exception: the error of a part; no other part is started then, and finished ones are kept.
+        ValueError: if the record has other settings or weights, or files that a recorder did not
+            write.
         RuntimeError: if another recorder is writing to the folder.
 
     Warns:
-        UserWarning: if the tables are damaged, and which parts are made again.
+        UserWarning: if tables are damaged; the message names the parts that are made again.
     """
     started = time.monotonic()
     with opened(folder, keys, parts, settings) as store:

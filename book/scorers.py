@@ -1,4 +1,4 @@
-"""The losses that the records of the toy world compare, by the names they have in the tables."""
+"""The losses of the toy world's records, by their names in the tables."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,13 +32,13 @@ MATCHER_AND_CLIP = "matcher and CLIP"  # the default of the toy model
 
 @dataclass(frozen=True)
 class Members:
-    """Which losses make up an ensemble, and how they are combined."""
+    """The members of an ensemble, and how they are combined."""
 
     losses: tuple[str, ...]
     combine: Combine
 
 
-# None has the held-out CLIP as a member, so that it stays held out.
+# The held-out CLIP is not a member of any of them.
 ENSEMBLES = {
     "ensemble": Members(("matcher, log", "contrastive"), "mean"),
     "ensemble, worst": Members(("matcher, log", "contrastive"), "worst"),
@@ -52,8 +52,8 @@ class CleanAndContrastive:
     """1 - P(clean), by the matcher, times the prompt's softmax share among its contrasts.
 
     Args:
-        matcher: says whether an image has a defect.
-        contrastive: in its form "softmax", minus the logarithm of the share.
+        matcher: matcher that estimates whether an image has a defect.
+        contrastive: loss of the form "softmax", minus the logarithm of the share.
     """
 
     differentiable = True
@@ -65,23 +65,23 @@ class CleanAndContrastive:
         return "CleanAndContrastive()"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """Losses (batch,) of images (batch, 3, 64, 64), from 0 to 1."""
+        """Return losses (batch,) of images (batch, 3, 64, 64), from 0 to 1."""
         logits = self.matcher.clean_logits(self.matcher.cells(images))
         clean = torch.nn.functional.logsigmoid(logits)
         return 1 - torch.exp(clean - self.contrastive(images, prompts))
 
 
 def statements(prompt: str) -> dict[str, list[str]]:
-    """The statements of a prompt with their contrast prompts, by the toy lexicon."""
+    """Return the statements of a prompt with their contrast prompts, by the toy lexicon."""
     return dpodiff.contrasts_of(prompt, toy_lexicon())
 
 
 @cache
 def loss(name: str) -> Loss:
-    """A loss that needs no images to be calibrated, loaded once a process.
+    """Return a loss that needs no calibration, loaded once per process.
 
     Args:
-        name: of `ALL`, but not an ensemble.
+        name: a name in `ALL`, except those of ensembles.
     """
     if name == MATCHER_AND_CLIP:
         return default_loss(dpodiff.load("toy", "cpu"))
@@ -91,12 +91,12 @@ def loss(name: str) -> Loss:
 
 
 def fitted(name: str, prompt: str, images: torch.Tensor) -> Loss:
-    """Any of these losses; an ensemble is calibrated.
+    """Return any of the losses; an ensemble is calibrated.
 
     Args:
-        name: of `ALL`.
-        prompt: the user's own.
-        images: (batch, 3, 64, 64) in [0, 1] of this prompt, used by ensembles alone.
+        name: a name in `ALL`.
+        prompt: the user's own prompt.
+        images: (batch, 3, 64, 64) in [0, 1] of this prompt, for ensembles only.
     """
     if name not in ENSEMBLES:
         return loss(name)

@@ -1,8 +1,8 @@
 """Slides of some chapters for teachers, made from the executed notebooks with nbconvert.
 
-No slide has a text of its own. A heading of the second level begins a slide; equations, lists,
-figures, tables and checked conclusions stand on it, and what does not fit goes on below it. The
-running text becomes speaker notes. Code is left out, except short cells with the tag `slide`.
+The slides have no text of their own. A heading of the second level begins a slide. It shows
+equations, lists, figures, tables and checked conclusions; what does not fit continues on a slide
+below. Other text becomes speaker notes. Code is left out, except short cells with the tag `slide`.
 """
 
 import os
@@ -22,30 +22,30 @@ from book.myst_blocks import Block, References, blocks
 
 CHAPTERS = ("06_the_shortcut_gradient", "11_improving_prompts")
 TEMPLATE = Path(__file__).parent / "templates" / "slides.html.j2"
-# What a presentation needs of reveal.js.
+# Parts of reveal.js that a presentation needs.
 FONTS = "dist/theme/fonts/source-sans-pro"
 ASSETS = ("LICENSE", "dist/reveal.css", "dist/reveal.js", "dist/theme/white.css")
 ASSETS += ("plugin/notes/notes.js", f"{FONTS}/LICENSE", f"{FONTS}/*.css", f"{FONTS}/*.woff")
 ROOM = 15  # lines of text on a slide, below its heading
-WIDE = 95  # characters of a line
-FIGURE = 10  # lines that a figure takes at least; it grows into what is left
-LONG = 14  # rows of a table that is set in small type
+WIDE = 95  # characters per line
+FIGURE = 10  # least number of lines of a figure, which fills the remaining space
+LONG = 14  # rows of a table that needs small type
 KINDS = ("text/html", "image/png", "text/markdown")  # outputs that are shown
-LONGEST = 8  # lines of code that may be shown
+LONGEST = 8  # largest number of lines of code that are shown
 
 
 @dataclass
 class Deck:
-    """Slides under construction: cells with the types that nbconvert knows."""
+    """Slides under construction: cells with nbconvert's slide types."""
 
     references: References
     cells: list[NotebookNode] = field(default_factory=list)
     title: str = ""
-    lead: str = ""  # a sentence that is shown with what follows it
-    used: float = 0  # lines of the present slide
+    lead: str = ""  # a sentence that is shown with the next block
+    used: float = 0  # lines of the current slide
 
     def add(self, cell: NotebookNode) -> None:
-        """Take over what a cell of an executed notebook shows, and the rest as notes."""
+        """Add the visible content of an executed cell, and the rest as notes."""
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
             for block in blocks(cell.source, self.references):
@@ -57,7 +57,7 @@ class Deck:
             self._outputs(cell)
 
     def finish(self) -> None:
-        """Nothing follows: a sentence that waits becomes a note."""
+        """End the slides; a waiting lead sentence becomes a note."""
         if self.lead:
             self.cells.append(_markdown(self.lead, "notes"))
         self.lead = ""
@@ -100,19 +100,19 @@ class Deck:
 
 
 def lines(text: str) -> float:
-    """About how many lines a text takes on a slide."""
+    """Estimate the number of lines of a text on a slide."""
     if text.startswith("$$"):
         return 3 * (1 + text.count(r"\\"))
     return sum(ceil(len(line) / WIDE) for line in text.splitlines())
 
 
 def rows(output: NotebookNode) -> int:
-    """Rows of the tables in an output."""
+    """Count the rows of the tables in an output."""
     return output.data.get("text/html", "").count("<tr")
 
 
 def height(output: NotebookNode) -> float:
-    """About how many lines an output takes on a slide, at least."""
+    """Estimate the least number of lines of an output on a slide."""
     if "text/markdown" in output.data:
         return lines(output.data["text/markdown"])
     if "image/png" in output.data or "<img" in output.data["text/html"]:
@@ -130,11 +130,11 @@ def _markdown(text: str, kind: str, **metadata: list[str]) -> NotebookNode:
 
 
 def presentation(notebook: NotebookNode, references: References) -> NotebookNode:
-    """The notebook of a presentation, ready for nbconvert.
+    """Return the notebook of a presentation, ready for nbconvert.
 
     Args:
         notebook: an executed chapter.
-        references: what its roles point to.
+        references: targets of the chapter's roles.
     """
     deck = Deck(references)
     for cell in notebook.cells:
@@ -145,12 +145,12 @@ def presentation(notebook: NotebookNode, references: References) -> NotebookNode
 
 
 def export(staged: Path, html: Path, chapters: Iterable[str]) -> list[Path]:
-    """Write `slides/<chapter>.html` for those of the chapters that have slides; their paths.
+    """Write `slides/<chapter>.html` for the chapters that have slides; return the paths.
 
     Args:
-        staged: folder of what the book was built from, with the executed chapters in `notebooks`.
-        html: folder of the built pages; MathJax is taken from its `_static`.
-        chapters: stems of the chapters that were built.
+        staged: folder of the sources of the build, with the executed chapters in `notebooks`.
+        html: folder of the built pages, whose `_static` contains MathJax.
+        chapters: stems of the built chapters.
     """
     wanted = sorted(set(CHAPTERS) & set(chapters))
     if not wanted:

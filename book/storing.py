@@ -1,14 +1,14 @@
-"""A record on disk that survives a kill at any moment: tables, a stamp, and one part on its way.
+"""A record on disk that survives a kill at any moment: tables, a stamp, and one pending part.
 
     with opened(folder, keys, order, settings) as store:
         store.add({part: {"table.csv": rows}}, seconds)
 
-A part is added in four steps. Its rows go into `pending.json`, then into each table, then its time
-goes into the stamp, then `pending.json` is removed. Each file is written under another name and
-renamed, so it is whole at any moment. A process that is killed before the first step is done has
-not made the part; after it, the next recorder repeats the other steps, which is harmless.
+A part is added in four steps: its rows are written to `pending.json`, then to each table, its time
+is added to the stamp, and `pending.json` is removed. Each file is written to a temporary name and
+renamed, so it is always complete. If a process is killed during the first step, the part is not
+made. If it is killed later, the next recorder repeats the other steps, which is harmless.
 
-The folder is locked (`dpodiff.sweeps.folders.locked`), which ends with the process that holds it.
+The folder is locked (`dpodiff.sweeps.folders.locked`) until the process ends.
 """
 
 import csv
@@ -29,34 +29,34 @@ from dpodiff.sweeps.folders import check_same, locked
 from dpodiff.toy.digests import weights_digest
 
 Part = tuple[Any, ...]
-Key = tuple[str, ...]  # a part as a table has it
+Key = tuple[str, ...]  # a part, as in a table
 Tables = Mapping[str, pd.DataFrame]  # file name -> rows
 PENDING = "pending.json"
 
 
 @dataclass
 class Table:
-    """Columns and rows of a table, as text, part by part."""
+    """Columns and rows of a table as text, by part."""
 
     columns: list[str]
     rows: dict[Key, list[list[str]]] = field(default_factory=dict)
 
 
 class Store:
-    """The tables and the stamp of a record that is being made.
+    """The tables and the stamp of a record under construction.
 
     Args:
-        folder: of the record, locked.
-        keys: the columns of every table that say which part a row belongs to.
-        order: of the parts in the tables; others, recorded before, come first.
-        settings: what all parts share.
+        folder: folder of the record, locked.
+        keys: columns of every table that identify the part of a row.
+        order: order of the parts in the tables; other parts, recorded before, come first.
+        settings: settings of all parts.
 
     Raises:
-        ValueError: if the record was begun with other settings or weights, there is no stamp, or a
-            file is none that a recorder writes.
+        ValueError: if the record has other settings or weights, there is no stamp, or a file was
+            not written by a recorder.
 
     Warns:
-        UserWarning: if a table is damaged, and which parts will be made again.
+        UserWarning: if a table is damaged; the message says how many parts are made again.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Store:
     ) -> None:
         self.folder, self.keys = folder, list(keys)
         self._order = {key_of(part): place for place, part in enumerate(order)}
-        for left in folder.glob(".*.part"):  # of a recorder that was killed
+        for left in folder.glob(".*.part"):  # temporary files of a killed recorder
             left.unlink()
         self.tables: dict[str, Table] = {}
         doubtful: set[Key] = set()
@@ -79,19 +79,19 @@ class Store:
         self._drop(doubtful)
 
     def has(self, part: Part) -> bool:
-        """Whether all rows of a part are in all tables."""
+        """Return whether all rows of a part are in all tables."""
         key = key_of(part)
         return bool(self.tables) and all(key in table.rows for table in self.tables.values())
 
     def add(self, parts: Mapping[Part, Tables], seconds: float) -> None:
-        """Add parts, all of them or, if the process is killed, none.
+        """Add all parts, or none if the process is killed.
 
         Args:
-            parts: with the rows of each.
-            seconds: that the record has taken so far.
+            parts: parts with their rows.
+            seconds: time of the record so far.
 
         Raises:
-            ValueError: if rows are missing, of another part or of other columns than before.
+            ValueError: if rows are missing, or belong to another part or have other columns.
         """
         self.stamp.seconds = seconds
         made = [self._checked(part, tables) for part, tables in parts.items()]
@@ -100,7 +100,7 @@ class Store:
         self._put(pending)
 
     def _checked(self, part: Part, tables: Tables) -> dict[str, Any]:
-        """A part as `pending.json` has it."""
+        """Return a part in the format of `pending.json`."""
         texts = {name: as_text(table) for name, table in tables.items()}
         for name, (columns, *rows) in texts.items():
             known = self.tables.get(name)
@@ -116,7 +116,7 @@ class Store:
         return {"part": key_of(part), "tables": texts}
 
     def _put(self, pending: Mapping[str, Any]) -> None:
-        """Bring tables and stamp up to date; may be repeated."""
+        """Update the tables and the stamp; this may be repeated."""
         for made in pending["parts"]:
             for name, (columns, *rows) in made["tables"].items():
                 table = self.tables.setdefault(name, Table(columns))
@@ -127,7 +127,7 @@ class Store:
         (self.folder / PENDING).unlink()
 
     def _drop(self, doubtful: set[Key]) -> None:
-        """Leave out parts that are not whole, so that they are made again."""
+        """Remove incomplete parts, so that they are made again."""
         everything = {key for table in self.tables.values() for key in table.rows}
         doubtful = doubtful | {key for key in everything if not self.has(key)}
         if not doubtful:
@@ -156,35 +156,35 @@ class Store:
 def opened(
     folder: Path, keys: Sequence[str], order: Sequence[Part], settings: Mapping[str, Any]
 ) -> Iterator[Store]:
-    """The store of a record, locked; see `Store`.
+    """Open and lock the store of a record; see `Store`.
 
     Raises:
-        RuntimeError: if another process has it.
+        RuntimeError: if another process has locked it.
     """
     with locked(folder):
         yield Store(folder, keys, order, settings)
 
 
 def key_of(part: Part) -> Key:
-    """A part as a table has it."""
+    """Return a part in the form of the tables."""
     return tuple(map(str, part))
 
 
 def row_key(row: Sequence[str], columns: Sequence[str], keys: Sequence[str]) -> Key:
-    """The part that a row of a table belongs to."""
+    """Return the part of a row."""
     return tuple(row[columns.index(key)] for key in keys)
 
 
 def as_text(table: pd.DataFrame) -> list[list[str]]:
-    """Columns and rows of a table, as they stand in a file."""
+    """Return columns and rows of a table as texts, as in a file."""
     return list(csv.reader(io.StringIO(table.to_csv(index=False), newline="")))
 
 
 def read_table(path: Path, keys: Sequence[str]) -> tuple[Table, set[Key]]:
-    """A table, and the parts beside rows that are cut.
+    """Read a table, and the parts that may have lost rows.
 
     Raises:
-        ValueError: if it has no such columns.
+        ValueError: if columns are missing.
     """
     with path.open(encoding="utf-8", newline="") as file:
         text = file.read()
@@ -198,7 +198,7 @@ def read_table(path: Path, keys: Sequence[str]) -> tuple[Table, set[Key]]:
         last = place == len(rows)
         if len(row) != len(columns) or (last and not text.endswith("\n")):
             cut = True
-            doubtful |= {before} - {None}  # it may have been of this part
+            doubtful |= {before} - {None}  # the lost row may belong to this part
             continue
         key = row_key(row, columns, keys)
         if cut:
@@ -211,10 +211,10 @@ def read_table(path: Path, keys: Sequence[str]) -> tuple[Table, set[Key]]:
 
 
 def stamp_of(folder: Path, settings: Mapping[str, Any]) -> Stamp:
-    """The stamp of a new record, written at once; or that of the one gone on with, and of today.
+    """Return the stamp of a new record, which is written, or of a continued one with today's.
 
     Raises:
-        ValueError: if it was begun with other settings, is damaged, or missing beside tables.
+        ValueError: if the settings differ, or the stamp is damaged or missing.
     """
     settings = {**settings, "weights": weights_digest()}
     path, now = folder / "stamp.json", Stamp.collect(settings)
@@ -241,7 +241,7 @@ def stamp_of(folder: Path, settings: Mapping[str, Any]) -> Stamp:
 
 
 def _joined(old: str | None, new: str) -> str:
-    """All that a record was made with, each once."""
+    """Return all values that a record was made with, each once."""
     return "; ".join(dict.fromkeys([*(old.split("; ") if old else []), new]))
 
 
@@ -251,7 +251,7 @@ def write_stamp(folder: Path, stamp: Stamp) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file so that at any moment it is the old one or the new one, whole."""
+    """Write a file so that it is always the complete old or the complete new one."""
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
         file.write(text.encode("utf-8"))

@@ -1,7 +1,7 @@
 """Check the prose of the project: the word list of CONTRIBUTING.md, and proselint.
 
-    python -m book.style              # one line a finding; the exit code is 1 if there is any
-    python -m book.style --figures    # length of sentences a page, and listed words in them
+    python -m book.style              # one line per finding; the exit code is 1 if there are any
+    python -m book.style --figures    # length of sentences and listed words, per page
 
 Prose is Markdown, the Markdown cells of notebooks, and docstrings, comments and messages of the
 code. Code blocks, formulas and names in backticks are left out.
@@ -26,16 +26,16 @@ ROOT = Path(__file__).parents[1]
 LIST = ROOT / "CONTRIBUTING.md"
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "book/**/*.md", "notebooks/*.ipynb")
 CODE = ("dpodiff/**/*.py", "book/*.py", "benchmarks/*.py")
-DATA = "dpodiff/toy/captions.py"  # texts that a model is trained on
-# What is no prose.
+DATA = "dpodiff/toy/captions.py"  # training texts of a model
+# Text that is not prose.
 NO_PROSE = (
     r"```[^{].*?```",  # code; a directive in braces holds prose
     r"\$\$.*?\$\$|\$[^$\n]+\$",
     r"^(?: {4}|\t|>>>|\.\.\.)[^\n]*$",
-    r"`[^`\n]+`|\{[^{}\n]*\}",  # names, roles, and what an f-string puts in
+    r"`[^`\n]+`|\{[^{}\n]*\}",  # names, roles, and replacement fields of f-strings
     r"\]\([^)\n]*\)|<[^>\n]+>|https?://\S+",
 )
-# Checks of proselint that take formulas, headings or terms of the field for mistakes.
+# Checks of proselint with false positives for formulas, headings or technical terms.
 OFF = (
     "typography",
     "archaism",
@@ -44,13 +44,13 @@ OFF = (
     "weasel_words.very",
     "misc.preferred_forms",
 )
-# Python 3.12 and later have tokens of their own for the texts inside f-strings.
+# Python 3.12 and later have separate tokens for the texts inside f-strings.
 TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", None))
-LONG = 30  # words of a sentence that is worth a look
+LONG = 30  # words of a sentence that should be checked
 
 
 class Finding(NamedTuple):
-    """A word or phrase that should not stand, with what should."""
+    """A word or phrase to avoid, with its replacement."""
 
     file: str
     line: int
@@ -62,14 +62,14 @@ class Finding(NamedTuple):
 
 
 def word_list(text: str) -> dict[str, str]:
-    """From each phrase of the table in CONTRIBUTING.md to what is said instead."""
+    """Return the replacements of the phrases in the table of CONTRIBUTING.md."""
     table = text.partition("| Not | But |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (.+?) \| (.+?) \|$", table, re.MULTILINE)
     return {phrase.strip(): instead for phrases, instead in rows for phrase in phrases.split(",")}
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Pieces of prose of a file, each with its first line; of a notebook, with its cell."""
+    """Yield the prose of a file in pieces, with the line or the cell of each."""
     text = path.read_text()
     if path.suffix == ".ipynb":
         cells = nbformat.reads(text, as_version=4).cells
@@ -86,7 +86,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def bare(text: str) -> str:
-    """Prose with blanks in the place of what is none, so that every word keeps its place."""
+    """Return the text with everything except prose replaced by blanks of the same length."""
     for pattern in NO_PROSE:
         text = re.sub(pattern, _blanks, text, flags=re.DOTALL | re.MULTILINE)
     return text
@@ -97,7 +97,7 @@ def _blanks(found: re.Match[str]) -> str:
 
 
 def listed(path: Path, words: dict[str, str]) -> Iterator[Finding]:
-    """Phrases of the word list in a file."""
+    """Yield the phrases of the word list in a file."""
     phrases = "|".join(phrase.replace(" ", r"\s+") for phrase in words)
     pattern = re.compile(rf"\b({phrases})s?\b", re.IGNORECASE)
     for start, text in prose(path):
@@ -108,7 +108,7 @@ def listed(path: Path, words: dict[str, str]) -> Iterator[Finding]:
 
 
 def linted(path: Path) -> Iterator[Finding]:
-    """What proselint says of a page."""
+    """Yield the findings of proselint on a page."""
     if not CheckRegistry().checks:
         CheckRegistry().register_many(CHECKS)
     config = {**DEFAULT, "checks": {**dict.fromkeys(OFF, False), **_checks()}}
@@ -123,7 +123,7 @@ def _checks() -> dict[str, bool]:
 
 
 def figures(paths: Sequence[Path], words: dict[str, str]) -> pd.DataFrame:
-    """A row a page: its sentences, their median length, long ones, and phrases of the list."""
+    """Return per page its sentences, their median length, long ones, and listed phrases."""
     rows = []
     for path in paths:
         text = " ".join(bare(text) for _, text in prose(path))
@@ -144,7 +144,7 @@ def figures(paths: Sequence[Path], words: dict[str, str]) -> pd.DataFrame:
 
 
 def files(patterns: Sequence[str]) -> list[Path]:
-    """The files of the project of these patterns."""
+    """Return the files of the project with these patterns."""
     found = {path for pattern in patterns for path in ROOT.glob(pattern)}
     return sorted(found - {ROOT / DATA})
 
@@ -155,7 +155,9 @@ def _named(path: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--figures", action="store_true", help="print a row a page, and no finding")
+    parser.add_argument(
+        "--figures", action="store_true", help="print figures per page instead of findings"
+    )
     options = parser.parse_args()
     words, pages = word_list(LIST.read_text()), files(PAGES)
     if options.figures:

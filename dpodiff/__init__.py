@@ -2,26 +2,26 @@
 
     result = dpodiff.improve("a red ball on the sea")
 
-The folders, in the order of the data's way; each imports only from those before it:
+The folders, in the order of the data flow. Each imports only from the folders before it:
 
 `models`     text-to-image models behind one interface
 `losses`     images and prompts -> numbers to minimize
 `spaces`     the words that may change
-`gradients`  of the loss, by the words and by the noise
+`gradients`  gradients of the loss with respect to the words and the noise
 `objective`  evaluations of candidates, their cache and their cost
-`results`    traces, results, records, statistics
-`patches`    what the starting noise decides
+`results`    traces, results, records and statistics
+`patches`    how the initial noise decides where things appear
 `solvers`    random search, EPO, GPO, HPO, DNO and the loop that runs them
-`studies`    which of two images people prefer, asked blind
+`studies`    blind comparisons of two images by people
 `plots`      figures
 `api`        `improve`, `attack`, `align`
-`sweeps`     `sweep`: many searches at once, here or on a cluster
+`sweeps`     `sweep`: many searches in parallel, on one machine or on a cluster
 `cli`        the command `dpodiff`
 
-`toy` is a small world to try all of it on; the others never import it.
+`toy` is a small world for experiments. The other folders never import it.
 
 Names are imported on first use, so `import dpodiff` is fast and does not need torch. The public
-names are listed in `__init__.pyi`, once.
+names are listed in `__init__.pyi`.
 """
 
 import lazy_loader

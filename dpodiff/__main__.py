@@ -1,4 +1,4 @@
-"""`python -m dpodiff` is the command `dpodiff`."""
+"""Run the command `dpodiff` with `python -m dpodiff`."""
 
 from dpodiff.cli.app import app
 

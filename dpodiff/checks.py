@@ -1,4 +1,4 @@
-"""Checks of arguments. Each raises a `ValueError` that names the argument and what it must be."""
+"""Checks of arguments. A failed check raises a `ValueError` that names the argument."""
 
 import math
 import os
@@ -7,25 +7,25 @@ from numbers import Integral, Real
 from reprlib import Repr
 from typing import Any
 
-MOST_SEED = 2**32 - 1  # what every generator of random numbers takes
+MOST_SEED = 2**32 - 1  # the largest seed that every random generator accepts
 MOST_IMAGES = 10_000  # seeds of one candidate
-MOST = 100_000  # of anything that is held in memory
-MOST_LETTERS = 10_000  # of a prompt; models take far fewer
+MOST = 100_000  # largest number of items held in memory
+MOST_LETTERS = 10_000  # characters of a prompt; models read far fewer
 
 _short = Repr()
 _short.maxstring = _short.maxother = _short.maxlong = 100
 
 
 def shown(value: Any) -> str:
-    """A value for a message, cut where it is long."""
+    """Return the text of a value for a message, shortened if it is long."""
     return _short.repr(value)
 
 
 def check_whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> None:
-    """Refuse what is no whole number, or one out of its range; True and 2.0 are none.
+    """Check that a value is a whole number in a range; True and 2.0 are refused.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError(f"{name} must be a whole number, not {shown(value)}")
@@ -40,17 +40,17 @@ def check_finite(
     *,
     above: float | None = None,
 ) -> None:
-    """Refuse what is no finite real number, or one out of its range.
+    """Check that a value is a finite real number in a range.
 
     Args:
-        name: of the argument.
-        value: of the argument.
-        least: the lowest number allowed.
-        most: the highest number allowed.
-        above: a number that must be exceeded.
+        name: name of the argument, for the message.
+        value: value of the argument.
+        least: the smallest number allowed.
+        most: the largest number allowed.
+        above: a number that the value must exceed.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not _is_finite(value):
         raise ValueError(f"{name} must be a finite number, not {shown(value)}")
@@ -60,19 +60,19 @@ def check_finite(
 
 
 def check_seed(name: str, value: Any) -> None:
-    """Refuse what is no seed of random numbers: a whole number from 0 to 2^32 - 1.
+    """Check that a value is a seed: a whole number from 0 to 2^32 - 1.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     check_whole(name, value, 0, MOST_SEED)
 
 
 def check_positive(name: str, **values: Any) -> None:
-    """Refuse settings that are not above 0; `clip` may be infinite, which is no clipping.
+    """Check that settings are above 0. `clip` may be infinite, which means no clipping.
 
     Raises:
-        ValueError: naming the first one.
+        ValueError: if one is not; the message names the first one.
     """
     for setting, value in values.items():
         if setting != "clip" or isinstance(value, bool) or value != math.inf:
@@ -80,19 +80,19 @@ def check_positive(name: str, **values: Any) -> None:
 
 
 def check_share(name: str, value: Any) -> None:
-    """Refuse what is no number from 0 to 1.
+    """Check that a value is a number from 0 to 1.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     check_finite(name, value, 0, 1)
 
 
 def check_window(name: str, value: Any) -> None:
-    """Refuse what is no window of a rollout: two shares of its steps, in order.
+    """Check that a value is a window of a rollout: two shares of its steps, in order.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     meant = f"{name} must be a pair (start, end) of shares of the steps with 0 <= start <= end <= 1"
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -104,35 +104,35 @@ def check_window(name: str, value: Any) -> None:
 
 
 def check_switch(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False.
+    """Check that a value is True or False.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False, not {shown(value)}")
 
 
 def check_text(name: str, value: Any) -> None:
-    """Refuse what is no string, or one that UTF-8 cannot write.
+    """Check that a value is a string that can be encoded as UTF-8.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if not isinstance(value, str):
         raise ValueError(f"{name} must be a string, not {shown(value)}")
     if not is_writable(value):
         raise ValueError(
             f"{name} holds half of a character that takes two (a lone surrogate), "
-            f"so it is no text: {shown(value)}"
+            f"so it is not valid text: {shown(value)}"
         )
 
 
 def check_prompt_text(name: str, value: Any) -> None:
-    """Refuse what is no prompt: no text, one with a null character, or a far too long one.
+    """Check that a value is a prompt: a string of limited length without null characters.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     check_text(name, value)
     if "\0" in value:
@@ -144,10 +144,10 @@ def check_prompt_text(name: str, value: Any) -> None:
 
 
 def check_texts(name: str, value: Any) -> None:
-    """Refuse what is no sequence of texts; one text alone is none.
+    """Check that a value is a sequence of strings; a single string is refused.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"{name} must be a list of strings, not {shown(value)}")
@@ -156,15 +156,15 @@ def check_texts(name: str, value: Any) -> None:
 
 
 def check_path(name: str, value: Any, *, optional: bool = True) -> None:
-    """Refuse what is neither a path nor None; an empty path is none.
+    """Check that a value is a path or None; an empty path is refused.
 
     Args:
-        name: of the argument.
-        value: of the argument.
-        optional: whether it may be None.
+        name: name of the argument, for the message.
+        value: value of the argument.
+        optional: whether None is allowed.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if optional and value is None:
         return
@@ -177,50 +177,50 @@ def check_path(name: str, value: Any, *, optional: bool = True) -> None:
 
 
 def check_callable(name: str, value: Any, what: str, *, optional: bool = False) -> None:
-    """Refuse what cannot be called; None may stand for an optional argument.
+    """Check that a value can be called; an optional argument may be None.
 
     Args:
-        name: of the argument.
-        value: of the argument.
-        what: a callable is meant, for the message.
-        optional: whether it may be None.
+        name: name of the argument, for the message.
+        value: value of the argument.
+        what: description of the callable, for the message.
+        optional: whether None is allowed.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if not callable(value) and not (optional and value is None):
         raise ValueError(f"{name} must be {what}, not {shown(value)}")
 
 
 def check_kind(name: str, value: Any, kind: Any, what: str) -> None:
-    """Refuse what is not of a kind.
+    """Check that a value is an instance of a class.
 
     Args:
-        name: of the argument.
-        value: of the argument.
-        kind: a class, or several.
-        what: is meant, for the message.
+        name: name of the argument, for the message.
+        value: value of the argument.
+        kind: a class, or a union of classes.
+        what: description of the class, for the message.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be {what}, not {shown(value)}")
 
 
 def check_each(name: str, values: Any, check: Callable[[str, Any], object]) -> list[Any]:
-    """Refuse what is no list, array or other iterable, or holds what a check refuses.
+    """Check that a value is a list, an array or another iterable, and check each of its items.
 
     Args:
-        name: of the argument.
-        values: of the argument; an iterator is used up.
-        check: of each value, called with a name and the value.
+        name: name of the argument, for the message.
+        values: value of the argument. An iterator is consumed.
+        check: check of an item, called with a name and the item.
 
     Returns:
-        the values.
+        the items.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not, or if the check of an item fails.
     """
     scalar = getattr(values, "ndim", 1) == 0  # a tensor or an array of one number
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable) or scalar:
@@ -232,11 +232,11 @@ def check_each(name: str, values: Any, check: Callable[[str, Any], object]) -> l
 
 
 def is_writable(text: str, *, surrogates: bool = False) -> bool:
-    """Whether UTF-8 can write a text.
+    """Return whether a text can be encoded as UTF-8.
 
     Args:
-        text: to be written.
-        surrogates: whether bytes that are no UTF-8 are allowed, as Python reads them in paths.
+        text: the text.
+        surrogates: whether bytes that are not UTF-8 are allowed, as Python decodes them in paths.
     """
     try:
         text.encode(errors="surrogateescape" if surrogates else "strict")
@@ -248,7 +248,7 @@ def is_writable(text: str, *, surrogates: bool = False) -> bool:
 def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floating point
+    except OverflowError:  # a whole number beyond the range of floats
         return False
 
 

@@ -1,7 +1,7 @@
-"""Parts by name, and names of parts.
+"""Load parts of the toy world by name, and name parts for traces and errors.
 
-This is the one place that knows where the parts of the toy world are. The core never imports
-`dpodiff.toy`. It asks here for a part by name, and the part is imported on first use.
+Only this module knows where the parts of the toy world are. The core never imports `dpodiff.toy`.
+It asks for a part by name here, and the part is imported on first use.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 TOY = "toy"  # the name of its model, its loss, its lexicon and its text encoder
-# Its models -> the key of their weights' digest in a stamp.
+# Names of the toy models -> the key of the digest of their weights in a stamp.
 TOYS = {TOY: "weights", "toy-small": "small weights"}
 
 _PARTS = {
@@ -28,10 +28,10 @@ _PARTS = {
 class LoadError(OSError, ValueError):
     """A model, a loss, an encoder or a language model that cannot be loaded.
 
-    The message says what is wrong and what would be right: the name is not known, the files are
-    not there and cannot be downloaded, or they are of another kind. It is an `OSError`, as
-    libraries raise for missing files, and a `ValueError`, since the name is an argument. A
-    missing package is an `ImportError` instead, which names the extra to install.
+    The message says what is wrong and what would be right: the name is unknown, the files are
+    missing and cannot be downloaded, or they have another format. It is an `OSError`, as libraries
+    raise for missing files, and a `ValueError`, since the name is an argument. A missing package
+    raises an `ImportError` instead, which names the extra to install.
 
     Examples:
         >>> try:
@@ -43,17 +43,17 @@ class LoadError(OSError, ValueError):
 
 
 def toy(part: str) -> Any:
-    """A part of the toy world, by one of the names above."""
+    """Return a part of the toy world by one of the names above."""
     module, _, name = _PARTS[part].partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def name_of(part: Any) -> str:
-    """What a loss or a constraint is called in traces and errors.
+    """Return the name of a loss or a constraint for traces and errors.
 
     A partial is named by its function and the names of its arguments, and an object by its class.
-    Values are left out, since one of them may be an API key. The package's own objects say what
-    they are, and so does an object whose method is named.
+    Values are left out, since one of them may be an API key. The package's own objects are named by
+    their `repr`, and so are objects that own a named method.
     """
     if isinstance(part, partial):
         arguments = ["..."] * len(part.args) + [f"{name}=..." for name in part.keywords]
@@ -67,6 +67,6 @@ def name_of(part: Any) -> str:
 
 
 def _says_what_it_is(part: Any) -> bool:
-    """Whether it is one of the package's own objects, with a text that is more than an address."""
+    """Return whether it is an object of the package with a `repr` of its own."""
     kind = type(part)
     return kind.__module__.startswith("dpodiff.") and kind.__repr__ is not object.__repr__

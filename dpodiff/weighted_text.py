@@ -1,9 +1,9 @@
-"""Texts some of whose words weigh more or less than the others, as compel weighs them.
+"""Texts with weighted words, in the notation of compel.
 
-A text of this kind reads as compel writes it, `a (red)1.2 ball`, so that it can be used wherever
-compel is (github.com/damian0815/compel). Only the type carries weights: a plain text with
-parentheses is a text with parentheses. Parentheses of the words themselves are escaped in what it
-reads, as compel wants them.
+A weighted text is written as compel writes it, `a (red)1.2 ball`, so that it works wherever compel
+is used (github.com/damian0815/compel). Only the type carries weights: a plain string with
+parentheses has none. Parentheses of the words themselves are escaped in this notation, as compel
+requires.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ MOST = 2.0  # compel's limit
 
 
 class WeightedText(str):
-    r"""A text in pieces, each with its weight; equal to no plain text, whose encoding is another.
+    r"""A text in pieces with weights. It never equals a plain string, which is encoded differently.
 
     Args:
-        pieces: of the text in its order, and the weight of each, above 0 and at most 2; 1 changes
-            nothing. They begin and end between words.
+        pieces: pieces of the text in their order, each with its weight, above 0 and at most 2. A
+            weight of 1 changes nothing. Pieces begin and end between words.
 
     Raises:
-        ValueError: if a weight is out of this range.
+        ValueError: if a weight is outside this range.
 
     Examples:
         >>> from dpodiff.weighted_text import WeightedText
@@ -34,7 +34,7 @@ class WeightedText(str):
     pieces: tuple[tuple[str, float], ...]
 
     def __new__(cls, pieces: Sequence[tuple[str, float]]) -> "WeightedText":
-        """Reads as compel writes it."""
+        """Build the string in the notation of compel."""
         for text, weight in pieces:
             if not 0 < weight <= MOST:
                 raise ValueError(f"the weight of {text!r} must be above 0 and at most 2: {weight}")
@@ -56,12 +56,12 @@ class WeightedText(str):
     def __hash__(self) -> int:
         return hash(self.pieces)
 
-    def __getnewargs__(self) -> Any:  # to be copied and pickled
+    def __getnewargs__(self) -> Any:  # for copy and pickle
         return (self.pieces,)
 
 
 def weighted(pieces: Sequence[tuple[str, float]]) -> str:
-    """The text of pieces and their weights; a plain one if all weights are 1."""
+    """Return the text of weighted pieces; it is plain if all weights are 1."""
     said = [(text, weight) for text, weight in pieces if text]
     if all(weight == 1 for _, weight in said):
         return "".join(text for text, _ in said)
@@ -69,7 +69,7 @@ def weighted(pieces: Sequence[tuple[str, float]]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text without its weights, if it has any."""
+    """Return a text without its weights, if it has any."""
     return text.plain if isinstance(text, WeightedText) else text
 
 
@@ -79,7 +79,7 @@ def _written(text: str, weight: float) -> str:
 
 
 def refuse_weights(name: str, *texts: str) -> None:
-    """Refuse weighted texts in the name of a model that takes none.
+    """Refuse weighted texts for a model that does not support them.
 
     Raises:
         ValueError: if a text has weights.

@@ -1,10 +1,10 @@
-"""A live panel for readers with a kernel: improve a prompt of one's own, and watch.
+"""A live panel that improves a prompt in a notebook and shows the progress.
 
     dpodiff.panel("a small red plane in the sky")
 
-The search runs in a thread of its own, so the kernel stays free and Stop is heard. Whatever goes
-wrong is answered in the panel. Where no kernel runs, as on a page of the book, plain HTML with the
-last images and prompts stands in its place.
+The search runs in its own thread, so the kernel stays free and the Stop button works. Errors are
+shown in the panel. Without a kernel, as on a page of the book, the panel is plain HTML with the
+last images and prompts.
 """
 
 import base64
@@ -45,9 +45,9 @@ CHOICES = {
     "space": (DEFAULT_SPACE, "antonym+nplib", "antonym", "nplib", "synonym"),
     "solver": tuple(RECIPES),
 }
-SIDE = 160  # pixels an image is shown with, at most: four fit on a page of the book
+SIDE = 160  # largest width of an image in pixels: four fit on a page of the book
 WITHOUT_KERNEL = (
-    "<p>Where a kernel runs, a live panel stands here: it improves a prompt of your own.</p>"
+    "<p>With a running kernel, a live panel appears here: it improves a prompt of your own.</p>"
 )
 
 
@@ -56,19 +56,19 @@ def panel(
     model: "str | Model | diffusers.DiffusionPipeline" = "toy",
     **defaults: Any,
 ) -> "Panel":
-    """Controls for `improve`, with Run and Stop, progress, and the images before and after.
+    """Build a panel for `improve` with Run and Stop, a progress bar, and images before and after.
 
-    A run ends with the verdict of the verification, which shows what it refuses under "found, not
-    proven".
+    A run ends with the verdict of the verification. If the verification refuses the best candidate,
+    the panel shows it under "found, not proven".
 
     Args:
-        prompt: to start with.
+        prompt: the prompt to start with.
         model: a name for `dpodiff.load`, loaded by the first run; or a loaded model or pipeline.
-        defaults: any other argument of `improve` but `progress` and `callback`, which the panel
-            needs itself. Those that have a control start from it.
+        defaults: other arguments of `improve`, except `progress` and `callback`, which the panel
+            uses itself. An argument that has a control sets its initial value.
 
     Raises:
-        TypeError: if `improve` has no argument of that name. Bad values are answered by a run.
+        TypeError: if `improve` has no argument of that name. A run reports bad values in the panel.
 
     Examples:
         >>> panel = dpodiff.panel("a red ball on the sea", budget=8)
@@ -79,12 +79,12 @@ def panel(
 
 
 class Panel(widgets.VBox):
-    """What `panel` makes; its arguments are those of `improve`.
+    """The panel that `panel` builds; its arguments are those of `improve`.
 
     Attributes:
-        controls: by the argument of `improve` that each sets.
-        run_button, stop_button, bar, status, before, after, cost: the other parts.
-        result: of the last search that ended; None before.
+        controls: controls by the argument of `improve` that they set.
+        run_button, stop_button, bar, status, before, after, cost: the other widgets.
+        result: result of the last finished search, or None.
 
     Examples:
         >>> panel = dpodiff.panel("a red ball on the sea", budget=1, seeds=1)
@@ -99,7 +99,7 @@ class Panel(widgets.VBox):
         bound.apply_defaults()
         super().__init__()
         self.arguments = bound.arguments
-        self.arguments["verify"] = self.arguments["verify"] or 0  # a number, for its control
+        self.arguments["verify"] = self.arguments["verify"] or 0  # its control needs a number
         self.result: Result | None = None
         self.controls = {name: _control(name, self.arguments[name]) for name in NAMES}
         self.run_button = widgets.Button(description="Run", icon="play", button_style="primary")
@@ -116,7 +116,7 @@ class Panel(widgets.VBox):
         self._images: list[torch.Tensor] = []  # of the best record
 
     def run(self, _: object = None) -> None:
-        """Start a search with what the controls say, unless one is running."""
+        """Start a search with the values of the controls, unless one is running."""
         if self.run_button.disabled:
             return
         self._set_running(True)
@@ -130,15 +130,15 @@ class Panel(widgets.VBox):
         self._thread.start()
 
     def stop(self, _: object = None) -> None:
-        """End the search once the images in the making are done; what it found is kept.
+        """Stop the search after the current images; its result so far is kept.
 
-        A verification is ended too, and the result is then not verified.
+        A running verification is stopped too. The result is then not verified.
         """
         self._stop.set()
         self.stop_button.disabled = True
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for the running search, if any, to end, at most `timeout` seconds."""
+        """Wait for a running search to end, for at most `timeout` seconds."""
         if self._thread is not None:
             self._thread.join(timeout)
 
@@ -156,7 +156,7 @@ class Panel(widgets.VBox):
         ]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The live view, and beside it what a page without a kernel shows."""
+        """Return the live view, with the HTML that a page without a kernel shows."""
         shown = self.before.value + self.after.value + self.cost.value
         live: Any = super()._repr_mimebundle_(**kwargs)
         return {**live, "text/html": shown or WITHOUT_KERNEL}
@@ -168,14 +168,14 @@ class Panel(widgets.VBox):
         self.status.value = f'<span role="status">{escape(text)}</span>'
 
     def _work(self, chosen: dict[str, Any]) -> None:
-        """What the thread does: search, and answer whatever comes of it."""
+        """Run the search in the thread and show its outcome or its error."""
         try:
             self.result = self._search(chosen)
             self._conclude(self.result)
-        except KeyboardInterrupt:  # by the tap, before there was anything to keep
+        except KeyboardInterrupt:  # raised by the tap before any result exists
             self._say("stopped before the first candidate was done")
         except Exception as error:
-            # Before any image is made, a ValueError is about the input and says all there is.
+            # Before any image is made, a ValueError is about the input, and its message is enough.
             made = self._tap is not None and self._tap.used
             expected = isinstance(error, ValueError) and not made
             self._say(str(error) if expected else f"{type(error).__name__}: {error}")
@@ -195,7 +195,7 @@ class Panel(widgets.VBox):
         return improve(**arguments)
 
     def _load(self) -> None:
-        """Load model and loss, unless they are loaded already."""
+        """Load the model and the loss unless they are loaded."""
         if isinstance(self.arguments["model"], str):
             self._say(f"loading {self.arguments['model']} ...")
         model, loss = loaded_model(self.arguments["model"]), self.arguments["loss"]
@@ -208,12 +208,12 @@ class Panel(widgets.VBox):
                 self.arguments["second_loss"] = default_second_losses(model)
 
     def _follow(self, tap: "_Tap", record: Record) -> bool:
-        """Show where the search stands; True once it should stop."""
+        """Show the state of the search; return True once it should stop."""
         images = tap.images_of(record)
         if self._best is None:
             self._best = record
             self.before.value = _row("before", record, images)
-            self.after.value = _block("<b>after</b>: nothing found yet that does better")
+            self.after.value = _block("<b>after</b>: nothing better found yet")
         elif record.value < self._best.value:
             self._best, self._images = record, images
             self.after.value = _row("after", record, images)
@@ -223,7 +223,7 @@ class Panel(widgets.VBox):
         return self._stop.is_set()
 
     def _conclude(self, result: Result) -> None:
-        """Show the verdict, and beside it the images that it is about."""
+        """Show the verdict and the images that it is about."""
         self.bar.value = round(result.cost.spent)
         self.cost.value = _block(
             f"<b>cost</b>: {price_text(result.cost)}, {result.cost.images} images, "
@@ -233,7 +233,7 @@ class Panel(widgets.VBox):
         if verification is not None and verification.accepted:
             records = result.trace.records
             kept = next(r for r in records if r.candidate == result.candidate)
-            # The finalist that was accepted need not be the best of the search.
+            # The accepted finalist may differ from the best candidate of the search.
             same = best is not None and best.candidate == kept.candidate
             self.after.value = _row("after", kept, self._images if same else [*result.images])
         elif verification is not None and best is not None and self._images:
@@ -242,10 +242,10 @@ class Panel(widgets.VBox):
 
 
 class _Tap:
-    """A loss that keeps the images it judges, so that none is made twice to be shown.
+    """A loss that keeps the images it scores, so that the panel need not make them again.
 
-    An objective judges images in the order of the records they lead to. Verification leads to none,
-    so a stop is heard here too.
+    An objective scores images in the order of its records. Verification adds no records, so a stop
+    is checked here too.
     """
 
     def __init__(self, loss: "Loss", stop: threading.Event) -> None:
@@ -263,14 +263,14 @@ class _Tap:
         return self.loss(images, prompts)
 
     def images_of(self, record: Record) -> "list[torch.Tensor]":
-        """The images (3, height, width) of the next record; none if none were made for it."""
+        """Return the images (3, height, width) of the next record; empty if none were made."""
         new, self.paid = record.evaluations > self.paid, record.evaluations
         return [self.images.popleft() for _ in record.losses] if new else []
 
 
 def _control(name: str, value: Any) -> widgets.Dropdown | widgets.IntText | widgets.Text:
     label = name.replace("_", " ")
-    if name in CHOICES:  # an unknown value is offered as well: a run tells what would be right
+    if name in CHOICES:  # an unknown value is offered as well: a run explains the error
         options = list(dict.fromkeys([*CHOICES[name], value]))
         return widgets.Dropdown(options=options, description=label, value=value)
     if isinstance(value, int):
@@ -299,7 +299,7 @@ def _cost(record: Record) -> str:
 
 
 def _row(title: str, record: Record, images: "list[torch.Tensor]") -> str:
-    """The prompts of a record, and under them its images with their losses, as HTML."""
+    """Return HTML with the prompts of a record, and its images with their losses below."""
     texts = f"<b>{title}</b>: {escape(record.positive)}"
     if record.negative:
         texts += f"<br><b>negative prompt</b>: {escape(record.negative)}"
@@ -317,14 +317,14 @@ def _row(title: str, record: Record, images: "list[torch.Tensor]") -> str:
 
 
 def _block(text: str) -> str:
-    """A block of HTML in which MathJax leaves a "$" alone."""
+    """Return a block of HTML in which MathJax ignores "$"."""
     return f'<div class="tex2jax_ignore mathjax_ignore">{text}</div>'
 
 
 def _png(image: "torch.Tensor") -> str:
-    """The address of an image (3, height, width) in [0, 1] as a PNG inside the page.
+    """Return a data URL of an image (3, height, width) in [0, 1] as a PNG.
 
-    Small images are enlarged by a whole number, to crisp pixels.
+    Small images are enlarged by a whole factor so that pixels stay sharp.
     """
     pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
     factor = max(1, SIDE // pixels.shape[1])

@@ -109,7 +109,7 @@ def test_the_hybrid_takes_losses_without_a_gradient(loss):
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"task": "worsen"}, "task"),
-        ({"space": SPACE}, "'dno' leaves the words alone; a space is for method='joint'"),
+        ({"space": SPACE}, "'dno' does not change words; a space is for method='joint'"),
         ({"nplib": ["dark"]}, "nplib chooses words of a space, and 'dno' changes no words"),
         ({"method": "joint", "modifiers": ["sharp"]}, "modifiers is for the space 'modifiers'"),
         ({"method": "joint", "space": "synonims", "lexicon": "toy"}, "unknown space 'synonims'"),
@@ -165,7 +165,7 @@ def test_the_table_of_methods_is_complete():
 
 def test_a_black_box_shows_no_noise():
     box = BlackBox(lambda prompt, negative, seed: torch.full((3, 2, 2), (seed % 5) / 5))
-    with pytest.raises(ValueError, match="shows no noise to search; method='best-of-n'"):
+    with pytest.raises(ValueError, match="gives no access to its noise; method='best-of-n'"):
         run(box)
     assert run(box, method="best-of-n", seeds=2).losses[0] < 0
 

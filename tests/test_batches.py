@@ -51,7 +51,7 @@ class Small(FakeModel):
 
 
 class Narrow(Gaussian):
-    """Holds so many rows with a graph; runs out in the middle of the way back."""
+    """Holds so many rows with a graph; runs out in the middle of the backward pass."""
 
     def __init__(self, room=99, plain=99):
         super().__init__()
@@ -137,7 +137,9 @@ def test_items_keep_their_order_and_tensors_are_cut_like_lists():
 
 
 def test_halving_a_number_that_was_asked_for_is_said_once():
-    with pytest.warns(UserWarning, match="8 images .* it is 2, where batch_size = 8") as said:
+    with pytest.warns(
+        UserWarning, match="8 images .* have 2 images instead of the requested batch_size = 8"
+    ) as said:
         sizes(batches(size=8), 30, room=3)
     assert len(said) == 1
     with warnings.catch_warnings():

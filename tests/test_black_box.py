@@ -246,7 +246,7 @@ def test_a_gray_image_gets_three_channels():
     ],
 )
 def test_what_is_no_image_is_refused_with_its_prompt(image, said):
-    call = r"black box: generate\('a', 'x', 0\) gave no image: .*"
+    call = r"black box: generate\('a', 'x', 0\) returned no image: .*"
     with pytest.raises(ValueError, match=call + said):
         generate(BlackBox(lambda *job: image))
 
@@ -255,7 +255,9 @@ def test_images_of_two_sizes_are_refused():
     def sized(prompt, negative_prompt, seed):
         return Image.new("RGB", (4, 2 + (seed == 2)))
 
-    with pytest.raises(ValueError, match=r"generate\('b', '', 2\) gave another size.*2x4 and 3x4"):
+    with pytest.raises(
+        ValueError, match=r"generate\('b', '', 2\) returned another size.*2x4 and 3x4"
+    ):
         generate(BlackBox(sized))
 
 
@@ -299,7 +301,7 @@ def test_sizes_that_change_between_batches_are_refused():
 
     objective = Objective(BlackBox(growing), shade, negative_space(4), (0, 1), batch_size=2)
     objective.evaluate([(0,)])
-    with pytest.raises(ValueError, match=r"'w0-1', 0\) gave another size.*: 2x4 and 3x4"):
+    with pytest.raises(ValueError, match=r"'w0-1', 0\) returned another size.*: 2x4 and 3x4"):
         objective.evaluate([(1,)])
 
 
@@ -323,11 +325,11 @@ def test_images_of_a_model_of_ones_own_are_read_alike(make):
     [
         (
             torch.full((2, 3, 2, 2), torch.nan),
-            r"fake: generate\('a red ball', '', 0\) gave no image",
+            r"fake: generate\('a red ball', '', 0\) returned no image",
         ),
         (torch.full((2, 3, 2, 2), 255.0), "values up to 255 should be uint8"),
-        (torch.zeros(1, 3, 2, 2), "fake gave 1 images for 2 prompts"),
-        (None, "fake gave no images but None"),
+        (torch.zeros(1, 3, 2, 2), "fake returned 1 images for 2 prompts"),
+        (None, "fake returned None, not images"),
     ],
 )
 def test_what_a_model_of_ones_own_may_not_give_is_refused(found, said):

@@ -89,7 +89,9 @@ def test_a_threshold_is_a_cosine(threshold):
     ],
 )
 def test_a_broken_encoder_is_refused_at_once(encode, given):
-    with pytest.raises(ValueError, match=f"one finite vector a text.*gave {given} for .*red ball"):
+    with pytest.raises(
+        ValueError, match=f"one finite vector per text.*returned {given} for .*red ball"
+    ):
         Similarity(PROMPT, encode)
 
 

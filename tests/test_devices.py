@@ -125,7 +125,7 @@ def test_a_large_model_on_a_cpu_says_what_it_will_cost(folder, monkeypatch):
         warnings.simplefilter("error")
         load(str(folder), "cpu")
     monkeypatch.setattr(estimates, "LARGE", 1)
-    said = r"on the CPU.*By an estimate, not a measurement, an image of \d+ steps takes about .*GB"
+    said = r"on the CPU.*Estimated, not measured: an image of \d+ steps takes about .*GB"
     with pytest.warns(UserWarning, match=said) as caught:
         load(str(folder), "cpu")
     assert len(caught) == 1 and caught[0].filename == __file__

@@ -145,7 +145,7 @@ def test_an_ensemble_has_a_gradient_if_all_its_members_do():
     [
         ([white], {}, "at least two losses, not 1"),
         ([white, white], {}, "called the same: white, white"),
-        ([white, 3], {}, "3 is no loss"),
+        ([white, 3], {}, "3 is not a loss"),
         ([white, black], {"combine": "best"}, "one of mean, worst, bound, not 'best'"),
         ([white, black], {"kappa": -1}, "kappa must be at least 0"),
         ([white, black], {"location": [0, 0]}, "both have 2 numbers"),

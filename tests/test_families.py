@@ -119,7 +119,7 @@ def test_the_folder_says_how_many_steps_and_how_much_guidance(family, model):
 def test_without_guidance_negative_prompts_are_refused(model):
     model.guidance = min(model.guidance, 1.0)
     model.check("a red ball")
-    with pytest.raises(PromptError, match="does not look at negative prompts.*guidance above 1"):
+    with pytest.raises(PromptError, match="ignores negative prompts.*guidance above 1"):
         model.generate(["a red ball"], ["blurry"], [0])
     model.guidance = 2.0
     model.check("a red ball", "blurry")

@@ -91,7 +91,7 @@ def test_other_solvers_refuse_and_those_that_take_them_are_named(solver):
     ("first", "message"),
     [
         (["w0-1, ugly", ["Dark"], ["ugly"]], "'a red ball' does not offer: 'ugly', 'Dark'; "),
-        (["w0-1, w0-2"], "'w0-2' is no choice of a free slot .*: each slot takes one"),
+        (["w0-1, w0-2"], "'w0-2' is not a choice of a free slot .*: one per slot"),
         ("w0-1", "list of negative prompts .*, or 'diagnosis', not 'w0-1'"),
         (5, "list of negative prompts .* not 5"),
         ([5], r"list of negative prompts .* not \[5\]"),

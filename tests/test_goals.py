@@ -29,7 +29,7 @@ def test_a_file_without_goals_gives_an_empty_table(tmp_path):
 def test_a_goal_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "verdicts.txt"
     path.write_text("memory: 1 (goal: about 1): holds\n")
-    with pytest.raises(ValueError, match=re.escape(f"{path}: this is no goal with its verdict")):
+    with pytest.raises(ValueError, match=re.escape(f"{path}: this is not a goal with its verdict")):
         goal_table(path)
 
 

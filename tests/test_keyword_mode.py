@@ -42,7 +42,7 @@ def test_only_key_words_may_change(function):
         ({"keywords": [1]}, "a list of words"),
         ({"keywords": None}, "a list of words"),
         ({"keywords": []}, "no key words"),
-        ({"keywords": ["blue"]}, "key word 'blue' does not stand in the prompt"),
+        ({"keywords": ["blue"]}, "key word 'blue' is not in the prompt"),
         ({"keywords": True, "space": "nplib"}, "for the space 'antonym' or 'synonym'"),
         ({"lexicon": 3}, "lexicon must be a Lexicon"),
         ({"lexicon": "lmm"}, "did you mean 'llm'"),

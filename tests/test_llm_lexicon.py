@@ -367,7 +367,7 @@ def test_what_is_no_word_is_left_out_and_told(server, llm):
     items = [{"word": "plane", "others": odd}, {"word": "a", "others": many}]
     items += [{"word": word, "others": ["x"]} for word in many]
     server.answers = [says(json.dumps({"substitutes": items}))]
-    with pytest.warns(UserWarning, match="no plain words, or too many.*'<b>jet</b>'"):
+    with pytest.warns(UserWarning, match="not plain words, or too many.*'<b>jet</b>'"):
         lexicon = llm.lexicon(PROMPT, ["synonym"])
     assert lexicon.synonyms("plane") == ["air craft", "glider"]
     assert lexicon.synonyms("a") == many[:20]

@@ -128,13 +128,15 @@ def test_a_search_sees_the_best_and_the_worst_with_their_losses(chat):
 def test_questions_are_bounded_and_unusable_answers_are_reported_and_skipped(chat):
     answers = iter(["no idea", as_json(("", "dark"), ("x" * 700, "")), as_json((PROMPT, ""))])
     chat.say = lambda question: next(answers, None) or numbered(question)
-    with pytest.warns(UserWarning, match="question [12] of 4: test-model gave no prompt") as caught:
+    with pytest.warns(
+        UserWarning, match="question [12] of 4: test-model returned no usable prompt"
+    ) as caught:
         result, solver = run(chat, calls=4, budget=100)
     assert len(caught) == 2
     assert len(chat.questions) == 4
     assert result.status == "exhausted"
     assert result.cost.evaluations == 5
-    assert [text[:20] for text in solver.unusable[:2]] == ["test-model gave no p"] * 2
+    assert [text[:20] for text in solver.unusable[:2]] == ["test-model returned "] * 2
     assert solver.unusable[2] == "all prompts were known"
 
 

@@ -263,7 +263,7 @@ def test_a_weighted_sum_has_a_gradient_if_all_its_losses_do():
     [
         ({}, "at least one loss"),
         ({white: math.nan}, "must be a finite number, not nan"),
-        ({"white": 1.0}, "'white' is no loss; dpodiff.losses.load"),
+        ({"white": 1.0}, "'white' is not a loss; dpodiff.losses.load"),
     ],
 )
 def test_wrong_weights_are_refused(weights, message):
@@ -273,7 +273,7 @@ def test_wrong_weights_are_refused(weights, message):
 
 def test_a_weighted_sum_names_the_loss_of_wrong_shape():
     total = Weighted({white: 1.0, lambda images, prompts: images.mean(): 1.0})
-    with pytest.raises(ValueError, match=r"<lambda>.* gave \(\) for a batch of 2"):
+    with pytest.raises(ValueError, match=r"<lambda>.* returned \(\) for a batch of 2"):
         total(random_images(2, 3, 4, 4), PROMPTS)
 
 
@@ -308,14 +308,14 @@ def test_losses_keep_their_precision():
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (None, "gave None; one number per image is needed"),
-        (0.5, r"gave \(\) for a batch of 2"),
-        ([0.5], r"gave \(1,\) for a batch of 2"),
-        (torch.zeros(2, 1), r"gave \(2, 1\) for a batch of 2"),
-        (torch.ones(2, dtype=torch.bool), "gave torch.bool values"),
-        (torch.ones(2, dtype=torch.cfloat), "gave torch.complex64 values"),
-        (torch.ones(2, device="meta"), "gave meta values"),
-        ([True, False], "gave .True, False.; real numbers"),
+        (None, "returned None; one number per image is needed"),
+        (0.5, r"returned \(\) for a batch of 2"),
+        ([0.5], r"returned \(1,\) for a batch of 2"),
+        (torch.zeros(2, 1), r"returned \(2, 1\) for a batch of 2"),
+        (torch.ones(2, dtype=torch.bool), "returned torch.bool values"),
+        (torch.ones(2, dtype=torch.cfloat), "returned torch.complex64 values"),
+        (torch.ones(2, device="meta"), "returned meta values"),
+        ([True, False], "returned .True, False.; real numbers"),
         (["a", "b"], "real numbers are needed"),
         ([[1], [1, 2]], "real numbers are needed"),
         (np.array([1j, 2j]), "real numbers are needed"),

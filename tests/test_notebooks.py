@@ -75,7 +75,7 @@ def test_a_prompt_of_ones_own(tmp_path):
     [
         ({"prompt": "a red elefant in the sky"}, "does not know 'elefant'"),
         ({"prompt": "  "}, "the prompt is empty"),
-        ({"prompt": "a red ball " * 20}, "its start and end counted; the model takes at most 32"),
+        ({"prompt": "a red ball " * 20}, "with start and end; the model takes at most 32"),
         ({"model": "tyo"}, "there is no model or folder 'tyo'"),
         ({"budget": 0}, "a budget needs at least 1 evaluation, not 0"),
     ],

@@ -87,7 +87,7 @@ def test_after_a_breakdown_no_other_part_is_begun(recorded, tmp_path):
 
 def test_a_record_of_other_settings_is_not_gone_on_with(recorded):
     recorded(PARTS[:1])
-    with pytest.raises(ValueError, match="some was begun with budget=4, not 5: remove it"):
+    with pytest.raises(ValueError, match="some was started with budget=4, not 5: remove it"):
         recorded(PARTS, budget=5)
 
 

@@ -186,7 +186,7 @@ def test_a_pickle_is_not_opened(tmp_path):
 
 def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not one")
-    with pytest.raises(LoadError, match="is no safetensors file"):
+    with pytest.raises(LoadError, match="is not a safetensors file"):
         read(str(tmp_path))
 
 

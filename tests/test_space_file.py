@@ -121,7 +121,7 @@ def test_key_words_that_are_missing_are_named(path):
 
 def test_a_word_that_is_not_in_the_prompt_is_named_and_the_rest_kept(path):
     path.write_text(json.dumps({"a ball": {"synonym": {"ball": ["orb"], "boat": ["ship"]}}}))
-    with pytest.warns(UserWarning, match="prompt 'a ball', key 'synonym': 'boat' does not stand"):
+    with pytest.warns(UserWarning, match="prompt 'a ball', key 'synonym': 'boat' is not in"):
         assert len(read_spaces(path)["a ball"].slots) == 1
 
 

@@ -82,7 +82,7 @@ def test_there_are_never_fewer_prompts_than_a_claim_needs():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"win_rate": 0.5}, "a win rate of 1/2 cannot be told"),
+        ({"win_rate": 0.5}, "win_rate must differ from 1/2"),
         ({"win_rate": 1.0}, "win_rate must lie between 0 and 1"),
         ({"win_rate": 0.6, "power": 0}, "power must lie between 0 and 1"),
         ({"win_rate": 0.6, "pairs_per_prompt": 0}, "pairs_per_prompt must be at least 1"),

@@ -59,10 +59,10 @@ def test_ids_choose_prompts_by_number_and_range(ids, found):
     ("ids", "message"),
     [
         ("0,9", "there is no prompt 9; they are 0, 1, 2, 3, 4"),
-        ("3-", "'3-' is no id; write numbers and ranges, 0,3-5"),
+        ("3-", "'3-' is not an id; write numbers and ranges, 0,3-5"),
         ("4-2", "write 2-4"),
         ("0-99999999999", "longer than the 5 prompts"),
-        ("", "'' is no id"),
+        ("", "'' is not an id"),
         ([7], "there is no prompt 7"),
     ],
 )
@@ -159,7 +159,7 @@ def test_files_of_several_machines_make_one_table(sweep, tmp_path):
 
 def test_other_settings_are_refused_by_name_and_replaced_on_request(sweep, tmp_path):
     sweep(PROMPTS[:1])
-    with pytest.raises(ValueError, match=r"was begun with budget=20, not 24: .*overwrite=True"):
+    with pytest.raises(ValueError, match=r"was started with budget=20, not 24: .*overwrite=True"):
         sweep(PROMPTS[:1], budget=24)
     with pytest.raises(ValueError, match="prompt 0 was 'a red ball', not 'a cup'"):
         sweep(["a cup"])

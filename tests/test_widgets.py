@@ -274,7 +274,7 @@ def test_prompts_are_shown_as_text_and_not_as_markup(kernel):
 
 def test_when_nothing_better_is_found_the_panel_says_so(kernel):
     kernel.do("panel = make(budget=1); panel.run_button.click(); panel.wait()")
-    assert "nothing found yet that does better" in kernel.ask("panel.after.value")
+    assert "nothing better found yet" in kernel.ask("panel.after.value")
 
 
 def test_a_model_is_loaded_by_the_first_run_and_kept(kernel, tmp_path):
@@ -302,7 +302,7 @@ def test_a_notebook_holds_the_panel_and_what_stands_for_it_without_a_kernel():
     NotebookClient(notebook, kernel_name="python3", startup_timeout=TIMEOUT).execute()
     (output,) = cell.outputs
     assert "application/vnd.jupyter.widget-view+json" in output.data
-    assert "a live panel stands here" in output.data["text/html"]
+    assert "a live panel appears here" in output.data["text/html"]
 
 
 def test_tasks_are_those_of_objectives():

@@ -103,7 +103,7 @@ def test_what_is_no_window_is_refused(small, wrong):
 
 
 def test_there_is_one_window_an_image(small):
-    with pytest.raises(ValueError, match="one window an image is needed, not 1 for 2"):
+    with pytest.raises(ValueError, match="one window per image is needed, not 1 for 2"):
         small.generate(["a ball"] * 2, ["box"] * 2, [0, 1], windows=[(0, 0.5)])
 
 

@@ -1,15 +1,15 @@
-"""The main functions: one call from a prompt to a better one, to a worse one, or to better noise.
+"""The main functions: improve a prompt, attack it, or optimize the noise in one call.
 
 `prompts`    `improve` and `attack`: search the words
 `alignment`  `align`: search the noise, or noise and words alternately
 `parts`      names -> models, spaces, losses; checks of arguments
-`defaults`   what is taken where nothing is given
+`defaults`   default models, losses, spaces and lexicons
 `checking`   `faithfulness`: which statements of a prompt its images show
-`solvers`, `second_losses`  the same for solvers and constraints, and for second losses
-`parameters`  `check_parameters`: those that papermill was given
-`advice`     what to say to names that a function does not know
+`solvers`, `second_losses`  names -> solvers and constraints; names -> second losses
+`parameters`  `check_parameters`: checks the parameters that papermill sets
+`advice`     error messages for unknown names
 
-May import from every other folder but `toy`, whose parts it gets by name from `dpodiff.names`.
+It may import from every other folder except `toy`, whose parts come from `dpodiff.names`.
 """
 
 import lazy_loader

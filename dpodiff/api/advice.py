@@ -1,4 +1,4 @@
-"""Names that a function does not know: the nearest known one, or the function that knows it."""
+"""Error messages for unknown names: the nearest known name, or the function that accepts it."""
 
 import difflib
 import functools
@@ -11,7 +11,7 @@ from dpodiff.solvers.recipes import RECIPES
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Words are searched by the solvers of `RECIPES`, the noise by these methods.
+# The solvers of `RECIPES` search the words, these methods the noise.
 METHODS = ("dno", "reno", "zero-order", "joint", "best-of-n")
 
 _WORDS = "the words are searched by dpodiff.improve and dpodiff.attack"
@@ -19,7 +19,7 @@ _NOISE = "the noise is searched by dpodiff.align"
 _OWN_SEEDS = "noise belongs to its own seeds, so fresh ones cannot verify it"
 _SOLVER = "words are searched by a solver, such as 'epo', the noise by dpodiff.align(method=...)"
 _MEANING = "dpodiff.attack(similarity=..., encoder=...) keeps to the meaning"
-# Function -> arguments that belong to another one -> where.
+# Function -> arguments of another function -> advice.
 ELSEWHERE = {
     "improve": {
         "method": _SOLVER,
@@ -56,10 +56,11 @@ ELSEWHERE = {
 
 
 def check_solver(solver: "str | Callable[..., Any]", task: str) -> None:
-    """Refuse a name that is no solver of words.
+    """Refuse an unknown solver of words.
 
     Raises:
-        ValueError: naming `align` for a method of noise, else the nearest solver.
+        ValueError: if it is a method of noise, naming `align`; if it is unknown, naming the nearest
+            solver.
     """
     if isinstance(solver, str) and solver in METHODS:
         attack = ", task='attack'" if task == "attack" else ""
@@ -72,10 +73,11 @@ def check_solver(solver: "str | Callable[..., Any]", task: str) -> None:
 
 
 def check_method(method: "str | Callable[..., Any]", task: str) -> None:
-    """Refuse a name that is no method of noise.
+    """Refuse an unknown method of noise.
 
     Raises:
-        ValueError: naming `improve` or `attack` for a solver of words, else the nearest method.
+        ValueError: if it is a solver of words, naming `improve` or `attack`; if it is unknown,
+            naming the nearest method.
     """
     if isinstance(method, str) and method in RECIPES:
         function = "attack" if task == "attack" else "improve"
@@ -88,10 +90,10 @@ def check_method(method: "str | Callable[..., Any]", task: str) -> None:
 
 
 def check_known(what: str, name: Any, known: Iterable[str]) -> None:
-    """Refuse a name that is not known.
+    """Refuse an unknown name.
 
     Raises:
-        ValueError: naming the known ones, and the nearest.
+        ValueError: if it is unknown, naming the known ones and the nearest.
     """
     known = list(known)
     if not isinstance(name, str) or name not in known:
@@ -101,12 +103,12 @@ def check_known(what: str, name: Any, known: Iterable[str]) -> None:
 
 
 def keyword_advice(function: str, name: str, known: Iterable[str]) -> str:
-    """What to say to a keyword argument that a function does not have; empty if nothing helps.
+    """Return advice on a keyword argument that a function does not have; empty if there is none.
 
     Args:
         function: "improve", "attack" or "align".
-        name: of the argument.
-        known: arguments that it has.
+        name: name of the argument.
+        known: arguments of the function.
 
     Returns:
         where the argument belongs, or the nearest one that the function has.
@@ -115,7 +117,7 @@ def keyword_advice(function: str, name: str, known: Iterable[str]) -> str:
 
 
 def known_keywords_only(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, with a `TypeError` for unknown keyword arguments that says what is right."""
+    """Wrap a function so that the `TypeError` for an unknown keyword argument gives advice."""
     known = list(inspect.signature(function).parameters)
 
     @functools.wraps(function)
@@ -131,6 +133,6 @@ def known_keywords_only(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def nearest(name: Any, known: Iterable[str]) -> str:
-    """A question that names the nearest of the known names; empty if none is near."""
+    """Return a question with the nearest known name; empty if none is near."""
     near = difflib.get_close_matches(str(name).lower(), known, n=1)
     return f"did you mean {near[0]!r}?" if near else ""

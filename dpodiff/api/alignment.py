@@ -1,11 +1,11 @@
-"""Noise optimization in one call: for one prompt, the images that a loss likes best.
+"""Noise optimization in one call: find the images of a prompt with the lowest loss.
 
     result = dpodiff.align("a red ball on the sea", budget=100, gamma=0.1)
     dpodiff.plots.strip(result)
 
-Where `improve` looks for words that help on any noise, `align` keeps the words and changes the
-noise of a few seeds; its method "joint" changes both alternately. It only checks its input and puts
-the parts together, all of them before any image is made.
+`improve` looks for words that help on any noise. `align` keeps the words and changes the noise of a
+few seeds. Its method "joint" changes both alternately. `align` checks its input and connects the
+parts before any image is made.
 """
 
 import inspect
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
     from dpodiff.solvers.run import Callback, Viewer
 
-# Name -> solver, called with space, noise, seed= and the settings that are its own; "best-of-n" is
-# no solver of a given noise. The names are those of `dpodiff.api.advice.METHODS`.
+# Name -> solver, called with space, noise, seed= and its own settings. "best-of-n" is missing here,
+# since it does not search a given noise. The names are those of `dpodiff.api.advice.METHODS`.
 METHODS: dict[str, Callable[..., Solver]] = {
     "dno": DNO,
     "reno": ReNO,
@@ -92,7 +92,7 @@ def align(
     viewer: "Viewer | None" = None,
     **settings: Any,
 ) -> Result:
-    """Search the noise of each seed for the image of the prompt that the loss likes best.
+    """Search the noise of each seed for the image of the prompt with the lowest loss.
 
     Args:
         prompt: what the images should show.
@@ -100,40 +100,41 @@ def align(
         model: a name for `dpodiff.load`, a loaded model or pipeline, or for "best-of-n" a
             `BlackBox`.
         loss: as in `improve`.
-        method: "dno", "reno", "zero-order", "best-of-n", or "joint" for words and noise in turns;
-            or a callable that makes a solver, such as `functools.partial(DNO, ...)`, called with
-            space, noise and `seed=`.
-        estimator: of the gradient of "dno", "reno" and "joint": "checkpointed", "full", "hybrid"
-            for losses without a gradient, or any of `dpodiff.gradients`. If not given, the method's
-            own.
-        eta: 0 changes the noise that the images start from; up to 1, that of every step too.
-        space: of the words, if they may change too, as in `improve`; for "joint" it is
-            "antonym+nplib" if not given.
+        method: "dno", "reno", "zero-order", "best-of-n", or "joint" to change words and noise
+            alternately; or a callable that makes a solver, such as `functools.partial(DNO, ...)`.
+            It is called with the space, the noise and `seed=`.
+        estimator: estimator of the gradient for "dno", "reno" and "joint": "checkpointed", "full",
+            "hybrid" for losses without a gradient, or any estimator of `dpodiff.gradients`. If not
+            given, the default of the method.
+        eta: noise of the sampler, from 0 to 1. With 0 only the initial noise is searched, above 0
+            the noise of every step too.
+        space: words that may change too, as in `improve`. For "joint" the default is
+            "antonym+nplib".
         lexicon, keywords, nplib, modifiers: as in `improve`, for the words of the space.
-        budget: evaluations; one is an image of each seed. A gradient with checkpoints is four.
-        seeds: images, from the seeds 0, 1, ...; each is a problem of its own.
-        seed: of the method's random numbers.
-        task: "attack" makes the loss grow instead.
+        budget: number of evaluations. One evaluation is one image per seed. A gradient with
+            checkpoints costs four.
+        seeds: number of images, from the seeds 0, 1, ... Each seed is optimized separately.
+        seed: seed of the method's random numbers.
+        task: "improve" lowers the loss, "attack" raises it.
         batch_size: as in `improve`.
-        trace, overwrite, progress, callback: as in `improve`. The gradients of the noise lie beside
-            the trace, in a folder of the same name and ".tensors": as many bytes a step as the
-            noise of all seeds has.
-        viewer: called with each record and its images, for a film of the search; not with records
-            that are read back from a trace.
-        settings: of the method, such as `gamma` and `lr` of "dno"; see its class.
+        trace, overwrite, progress, callback: as in `improve`. The gradients of the noise are stored
+            beside the trace, in a folder of the same name with the suffix ".tensors". A step takes
+            as many bytes as the noise of all seeds.
+        viewer: called with each record and its images, for example to make a film of the search. It
+            is not called with records read from a trace.
+        settings: settings of the method, such as `gamma` and `lr` of "dno"; see its class.
 
     Returns:
-        the result, not verified: the noise belongs to its own seeds, so fresh ones cannot test it.
-        An error in the middle of the search ends it with what was found so far; see
-        `dpodiff.search`.
+        the result. It is not verified: the noise belongs to its own seeds, so fresh seeds cannot
+        test it. An error during the search ends it with the result so far; see `dpodiff.search`.
 
     Raises:
-        TypeError: if neither `align` nor the method has an argument of that name, saying which one
-            is meant.
-        LoadError: if model or loss cannot be loaded.
-        ValueError: if an argument is not among these, or has a range it lies outside of, saying
-            what would be right; before any image is made and before the trace file is touched. If
-            the trace file holds a search of other settings, naming them.
+        TypeError: if neither `align` nor the method has an argument of that name. The message
+            suggests the right one.
+        LoadError: if the model or the loss cannot be loaded.
+        ValueError: if an argument is unknown or out of its range, before any image is made and
+            before the trace file is opened; or if the trace file holds a search with other
+            settings. The message names them.
         BlockingIOError: if another search is writing the trace file.
 
     Examples:
@@ -198,7 +199,7 @@ def align(
         return search_noise(objective, limit, trace=record, progress=progress, callback=callback)
     solver = _solver(method, objective, seed, settings)
     if solver.follows_gradients and not has_gradient(loss, prompt, require_model(model, "noise")):
-        check_gradient(torch.zeros(1), loss)  # raises, naming what needs none
+        check_gradient(torch.zeros(1), loss)  # raises, naming solvers that need no gradient
     return search(
         solver,
         objective,
@@ -213,15 +214,15 @@ def align(
 def _words_asked_for(
     space: "str | Space | None", method: str | Callable[..., Solver], **choices: Any
 ) -> "str | Space | None":
-    """Which words may change; None if only the noise may.
+    """Return the words that may change; None if only the noise may.
 
     Raises:
-        ValueError: if words are chosen, by an argument of that name, and none may change.
+        ValueError: if an argument chooses words although none may change.
     """
     if method == "joint":
         return "antonym+nplib" if space is None else space
     if isinstance(method, str) and space is not None:
-        raise ValueError(f"{method!r} leaves the words alone; a space is for method='joint'")
+        raise ValueError(f"{method!r} does not change words; a space is for method='joint'")
     given = [name for name, choice in choices.items() if choice is not None and choice is not False]
     if space is None and given:
         raise ValueError(f"{given[0]} chooses words of a space, and {method!r} changes no words")
@@ -241,13 +242,13 @@ def _solver(
 
 
 def _check_settings(method: str | Callable[..., Solver], settings: dict[str, Any]) -> None:
-    """Refuse settings that a method given by its name does not have.
+    """Refuse unknown settings of a method given by its name.
 
     Raises:
-        TypeError: naming the nearest setting, or all that it has.
+        TypeError: if a setting is unknown, naming the nearest one or all of them.
     """
     if not isinstance(method, str):
-        return  # it says itself what it takes
+        return  # a callable checks its own settings
     own = _settings_of(method)
     arguments = [name for name in inspect.signature(align).parameters if name != "settings"]
     for name in settings:
@@ -258,10 +259,10 @@ def _check_settings(method: str | Callable[..., Solver], settings: dict[str, Any
 
 
 def _settings_of(method: str) -> list[str]:
-    """The settings of a method, by name."""
+    """Return the names of the settings of a method."""
     if method == "best-of-n":
         return []
-    # A joint search hands what it does not know to DNO.
+    # A joint search passes unknown settings to DNO.
     makers = (epo_and_dno, DNO) if method == "joint" else (METHODS[method],)
     named = [p for make in makers for p in inspect.signature(make).parameters.values()]
     given = ("space", "noise", "seed")
@@ -280,5 +281,5 @@ def _estimator(estimator: "str | Estimator | Hybrid | None") -> "Estimator | Hyb
 def _check_open(model: TextToImage) -> None:
     if isinstance(model, BlackBox):
         raise ValueError(
-            f"{model.name} shows no noise to search; method='best-of-n' draws new seeds instead"
+            f"{model.name} gives no access to its noise; method='best-of-n' draws new seeds instead"
         )

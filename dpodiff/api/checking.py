@@ -1,4 +1,4 @@
-"""What of a prompt its images show: one call from images to a table of statements."""
+"""Faithfulness: a table of the statements of a prompt that its images show or miss."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Which statements of a prompt the images hold.
+    """The statements of a prompt, and which of them the images show.
 
     Attributes:
         prompt: what the images should show.
-        table: one row per statement: "statement", "kind", "score", "holds" and "instead"; see
-            `losses.Decomposed.table`.
-        probabilities: one row per statement, one column per image, from 0 to 1.
-        holds: of the same shape, whether the image fits the prompt better than each contrast of the
-            statement. `plots.statements` shows both.
+        table: one row per statement with the columns "statement", "kind", "score", "holds" and
+            "instead"; see `losses.Decomposed.table`.
+        probabilities: probability of each statement (row) for each image (column), from 0 to 1.
+        holds: table of the same shape: whether the image fits the prompt better than each contrast
+            of the statement. `plots.statements` shows both.
 
     Examples:
         >>> images = dpodiff.load("toy").generate(["a red ball on the sea"], [""], [0])
@@ -59,21 +59,21 @@ def faithfulness(
     clip: "str | SphericalCLIP" = "toy",
     lexicon: AnyLexicon = None,
 ) -> Faithfulness:
-    """Take a prompt apart into statements, and say which of them images of it hold.
+    """Split a prompt into statements and check which of them the images show.
 
     Args:
         images: (batch, 3, height, width) in [0, 1].
-        prompt: what all of them should show.
-        clip: compares images and texts: a `SphericalCLIP`, or its name as in `losses.load`, such
-            as "toy", "toy-heldout" or "clip:ViT-L-14/openai".
-        lexicon: "toy", "wordnet", "llm", any `Lexicon` or an `LLM`, whose opposites say what else
-            could be there. If not given, the toy dictionary for the toy CLIPs, WordNet for any
-            other.
+        prompt: what all images should show.
+        clip: CLIP that compares images and texts: a `SphericalCLIP`, or its name as in
+            `losses.load`, such as "toy", "toy-heldout" or "clip:ViT-L-14/openai".
+        lexicon: "toy", "wordnet", "llm", any `Lexicon` or an `LLM`. Its opposites are the
+            alternatives to each word. If not given, the toy dictionary for the toy CLIPs and
+            WordNet for others.
 
     Raises:
         LoadError: if the CLIP cannot be loaded.
-        ValueError: if the images have another layout or range, the lexicon is unknown, or it knows
-            an opposite of none of the prompt's words.
+        ValueError: if the images have another layout or range, or the lexicon is unknown or has no
+            opposite for any word of the prompt.
 
     Examples:
         >>> from dpodiff.toy.render import render_batch

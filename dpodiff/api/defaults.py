@@ -1,4 +1,4 @@
-"""Defaults of the main functions; the toy world has its own."""
+"""Defaults of the main functions, for the toy world and for other models."""
 
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
 
 DEFAULT_SPACE = "modifiers+antonym+nplib"
-WITHOUT_NEGATIVE = "modifiers"  # what is left of it where negative prompts are ignored
+WITHOUT_NEGATIVE = "modifiers"  # its part for models that ignore negative prompts
 
 
 def default_loss(model: "TextToImage") -> "Loss":
-    """The loss that goes with a model.
+    """Return the default loss of a model.
 
-    A toy model has the probability that an image fails, by the toy matcher, plus ten times the
-    spherical loss of the toy CLIP, so that both differ by about as much between candidates. Any
-    other model has the loss of `default_clip`.
+    For a toy model it is the probability that an image fails, according to the toy matcher, plus
+    ten times the spherical loss of the toy CLIP. With this weight both vary by about the same
+    amount between candidates. For any other model it is `default_clip`.
 
     Examples:
         >>> from dpodiff.api import default_loss
@@ -34,10 +34,10 @@ def default_loss(model: "TextToImage") -> "Loss":
 
 
 def default_clip(model: "TextToImage") -> "SphericalCLIP":
-    """The spherical CLIP loss that goes with a model, as in the paper.
+    """Return the default spherical CLIP loss of a model, as in the paper.
 
-    A toy model has the toy CLIP, which is packaged; any other has OpenAI's ViT-B/32, which is
-    downloaded on first use.
+    For a toy model it is the toy CLIP, which is part of the package. For any other it is OpenAI's
+    ViT-B/32, which is downloaded on first use.
 
     Examples:
         >>> from dpodiff.api import default_clip
@@ -52,10 +52,9 @@ def default_clip(model: "TextToImage") -> "SphericalCLIP":
 
 
 def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
-    """Losses by name that go with `default_loss`: a verified result has to be better by them too.
+    """Return the default second losses of a model by name; a verified result must improve them too.
 
-    A toy model has the matcher: the share of failed images has to be lower. Any other model has
-    none.
+    For a toy model it is the matcher: the share of failed images must fall. Other models have none.
     """
     if not is_toy(model):
         return {}
@@ -63,7 +62,7 @@ def default_second_losses(model: "TextToImage") -> "dict[str, Loss]":
 
 
 def is_toy(model: "str | TextToImage") -> bool:
-    """Whether it is one of the models of the toy world, or the name of one.
+    """Return whether a model, or its name, is one of the toy world.
 
     Examples:
         >>> from dpodiff.api import is_toy

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from dpodiff.objective.objective import Objective
 
 DIAGNOSIS = "diagnosis"
-# Negative prompts, or lists of words that a space offers; or the name of what finds them.
+# Negative prompts, or lists of words of a space, or the name of a method that finds them.
 FirstWords = str | Sequence[str | Sequence[str]]
 
 
 def check_first(first: FirstWords | None, solver: str | Callable[..., Solver]) -> None:
-    """Refuse what is no list of words, or a solver that takes no first candidates.
+    """Refuse values that are not lists of words, and solvers without first candidates.
 
     Raises:
-        ValueError: saying what would be right, before a model is loaded.
+        ValueError: if so, before a model is loaded; the message says what would be right.
     """
     if first is None:
         return
@@ -47,9 +47,9 @@ def check_first(first: FirstWords | None, solver: str | Callable[..., Solver]) -
 def default_first(
     model: "TextToImage", prompt: str, solver: str | Callable[..., Solver]
 ) -> list[list[str]]:
-    """FirstWords to try first in the default space: those that help most prompts of a toy model.
+    """Return the default first words: those that improve most prompts of a toy model.
 
-    Any other model has none, and a solver that takes no first candidates is given none.
+    They are empty for any other model, and for a solver that takes no first candidates.
     """
     if not is_toy(model) or not _takes_first(solver):
         return []
@@ -57,10 +57,10 @@ def default_first(
 
 
 def chosen_first(first: FirstWords, objective: "Objective", lexicon: AnyLexicon) -> FirstCandidates:
-    """The first candidates that words or a name stand for.
+    """Return the first candidates for lists of words or for "diagnosis".
 
     Raises:
-        ValueError: naming the words that the space does not offer; or if a diagnosis is asked for
+        ValueError: if the space does not offer a word, naming it; or if a diagnosis is requested
             and the prompt has no contrast prompt.
         LoadError: if the CLIP of a diagnosis cannot be loaded.
     """
@@ -86,14 +86,14 @@ def _all(right: Callable[[Any], bool], given: Any) -> bool:
 
 
 def _words(one: str | Sequence[str]) -> Sequence[str]:
-    """The words of one candidate: a list, or the parts of a negative prompt."""
+    """Return the words of one candidate: a list, or the parts of a negative prompt."""
     if not isinstance(one, str):
         return one
     return [word.strip() for word in one.split(",") if word.strip()]
 
 
 def _takes_first(solver: str | Callable[..., Any]) -> bool:
-    """Whether a solver takes candidates by the name `first`; GPO has a number of that name."""
+    """Return whether a solver takes candidates as `first`; GPO's `first` is a number."""
     make = RECIPES[solver] if isinstance(solver, str) else solver
     found = inspect.signature(make).parameters.get("first")
     return found is not None and found.default == ()
@@ -115,7 +115,7 @@ def _diagnosis(objective: "Objective", lexicon: AnyLexicon) -> "Diagnosis":
 def _contrastive(
     objective: "Objective", contrasts: Callable[[str], Sequence[Contrast]]
 ) -> "Contrastive":
-    """The searched loss if it is contrastive; else one with its CLIP, or with the model's own."""
+    """Return the searched loss if it is contrastive; else one with its CLIP or the default CLIP."""
     from dpodiff.losses import Contrastive, SphericalCLIP
 
     loss = objective.loss

@@ -2,8 +2,8 @@
 
     papermill notebooks/01_quickstart.ipynb done.ipynb -p prompt "a red ball"
 
-Papermill adds a cell that sets what it was given after the cell that declares the parameters. A
-name that is not declared there would set a variable that nobody reads.
+Papermill adds a cell with the given values after the cell that declares the parameters. An
+undeclared name would set a variable that no cell reads.
 """
 
 import ast
@@ -16,20 +16,21 @@ GIVEN = "# Parameters"  # the first line of papermill's cell
 
 
 def check_parameters(cells: Sequence[str]) -> bool:
-    r"""Refuse parameters that papermill was given but that the notebook does not declare.
+    r"""Refuse parameters of papermill that the notebook does not declare.
 
-    A notebook calls it right after the cell that declares its parameters, with `In`, the cells
-    that have run. Where papermill was given nothing, nothing is refused.
+    A notebook calls it right after the cell that declares its parameters, with `In`, the cells that
+    have run. Without parameters from papermill it refuses nothing.
 
     Args:
-        cells: their texts, in the order in which they ran.
+        cells: source of the cells, in the order in which they ran.
 
     Returns:
-        whether every parameter has the value that the notebook declares, so that the text around
-        the results is about these results; see `conclusion`.
+        whether every parameter has its declared value, so that sentences about the results apply to
+        this run; see `conclusion`.
 
     Raises:
-        ValueError: if a parameter is not declared, naming the nearest one and all that are.
+        ValueError: if a parameter is not declared. The message names the nearest one and all that
+            are.
 
     Examples:
         >>> declared, given = "prompt = 'a cup'", "# Parameters\nprompt = 'a red ball'"
@@ -55,7 +56,7 @@ def check_parameters(cells: Sequence[str]) -> bool:
 
 
 def _assigned(cell: str) -> dict[str, str]:
-    """The names that a cell sets, in order, each with its value as code in one style."""
+    """Return the names that a cell assigns, in order, with their values as normalized code."""
     found = {}
     for node in ast.parse(cell).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:

@@ -1,4 +1,4 @@
-"""From names to models, spaces and losses; checks of the arguments of the main functions."""
+"""Models, spaces and losses by name, and checks of the arguments of the main functions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LEXICONS = ("toy", "wordnet", "llm")
 AnyLexicon = str | Lexicon | LLM | None
-NEEDED = ("check", "generate")  # methods of a model
+NEEDED = ("check", "generate")  # methods that a model must have
 
 
 def check_arguments(
@@ -51,10 +51,10 @@ def check_arguments(
     callback: "Callback | None",
     viewer: "Viewer | None" = None,
 ) -> None:
-    """Refuse wrong arguments that all main functions have, before a model is loaded.
+    """Check the arguments that all main functions share, before a model is loaded.
 
     Raises:
-        ValueError: naming the argument, and what it must be.
+        ValueError: if one is wrong; the message names it and what it must be.
     """
     from dpodiff.models.pipelines import check_pipeline, is_pipeline
     from dpodiff.objective import Task
@@ -87,11 +87,11 @@ def check_arguments(
 def chosen_model(
     model: "str | TextToImage | diffusers.DiffusionPipeline", prompt: str, negative_prompt: str
 ) -> "TextToImage":
-    """What `loaded_model` gives, which can take the prompts.
+    """Load a model with `loaded_model`, and check that it can take the prompts.
 
     Raises:
-        LoadError: if it cannot be loaded.
-        PromptError: if it cannot take the prompts.
+        LoadError: if the model cannot be loaded.
+        PromptError: if the model cannot take the prompts.
     """
     found = loaded_model(model)
     found.check(prompt, negative_prompt)
@@ -102,14 +102,14 @@ def loaded_model(
     model: "str | TextToImage | diffusers.DiffusionPipeline",
     device: "str | torch.device | None" = None,
 ) -> "TextToImage":
-    """The model that was given: by itself, by its name, or as a pipeline.
+    """Return a model given as a model, a name or a pipeline.
 
     Args:
         model: as in `improve`.
-        device: of a model that is loaded by its name.
+        device: device for a model that is loaded by its name.
 
     Raises:
-        LoadError: if it cannot be loaded.
+        LoadError: if the model cannot be loaded.
     """
     from dpodiff.models import load
     from dpodiff.models.pipelines import is_pipeline
@@ -120,7 +120,7 @@ def loaded_model(
 
 
 def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
-    """Whether a loss can be followed: it is asked about one gray image."""
+    """Return whether a loss has a gradient in the images, tested on one gray image."""
     import torch
 
     from dpodiff.losses.base import values
@@ -129,7 +129,7 @@ def has_gradient(loss: "Loss", prompt: str, model: "Model") -> bool:
     gray = torch.full(shape, 0.5, device=model.device, requires_grad=True)
     try:
         return values(loss, gray, [prompt]).requires_grad
-    except RuntimeError as error:  # torch's word for numpy() of a tensor with a graph
+    except RuntimeError as error:  # torch's error for numpy() of a tensor with a graph
         if "requires grad" not in str(error):
             raise
         return False
@@ -140,9 +140,9 @@ def chosen_loss(
     model: "TextToImage",
     lexicon: AnyLexicon = None,
 ) -> "Loss":
-    """The loss that was given, by itself or by its name, or the model's default.
+    """Return a loss given as a callable or a name, or the default loss of the model.
 
-    Contrast prompts, which some losses need, come from the lexicon; None is the model's own.
+    Some losses need contrast prompts, which come from the lexicon; None is the model's default.
     """
     if loss is None:
         return default_loss(model)
@@ -163,10 +163,10 @@ def chosen_loss(
 
 
 def check_lexicon(lexicon: Any) -> None:
-    """Refuse what is no lexicon, nor the name of one, before a model is loaded.
+    """Refuse values that are not a lexicon or the name of one, before a model is loaded.
 
     Raises:
-        ValueError: naming those that are known.
+        ValueError: if so, naming the known ones.
     """
     if isinstance(lexicon, str):
         check_known("lexicon", lexicon, LEXICONS)
@@ -175,45 +175,46 @@ def check_lexicon(lexicon: Any) -> None:
 
 
 def check_locked(locked: Sequence[str], space: str | Space, prompt: str) -> None:
-    """Refuse locked words that cannot be kept.
+    """Check that locked words can be kept.
 
     Raises:
-        ValueError: if they are no list of words, one does not stand in the prompt, or the space is
-            made already.
+        ValueError: if they are not a list of words, if a word is not in the prompt, or if the space
+            is a `Space` already.
     """
     check_texts("locked", locked)
     if locked and isinstance(space, Space):
         raise ValueError("locked is for spaces by name; a Space has its slots already")
     if absent := not_in_prompt(prompt, locked):
-        raise ValueError(f"locked word {absent[0]!r} does not stand in the prompt {prompt!r}")
+        raise ValueError(f"locked word {absent[0]!r} is not in the prompt {prompt!r}")
 
 
 def loaded_lexicon(model: "TextToImage", lexicon: AnyLexicon) -> Lexicon | LLM:
-    """What was given, or the model's default; loaded if it is a name."""
+    """Return the given lexicon, loaded if it is a name, or the model's default."""
     lexicon = default_lexicon(model) if lexicon is None else lexicon
     return _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
 
 
 def chosen_lexicon(model: "TextToImage", lexicon: AnyLexicon, prompt: str, kind: Kind) -> Lexicon:
-    """The lexicon that was given, or the model's default; see `lexicon_of`."""
+    """Return the given lexicon or the model's default; see `lexicon_of`."""
     return lexicon_of(prompt, default_lexicon(model) if lexicon is None else lexicon, kind)
 
 
 def lexicon_of(prompt: str, lexicon: str | Lexicon | LLM, kind: Kind) -> Lexicon:
-    """A lexicon by itself or by its name.
+    """Return a lexicon given as an object or by its name.
 
-    A language model is asked for the alternatives of this kind to the words of the prompt. Its
-    answer is kept in a file, so it is asked once.
+    A language model is asked for alternatives of this kind to the words of the prompt. Its answer
+    is stored in a file, so it is asked only once.
     """
     lexicon = _lexicon(lexicon) if isinstance(lexicon, str) else lexicon
     return lexicon.lexicon(prompt, [kind]) if isinstance(lexicon, LLM) else lexicon
 
 
 def check_toy_words(lexicon: AnyLexicon, model: "TextToImage", prompt: str) -> None:
-    """Refuse the toy dictionary for a prompt of another model that it cannot read.
+    """Refuse the toy dictionary for another model if it does not know the prompt's words.
 
     Raises:
-        ValueError: if it knows less than half of the key words, saying what would be right.
+        ValueError: if it knows less than half of the key words; the message says what would be
+            right.
     """
     if not isinstance(lexicon, str) or lexicon != names.TOY or is_toy(model):
         return

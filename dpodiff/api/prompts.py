@@ -1,4 +1,4 @@
-"""Prompt optimization in one call: to a better prompt, or to the worst one that says the same.
+"""Prompt optimization in one call: find a better prompt, or the worst one of the same meaning.
 
     result = dpodiff.improve("a red ball on the sea", budget=40)
     print(result)
@@ -6,7 +6,7 @@
 
     result = dpodiff.attack("a red ball on the sea", budget=40)
 
-It only checks its input and puts the parts together; each part can be used, and exchanged, alone.
+The functions check their input and connect the parts. Each part can also be used alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -82,86 +82,87 @@ def improve(
     progress: bool = True,
     callback: "Callback | None" = None,
 ) -> Result:
-    """Search the wordings of a prompt for the one whose images fit the prompt best.
+    """Search for the wording of a prompt whose images fit the prompt best.
 
     Args:
         prompt: what the images should show.
         negative_prompt: what they should not show; the search adds to it.
         model: a name for `dpodiff.load`, a loaded model, a loaded pipeline of diffusers (with its
-            LoRA adapters and tokens of textual inversion), or a `BlackBox`.
-        loss: from images and prompts to losses, or a name for `losses.load`; if not given, that of
-            `dpodiff.api.default_loss`: the toy matcher with the toy CLIP for a toy model, and the
-            spherical loss of OpenAI's ViT-B/32 for any other, where "contrastive" is to be had too.
-        space: what may change: "antonym", "nplib" (both of the negative prompt), "synonym" (of the
-            positive, whose words an improvement may also drop), "modifiers" (quality words after
+            LoRA adapters and textual inversions), or a `BlackBox`.
+        loss: a callable from images and prompts to losses, or a name for `losses.load`. If not
+            given, `dpodiff.api.default_loss`: the toy matcher with the toy CLIP for a toy model,
+            and the spherical loss of OpenAI's ViT-B/32 for any other. For these "contrastive" is
+            available too.
+        space: what may change: "antonym" and "nplib" (words of the negative prompt), "synonym"
+            (words of the prompt; `improve` may also drop them), "modifiers" (quality words after
             the prompt), "emphasis" (the weights of its words, for Stable Diffusion 1 and 2 and the
             toy models), "guidance" (one of a few scales), "window" (the steps in which the negative
-            prompt acts), several joined by "+"; or a `Space`. DPO-Diff improves prompts in
-            "antonym+nplib". Where the model ignores negative prompts, the default is "modifiers".
-        lexicon: where the words of "antonym" and "synonym" come from: "toy", "wordnet", "llm" for
-            `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for a toy model,
-            WordNet for any other.
-        solver: one of `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo" and its like are the
-            paper's own; or a callable that makes one, such as a class with some of its settings
-            bound by `functools.partial`, called with the space and `seed=`. With "llm" a language
-            model writes whole prompts (`LLMSearch`): it searches no space, and an `LLM` given as
-            `lexicon` says which model.
-        first: what to try before all else, for the solvers that take it ("epo", "sparse-epo",
-            "forward", "raced-forward", "tpe", or one of your own with `first=()`): a list of
-            negative prompts, or of lists of any words that the space offers. "diagnosis" asks the
-            images of the prompt itself what they show instead (`objective.Diagnosis`). If not
-            given, a toy model has, in the default space, a few modifiers and words of the
-            negative prompt that help most of its prompts; any other model or space has none.
-        budget: evaluations, those of the verification included; one is a candidate on all seeds.
-        seconds: after which the search ends, whatever is left of the budget; None is never. The
-            verification comes after that.
-        seeds: images a candidate, from the seeds 0, 1, ...
-        seed: of the solver.
-        verify: number of fresh seeds, at least 6, on which the best candidate is tested against the
-            prompt itself (`dpodiff.verify`); 0 or None for a search alone. It takes half of the
-            budget at most: a small budget pays for fewer seeds, and with one that does not pay for
-            6 the result is not verified, and says so. A search that was stopped is not verified.
-        second_loss: a loss or its name, or several by name: the candidate has to be better by each
-            of them too, on the fresh seeds. If neither it nor `loss` is given, the share of failed
-            images has to be lower, by the toy matcher, for a toy model.
-        task: "attack" searches for the worst wording instead, whatever it means; `attack` keeps to
-            the meaning.
-        locked: words of the prompt to be left alone.
-        keywords: keyword mode of "antonym" and "synonym": only these words of the prompt have
-            alternatives. True is what `extract_keywords` finds, False all words.
-        nplib: the negative prompt library of "nplib": the path of a file for `read_words`, a list
-            of words, or lists by the names of their groups. If not given, the words of the toy
-            world for a toy model, `dpodiff.spaces.NEGATIVE` for any other.
-        modifiers: the words of "modifiers", as `nplib`. If not given, those of the toy world for
-            the toy models, `dpodiff.spaces.MODIFIERS` for any other.
-        constraint: from a candidate's prompts to whether they are allowed.
-        batch_size: images made at a time; None is 16 on a CPU, and found on a GPU. Where memory
-            runs out, it is halved, and the search goes on.
-        trace: path of a trace file to write. An interrupted search of the same settings that it
-            holds goes on: no recorded image is made again, and the result is that of a search
-            without an interruption. A finished one gives its result again. Until fresh seeds were
-            looked at, the budget may be larger than before; `seconds` and `batch_size` may always
-            change. Models, losses and constraints are told apart by their names alone.
-        overwrite: whether a trace file that is there is replaced instead.
+            prompt acts), or several joined by "+"; or a `Space`. DPO-Diff improves prompts in
+            "antonym+nplib". If the model ignores negative prompts, the default is "modifiers".
+        lexicon: source of the words of "antonym" and "synonym": "toy", "wordnet", "llm" for
+            `LLM()`, any `Lexicon`, or an `LLM`. If not given, the toy dictionary for a toy model
+            and WordNet for others.
+        solver: a name in `dpodiff.solvers.recipes.RECIPES`, where "dpodiff-epo", "dpodiff-gpo" and
+            "dpodiff-hpo" are those of the paper; or a callable, such as a class with settings bound
+            by `functools.partial`, called with the space and `seed=`. With "llm" a language model
+            writes whole prompts (`LLMSearch`). It searches no space, and an `LLM` given as
+            `lexicon` selects the language model.
+        first: candidates to try first, for the solvers that take them ("epo", "sparse-epo",
+            "forward", "raced-forward", "tpe", or your own with the argument `first=()`): a list of
+            negative prompts, or of lists of words that the space offers. "diagnosis" finds what the
+            images of the prompt show instead (`objective.Diagnosis`). If not given, a toy model in
+            the default space starts with a few modifiers and words of the negative prompt that help
+            most of its prompts. Other models and spaces have none.
+        budget: number of evaluations, including the verification. One evaluation is one candidate
+            on all seeds.
+        seconds: time limit of the search; None is no limit. The verification follows after it.
+        seeds: number of images per candidate, from the seeds 0, 1, ...
+        seed: seed of the solver.
+        verify: number of fresh seeds, at least 6, on which the best candidate is compared with the
+            prompt itself (`dpodiff.verify`); 0 or None for no verification. It takes at most half
+            of the budget: a small budget pays for fewer seeds. If it pays for fewer than 6, the
+            result is not verified and says so. A stopped search is not verified either.
+        second_loss: a loss or its name, or several by name. The candidate must be better by each of
+            them too, on the fresh seeds. If neither it nor `loss` is given, a toy model has the
+            share of failed images, according to the toy matcher.
+        task: "improve", or "attack" to search for the worst wording, whatever it means. The
+            function `attack` keeps the meaning.
+        locked: words of the prompt that must not change.
+        keywords: words of the prompt that "antonym" and "synonym" may change. True is the words
+            that `extract_keywords` finds, False is all words.
+        nplib: negative prompt library for "nplib": the path of a file for `read_words`, a list of
+            words, or a mapping from groups to lists of words. If not given, the words of the toy
+            world for a toy model and `dpodiff.spaces.NEGATIVE` for others.
+        modifiers: words for "modifiers", given like `nplib`. If not given, those of the toy world
+            for a toy model and `dpodiff.spaces.MODIFIERS` for others.
+        constraint: a callable from a candidate's prompts to whether they are allowed.
+        batch_size: number of images made at a time. None is 16 on a CPU; on a GPU it is determined.
+            If memory runs out, it is halved and the search goes on.
+        trace: path of a trace file. If it holds an interrupted search with the same settings, that
+            search continues: no recorded image is made again, and the result is the same as without
+            the interruption. A finished search returns its result. `budget` may be larger than
+            before if the verification has not begun. `seconds` and `batch_size` may always change.
+            Models, losses and constraints are compared by their names only.
+        overwrite: whether to replace an existing trace file.
         progress: whether to show a progress bar on stderr.
-        callback: called with each record; the search stops once it returns True.
+        callback: called with each record; the search stops if it returns True.
 
     Returns:
-        the result, whose first line says "better", "not proven better: keep your prompt" or "not
-        verified". What is not proven better is refused: the result is then the prompt itself, and
-        its `found` the result of the search. An error in the middle of the search ends it with what
-        was found so far; see `dpodiff.search`. An error of the verification leaves the result of
-        the search.
+        the result. Its first line says "better", "not proven better: keep your prompt" or "not
+        verified". A candidate that is not proven better is refused: the result is then the prompt
+        itself, and `found` holds the candidate. An error during the search ends it with the result
+        so far; see `dpodiff.search`. An error during the verification leaves the result of the
+        search.
 
     Raises:
-        TypeError: if there is no argument of that name, saying which one is meant.
-        LoadError: if model or loss cannot be loaded.
-        ValueError: if an argument is not among these, saying what would be right; `PromptError`,
-            which is one, if the model cannot take the prompt; if the trace file holds a search of
-            other settings, naming them. All arguments are checked before any image is made and
-            before the trace file is touched, the model before the words.
+        TypeError: if there is no argument of that name. The message suggests the right one.
+        LoadError: if the model or the loss cannot be loaded.
+        ValueError: if an argument is wrong; the message says what would be right. It is a
+            `PromptError` if the model cannot take the prompt. It is also raised if the trace file
+            holds a search with other settings, and names them. All arguments are checked before any
+            image is made and before the trace file is opened.
         BlockingIOError: if another search is writing the trace file.
-        RuntimeError: if the first image alone runs out of memory, saying what would help.
+        RuntimeError: if a single image does not fit into memory; the message says what would help.
 
     Examples:
         >>> result = dpodiff.improve(
@@ -251,25 +252,27 @@ def attack(
     progress: bool = True,
     callback: "Callback | None" = None,
 ) -> Result:
-    """Search the wordings that still mean the prompt for the one whose images fit it worst.
+    """Search for the wording of the same meaning whose images fit the prompt worst.
 
     Args:
         prompt: what the images should show.
         negative_prompt, model, loss, space, lexicon, solver, first: as in `improve`.
         budget, seconds, seeds, seed: as in `improve`.
         locked, keywords, nplib, modifiers: as in `improve`.
-        verify, second_loss: as in `improve`; the losses have to be proven higher.
-        similarity: the lowest cosine of a candidate's positive prompt with the user's own.
-        encoder: what says so: a name for `dpodiff.spaces.constraints.load_encoder`, or a callable
-            from texts to vectors (n, dim). If not given, the toy CLIP's text encoder for the toy
-            model, and the paper's sentence-T5-base for any other. A threshold goes with its
-            encoder.
+        verify, second_loss: as in `improve`, but the losses must be proven higher.
+        similarity: the lowest allowed cosine between the positive prompt of a candidate and the
+            prompt.
+        encoder: text encoder for the similarity: a name for
+            `dpodiff.spaces.constraints.load_encoder`, or a callable from texts to vectors (n, dim).
+            If not given, the toy CLIP's text encoder for a toy model, and the paper's
+            sentence-T5-base for others. A threshold depends on its encoder.
         batch_size, trace, overwrite, progress, callback: as in `improve`.
 
     Raises:
-        TypeError, LoadError, ValueError, BlockingIOError, RuntimeError: as in `improve`; ValueError
-            also if `similarity` is no cosine, LoadError if the encoder cannot be loaded.
-        ImportError: if a package for the encoder is missing, saying how to get it.
+        TypeError, LoadError, ValueError, BlockingIOError, RuntimeError: as in `improve`. Also
+            ValueError if `similarity` is not a cosine, and LoadError if the encoder cannot be
+            loaded.
+        ImportError: if a package for the encoder is missing; the message says how to install it.
 
     Examples:
         >>> result = dpodiff.attack(
@@ -343,7 +346,7 @@ def _search_words(
     progress: bool,
     callback: "Callback | None",
 ) -> Result:
-    """What `improve` and `attack` share; the constraint is made once the model is loaded."""
+    """Run `improve` or `attack`; the constraint is made once the model is loaded."""
     from dpodiff.objective import Budget, Objective
     from dpodiff.results.acceptance import accept, planned
 

@@ -1,4 +1,4 @@
-"""The argument `second_loss`: losses that take part in the verification alone."""
+"""The argument `second_loss`: losses that are used in the verification only."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,13 +21,13 @@ def chosen_second_losses(
     *,
     by_default: bool = True,
 ) -> "dict[str, Loss]":
-    """The second losses that were given, by themselves or by name.
+    """Return the second losses, given as callables or by name.
 
     Args:
-        second: None is the model's own if `by_default`, else none.
-        model: whose images they see.
-        lexicon: of contrast prompts, as in `chosen_loss`.
-        by_default: whether the searched loss is the model's own.
+        second: the losses. None is the default of the model if `by_default`, else no loss.
+        model: model that makes the images.
+        lexicon: lexicon of contrast prompts, as in `chosen_loss`.
+        by_default: whether the searched loss is the default of the model.
     """
     if second is None:
         return default_second_losses(model) if by_default else {}
@@ -38,10 +38,10 @@ def chosen_second_losses(
 
 
 def check_second_loss(second: "str | Loss | Mapping[str, str | Loss] | None") -> None:
-    """Refuse what is no loss, before a model is loaded.
+    """Refuse values that are not losses, before a model is loaded.
 
     Raises:
-        ValueError: naming the argument, and what it must be.
+        ValueError: if so; the message names the argument and what it must be.
     """
     meant = "a name, a callable from images and prompts to losses, or a mapping of names to them"
     losses = second if isinstance(second, Mapping) else {"": second}

@@ -1,4 +1,4 @@
-"""From names to solvers, and the constraint that keeps the meaning of a prompt."""
+"""Solvers by name, and the constraint that keeps the meaning of a prompt."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +25,7 @@ def similar_to(
     encoder: "str | Encoder | None",
     similarity: float,
 ) -> "Constraint":
-    """The constraint that a candidate's positive prompt keeps the meaning of a prompt."""
+    """Return the constraint that keeps a candidate's positive prompt close to a prompt."""
     from dpodiff.spaces.constraints import SENTENCE_T5, Similarity, load_encoder
 
     if encoder is None:
@@ -41,7 +41,7 @@ def chosen_solver(
     seed: int,
     first: FirstCandidates = (),
 ) -> Solver:
-    """The solver that a name or a callable stands for; not every one takes first candidates.
+    """Return a solver given by a name or a callable. Not every solver takes first candidates.
 
     Raises:
         ValueError: if a callable does not make a solver.
@@ -57,13 +57,13 @@ def chosen_solver(
             raise ValueError(f"the solver {name}, called with space and seed: {error}") from error
         check_kind(f"what the solver {name} makes", made, Solver, "a Solver")
         return made
-    # A black box, asked for its steps, says that it has none.
+    # A black box raises an error that says that it has no steps.
     steps = None if solver in BLIND else model.steps
     return make(space, steps=steps, seed=seed)
 
 
 def check_gradient(solver: Solver, loss: "Loss", prompt: str, model: "TextToImage") -> None:
-    """Refuse a loss without a gradient, or a black box, for a solver that follows gradients."""
+    """Refuse a loss without a gradient, or a black box, for a solver that needs gradients."""
     from dpodiff.losses import check_differentiable
     from dpodiff.models.base import require_model
 

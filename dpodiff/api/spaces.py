@@ -1,4 +1,4 @@
-"""From names of spaces and lists of words to the space to search."""
+"""Build the search space from names of spaces and lists of words."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from dpodiff.objective import Task
 
 SPACES = ("antonym", "emphasis", "guidance", "modifiers", "nplib", "synonym", "window")
-OF_LEXICON = ("antonym", "synonym")  # whose words come from a lexicon
-# A library by its file, or its words.
+OF_LEXICON = ("antonym", "synonym")  # spaces whose words come from a lexicon
+# A library: its file or its words.
 Words = str | PathLike | Library
 
 
@@ -40,7 +40,7 @@ def check_space_names(space: str | Space) -> None:
     """Refuse unknown names of spaces, before a model is loaded.
 
     Raises:
-        ValueError: naming those that are known.
+        ValueError: if a name is unknown, naming the known ones.
     """
     if isinstance(space, Space):
         return
@@ -52,10 +52,10 @@ def check_space_names(space: str | Space) -> None:
 def chosen_keywords(
     keywords: bool | Sequence[str], prompt: str, space: str | Space
 ) -> Sequence[str] | None:
-    """The words of the prompt that may change; None is all of them.
+    """Return the words of the prompt that may change; None if all may.
 
     Raises:
-        ValueError: if they are no list of words of the prompt, or the space does not ask for them.
+        ValueError: if they are not a list of words of the prompt, or the space does not use them.
     """
     if keywords is False:
         return None
@@ -71,15 +71,15 @@ def chosen_keywords(
 
 
 def chosen_library(name: str, words: Words | None, space: str | Space) -> Library | None:
-    """The words of a library that was given; None is the one that goes with the model.
+    """Return the words of a given library; None is the default of the model.
 
     Args:
-        name: of the argument and of the space, "nplib" or "modifiers".
-        words: a file, a list of words, or groups of words.
-        space: what may change.
+        name: name of the argument and of the space, "nplib" or "modifiers".
+        words: path of a file, a list of words, or groups of words.
+        space: the space, by name or as a `Space`.
 
     Raises:
-        ValueError: if there are no words, or the space does not ask for them.
+        ValueError: if there are no words, or the space does not use them.
     """
     if words is None:
         return None
@@ -108,10 +108,10 @@ def chosen_space(
     modifiers: Library | None = None,
     task: "Task",
 ) -> Space:
-    """The space that was given, or the sum of those it names; only an improvement may drop words.
+    """Return the given space, or the sum of the named ones; only `improve` may drop words.
 
     Raises:
-        ValueError: if the words of a space cannot be had.
+        ValueError: if a space has no words.
     """
     if isinstance(space, Space):
         return space
@@ -152,10 +152,10 @@ def _space_names(space: str) -> list[str]:
 
 
 def _check_has(space: str | Space, needed: Sequence[str], argument: str) -> None:
-    """Refuse an argument that would change nothing.
+    """Refuse an argument that the space does not use.
 
     Raises:
-        ValueError: if the space names none of those that the argument is for.
+        ValueError: if the space names none of those that use the argument.
     """
     if isinstance(space, Space):
         raise ValueError(f"{argument} chooses words for spaces by name, and a Space has its own")
@@ -173,18 +173,17 @@ def _are_words(words: object) -> bool:
 
 
 def _library(toy: str, file: PathLike, model: "TextToImage") -> Library:
-    """The library that goes with a model: a toy model knows the words of the toy world alone."""
+    """Return the default library of a model; a toy model knows only the words of the toy world."""
     return names.toy(toy) if is_toy(model) else read_words(file)
 
 
 def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToImage") -> None:
-    """Refuse a space in which a search would be in vain.
+    """Refuse a space in which a search cannot change the images.
 
     Raises:
-        ValueError: if it is of another prompt, holds nothing that can change, or changes a negative
-            prompt that the model does not look at, the guidance of a model that has none, a window
-            without a negative prompt, or weights of words or a window that the model does not take;
-            saying what would be right.
+        ValueError: if the space is of another prompt or has no alternatives; if it changes a
+            negative prompt, the guidance, weights of words or a window that the model ignores; or
+            if it has a window but no negative prompt. The message says what would be right.
     """
     if (space.prompt, space.negative_prompt) != (prompt, negative_prompt):
         raise ValueError(f"the space is of another prompt: {space.prompt!r}, not {prompt!r}")
@@ -195,7 +194,7 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
         )
     if not model.takes_negative and any(slot.side == "negative" for slot in space.slots):
         raise ValueError(
-            f"as it is set, {model.name} does not look at negative prompts, which this space "
+            f"as it is set, {model.name} ignores negative prompts, which this space "
             "changes: use space='modifiers+synonym', or set the model's guidance above 1"
         )
     if getattr(model, "guidance", 0.0) <= 1 and any(s.side == "guidance" for s in space.slots):
@@ -215,10 +214,10 @@ def check_space(space: Space, prompt: str, negative_prompt: str, model: "TextToI
 
 
 def _check_window(space: Space, model: "TextToImage") -> None:
-    """Refuse a space in which a window would change nothing.
+    """Refuse a space in which a window changes nothing.
 
     Raises:
-        ValueError: if the model takes none, or there is no negative prompt.
+        ValueError: if the model takes no window, or there is no negative prompt.
     """
     if not (getattr(model, "takes_window", False) and model.takes_negative):
         raise ValueError(

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from dpodiff.objective import Objective
 
 WRITES = "llm"
-DEFAULTS = (DEFAULT_SPACE, "synonym")  # of `improve` and `attack`
+DEFAULTS = (DEFAULT_SPACE, "synonym")  # default spaces of `improve` and `attack`
 
 
 def writes_prompts(solver: str | Callable[..., Solver], space: str | Space, **choices: Any) -> bool:
-    """Whether a solver, given by its name, writes whole prompts.
+    """Return whether a solver, given by name, writes whole prompts.
 
     Args:
         solver: as in `improve`.
-        space: what the caller wants searched.
+        space: the requested space.
         choices: arguments that choose words of a space, by name.
 
     Raises:
-        ValueError: if it does, and a space or words of it are given.
+        ValueError: if it does, and a space or its words are given.
     """
     if solver != WRITES:
         return False
@@ -45,19 +45,19 @@ def writes_prompts(solver: str | Callable[..., Solver], space: str | Space, **ch
 def written_space(
     space: str | Space, prompt: str, negative_prompt: str, model: "TextToImage"
 ) -> WrittenSpace:
-    """The space that was given, or an empty one."""
+    """Return the given space, or an empty one."""
     if isinstance(space, WrittenSpace):
         return space
     return WrittenSpace(prompt, (), negative_prompt, takes_negative=model.takes_negative)
 
 
 def language_search(objective: "Objective", lexicon: AnyLexicon, seed: int) -> LLMSearch:
-    """The solver with the language model that was given as a lexicon, or with the default one.
+    """Return the solver with the language model given as `lexicon`, or with the default one.
 
-    It is told what the images of the prompt itself miss, where the loss can tell.
+    If the loss supports it, the language model is told what the images of the prompt miss.
 
     Raises:
-        ImportError, ServerError: if there is no package or no key to ask with.
+        ImportError, ServerError: if the package or the key for the language model is missing.
     """
     from dpodiff.losses import Contrastive, Decomposed
     from dpodiff.objective import Missed

@@ -1,10 +1,10 @@
 """The command line: `dpodiff improve "a red ball on the sea"`.
 
 `app`      commands, their options and exit codes
-`many`     those for many prompts
-`options`  what they share
-`folders`  the folder that a command writes
-`study`    the commands for studies with people
+`many`     commands for many prompts
+`options`  options that several commands share
+`folders`  the output folder of a command
+`study`    commands for studies with people
 
-Nothing heavy is imported before the arguments are read, so `dpodiff --help` answers at once.
+Heavy imports happen after the arguments are parsed, so `dpodiff --help` is fast.
 """

@@ -55,7 +55,7 @@ app = typer.Typer(
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Print the version, if it is asked for."""
+    """Print the version if the option is given."""
     if show:
         from dpodiff import __version__
 
@@ -97,7 +97,7 @@ def improve(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search for the words whose images fit the prompt best, and prove it on fresh seeds.
+    """Search for the words whose images fit the prompt best, and verify them on fresh seeds.
 
     For example:
 
@@ -149,7 +149,7 @@ def attack(
     space: Annotated[
         str, typer.Option(help='What may change: names of spaces, joined by "+".')
     ] = "synonym",
-    similarity: Annotated[float, typer.Option(help="To the prompt, at least; a cosine.")] = 0.9,
+    similarity: Annotated[float, typer.Option(help="Lowest cosine with the prompt.")] = 0.9,
     lexicon: Lexicon = None,
     keywords: Keywords = None,
     nplib: Nplib = None,
@@ -165,7 +165,7 @@ def attack(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search for the words that mean the same and whose images fit the prompt worst.
+    """Search for words of the same meaning whose images fit the prompt worst.
 
     For example:
 
@@ -220,19 +220,21 @@ def align(
         str | None,
         typer.Option(help="checkpointed, full or hybrid.", show_default="that of the method"),
     ] = None,
-    eta: Annotated[float, typer.Option(help="Above 0, the noise of every step changes too.")] = 0.0,
+    eta: Annotated[
+        float, typer.Option(help="Noise of the sampler, 0 to 1; above 0 every step is searched.")
+    ] = 0.0,
     space: Annotated[
         str | None,
-        typer.Option(help="What words may change in joint.", show_default="antonym+nplib"),
+        typer.Option(help="Words that may change in joint.", show_default="antonym+nplib"),
     ] = None,
     keywords: Keywords = None,
     nplib: Nplib = None,
     modifiers: Modifiers = None,
     setting: Annotated[
         list[str],
-        typer.Option(help="Of the method, as NAME=NUMBER; may be repeated.", show_default=False),
+        typer.Option(help="Setting of the method, NAME=NUMBER; repeatable.", show_default=False),
     ] = [],  # noqa: B006  (typer reads it, nothing writes it)
-    budget: Annotated[int, typer.Option(help="Evaluations; one is an image of each seed.")] = 100,
+    budget: Annotated[int, typer.Option(help="Evaluations; one is one image per seed.")] = 100,
     seeds: Annotated[int, typer.Option(help="Images.")] = 4,
     seed: Seed = 0,
     out: Out = None,
@@ -280,7 +282,7 @@ def _run(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Search, write the folder, print the result, and end with an exit code."""
+    """Search, write the folder, print the result, and exit with a code."""
     from dpodiff.cli.folders import Folder
 
     try:
@@ -296,7 +298,7 @@ def _run(
 
 
 def _searched(call: str, prompt: str, settings: dict[str, Any], folder: "Folder") -> "Result":
-    """The result of `dpodiff.improve` or `dpodiff.attack`, its trace in the folder."""
+    """Return the result of `dpodiff.improve` or `dpodiff.attack`, with its trace in the folder."""
     import dpodiff
 
     with folder.made():
@@ -305,6 +307,6 @@ def _searched(call: str, prompt: str, settings: dict[str, Any], folder: "Folder"
 
 
 def _slug(prompt: str) -> str:
-    """The words of a prompt as a name for a folder."""
+    """Return a folder name from the words of a prompt."""
     words = "".join(letter if letter.isalnum() else " " for letter in prompt.casefold()).split()
     return "-".join(words)[:60].rstrip("-") or "prompt"

@@ -1,4 +1,4 @@
-"""The folder that a command writes: trace, result and images."""
+"""The output folder of a command: trace, result and images."""
 
 import importlib.util
 import os
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Folder:
-    """Where the files of one search go.
+    """The folder for the files of one search.
 
     Args:
-        path: of the folder.
-        overwrite: whether files of an earlier search in it may be replaced. If not, a search of the
-            same settings goes on there.
+        path: path of the folder.
+        overwrite: whether to replace files of an earlier search. Otherwise a search with the same
+            settings continues.
 
     Raises:
-        ValueError: if it has a result whose trace is gone, and it may not be replaced.
+        ValueError: if the folder has a result without its trace, and must not be replaced.
     """
 
     def __init__(self, path: Path, overwrite: bool = False) -> None:
@@ -42,17 +42,17 @@ class Folder:
 
     @contextmanager
     def made(self) -> Iterator[None]:
-        """The folder is there; it is removed again if an error leaves it empty."""
+        """Make the folder for the block; remove it if an error leaves it empty."""
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             yield
         except BaseException:
-            with suppress(OSError):  # it has files
+            with suppress(OSError):  # it is not empty
                 self.path.rmdir()
             raise
 
     def save(self, result: "Result") -> None:
-        """Write the result, and a figure of its images if matplotlib is there."""
+        """Write the result, and a figure of its images if matplotlib is installed."""
         result.save(self.path, overwrite=True)
         if importlib.util.find_spec("matplotlib"):
             from dpodiff import plots

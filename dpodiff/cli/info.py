@@ -1,4 +1,4 @@
-"""What is installed, what the machine has, and the names that options take."""
+"""Installed packages, the device, and the names that options take."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from typing import Any
 
 from dpodiff import names
 
-NOT_FOR_USERS = ("book", "test", "dev")  # extras of those who change the book
+NOT_FOR_USERS = ("book", "test", "dev")  # extras for developers
 
 
 def collect() -> dict[str, Any]:
-    """Versions, device, extras and known names, ready for JSON."""
+    """Return versions, device, extras and known names, ready for JSON."""
     from dpodiff.api.advice import METHODS
     from dpodiff.api.parts import LEXICONS
     from dpodiff.api.spaces import SPACES
@@ -38,14 +38,14 @@ def collect() -> dict[str, Any]:
 
 
 def _device() -> str:
-    """Where a model is loaded if nothing is said."""
+    """Return the default device of models."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def extras() -> dict[str, list[str]]:
-    """Extra of the package -> the packages that it needs and that are missing."""
+    """Return the missing packages of each extra."""
     found: dict[str, list[str]] = {}
     for line in metadata.requires("dpodiff") or []:
         package, _, marker = line.partition(";")
@@ -68,7 +68,7 @@ def _installed(package: str) -> bool:
 
 
 def as_text(found: dict[str, Any]) -> str:
-    """The same for people, a line a fact."""
+    """Return the information as text, one fact per line."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     lines = [
         f"versions:  {versions}",

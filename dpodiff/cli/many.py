@@ -1,4 +1,4 @@
-"""The commands for many prompts: `sweep` searches, `report` reads what it wrote."""
+"""The commands for many prompts: `sweep` runs searches, `report` reads their results."""
 
 import json
 from pathlib import Path
@@ -31,32 +31,35 @@ from dpodiff.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDTH = 36  # letters of a prompt in a printed table
+WIDTH = 36  # characters of a prompt in a printed table
 
 
 def sweep(
     prompts: Annotated[
         Path,
-        typer.Argument(help="A file: a prompt a line, or JSON with prompts or their spaces."),
+        typer.Argument(
+            help="A text file with one prompt per line, or JSON with prompts or spaces."
+        ),
     ],
     ids: Ids = None,
     task: Annotated[str, typer.Option(help="improve or attack.")] = "improve",
     solver: Annotated[
-        list[str], typer.Option(help="epo, random, gpo, hpo, tpe and others; may be repeated.")
+        list[str], typer.Option(help="epo, random, gpo, hpo, tpe and others; repeatable.")
     ] = ["epo"],  # noqa: B006  (typer reads it, nothing writes it)
-    seed: Annotated[list[int], typer.Option(help="Of the search; may be repeated.")] = [0],  # noqa: B006
+    seed: Annotated[list[int], typer.Option(help="Seed of the search; repeatable.")] = [0],  # noqa: B006
     on: Annotated[
-        str, typer.Option(help="here, processes (of this machine's CPU) or ray.")
+        str, typer.Option(help="here, processes (on this machine's CPU) or ray.")
     ] = "here",
     workers: Annotated[
         int | None,
-        typer.Option(help="Jobs at the same time.", show_default="one a core"),
+        typer.Option(help="Number of parallel jobs.", show_default="one per core"),
     ] = None,
-    retries: Annotated[int, typer.Option(help="Of a job that failed.")] = 1,
+    retries: Annotated[int, typer.Option(help="Retries of a failed job.")] = 1,
     address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster, such as auto.", show_default="a new one")
+        str | None,
+        typer.Option(help="Address of a Ray cluster, or auto.", show_default="a new one"),
     ] = None,
-    gpus: Annotated[float, typer.Option(help="Of each Ray worker.")] = 0,
+    gpus: Annotated[float, typer.Option(help="GPUs of each Ray worker.")] = 0,
     negative_prompt: Negative = "",
     model: Model = "toy",
     loss: Loss = None,
@@ -67,7 +70,8 @@ def sweep(
         ),
     ] = None,
     similarity: Annotated[
-        float | None, typer.Option(help="Of an attack, to the prompt.", show_default="0.9")
+        float | None,
+        typer.Option(help="Lowest cosine with the prompt in an attack.", show_default="0.9"),
     ] = None,
     lexicon: Lexicon = None,
     keywords: Keywords = None,
@@ -85,10 +89,10 @@ def sweep(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search for each prompt of a file, with each solver and each seed: a job each.
+    """Run one search per prompt of a file, solver and seed.
 
-    Results are written as they come. The same command goes on where it was stopped, and runs again
-    what has failed.
+    Results are written as they arrive. After an interruption, the same command continues and
+    repeats failed searches.
 
     For example:
 
@@ -130,12 +134,12 @@ def sweep(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Of a sweep, or of one search.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of a sweep or of one search.")],
     as_json: Json = False,
 ) -> None:
-    """Print what a folder holds: the table of a sweep with a summary, or the result of a search.
+    """Print a folder's results: the table and summary of a sweep, or the result of one search.
 
-    The summary says how many results were accepted, and the mean change of the loss over prompts
+    The summary has the number of accepted results, and the mean change of the loss over prompts
     with its 95% interval.
 
     Example: dpodiff report runs/x --json
@@ -149,14 +153,14 @@ def report(
 
 
 def run(prompts: Path, *, out: Path | None, as_json: bool, **settings: Any) -> None:
-    """Sweep, print the table, and end with an exit code."""
+    """Run a sweep, print the table, and exit with a code."""
     import dpodiff
 
     out = out or Path("runs") / prompts.stem
     try:
         table = dpodiff.sweep(prompts, out=out, **settings)
     except KeyboardInterrupt:
-        typer.echo(f"dpodiff: interrupted; the same command goes on with {out}", err=True)
+        typer.echo(f"dpodiff: interrupted; the same command continues {out}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
         typer.echo(f"dpodiff: {error}", err=True)
@@ -167,10 +171,10 @@ def run(prompts: Path, *, out: Path | None, as_json: bool, **settings: Any) -> N
 
 
 def only_one(prompt: str | None, prompts: Path | None, ids: str | None) -> str:
-    """The prompt of a search of one.
+    """Return the prompt of a single search.
 
     Raises:
-        BadParameter: if there is none, a file beside it, or ids without a file.
+        BadParameter: if there is no prompt, a prompt and a file, or ids without a file.
     """
     if prompt is None:
         raise typer.BadParameter("give a prompt, or a file of prompts with --prompts")
@@ -182,10 +186,10 @@ def only_one(prompt: str | None, prompts: Path | None, ids: str | None) -> str:
 
 
 def reported(folder: Path, as_json: bool) -> str:
-    """What a folder says, of a sweep or of one search.
+    """Return the report of a folder, which holds a sweep or one search.
 
     Raises:
-        ValueError: if the folder has neither.
+        ValueError: if it holds neither.
     """
     from dpodiff.results.folder import RESULT, TRACE
     from dpodiff.results.saved import load_result
@@ -205,7 +209,7 @@ def reported(folder: Path, as_json: bool) -> str:
 
 
 def json_of(table: "pd.DataFrame") -> str:
-    """The rows of a sweep and its summary."""
+    """Return the rows of a sweep and its summary as JSON."""
     from dpodiff.sweeps import summary
 
     rows = json.loads(str(table.to_json(orient="records")))
@@ -213,7 +217,7 @@ def json_of(table: "pd.DataFrame") -> str:
 
 
 def text_of(table: "pd.DataFrame") -> str:
-    """The same, to be read."""
+    """Return the rows of a sweep and its summary as text."""
     from dpodiff.sweeps import summary
 
     failed = table[table["status"] == "failed"]

@@ -14,7 +14,7 @@ PromptOrFile = Annotated[
 Prompts = Annotated[
     Path | None,
     typer.Option(
-        help="A file of prompts, or of spaces, instead of one prompt: each is a job, as with "
+        help="A file of prompts or spaces instead of one prompt: each is a job, as with "
         "`dpodiff sweep`.",
         show_default=False,
     ),
@@ -56,11 +56,11 @@ Keywords = Annotated[
 Solver = Annotated[str, typer.Option(help="epo, random, gpo, hpo, tpe, forward and others.")]
 Budget = Annotated[int, typer.Option(help="Evaluations, verification included.")]
 Seconds = Annotated[
-    float | None, typer.Option(help="After which the search ends.", show_default="never")
+    float | None, typer.Option(help="Time limit of the search in seconds.", show_default="never")
 ]
 Seeds = Annotated[int, typer.Option(help="Images a candidate.")]
 Seed = Annotated[int, typer.Option(help="Of the search.")]
-Verify = Annotated[int, typer.Option(help="Fresh seeds that test the result; 0 for no test.")]
+Verify = Annotated[int, typer.Option(help="Fresh seeds of the verification; 0 for none.")]
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder for the files.", show_default="runs/ and the words of the prompt"),
@@ -71,17 +71,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
 def key_words(text: str | None) -> bool | list[str]:
-    """The value of --keywords as `dpodiff.improve` takes it."""
+    """Return the value of --keywords in the form that `dpodiff.improve` takes."""
     if text is None:
         return False
     return True if text == "auto" else [word.strip() for word in text.split(",")]
 
 
 def numbers(pairs: list[str]) -> dict[str, float]:
-    """NAME=NUMBER, as settings of a method are written, by name.
+    """Return settings of a method, given as NAME=NUMBER, by name.
 
     Raises:
-        BadParameter: naming the pair that is none.
+        BadParameter: if a pair has another form; the message names it.
     """
     found = {}
     for pair in pairs:

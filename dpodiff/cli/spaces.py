@@ -1,4 +1,4 @@
-"""The command `spaces`: which words of a prompt may change, and into what."""
+"""The command `spaces`: the words of a prompt that may change, and their alternatives."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def spaces(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Print the words that may take the place of those of a prompt, and write them to a file.
+    """Print alternatives to the words of a prompt, and write them to a file.
 
     For example:
 
@@ -48,14 +48,14 @@ def spaces(
 
 
 def _texts(path: Path, ids: str | None) -> list[str]:
-    """The prompts of a file, those with the given ids only."""
+    """Return the prompts of a file, or those with the given ids."""
     from dpodiff.sweeps.prompts import items
 
     return [item.prompt for item in items(path, "improve", ids)]
 
 
 def _built(prompt: str, space: str, lexicon: str) -> "Space":
-    """The space of one prompt, the sum of its kinds.
+    """Return the space of one prompt, the sum of its kinds.
 
     Raises:
         ValueError: if a kind or the lexicon is unknown.

@@ -1,4 +1,4 @@
-"""Commands for studies with people: make one, and read its answers."""
+"""Commands for studies with people: make a study, and read its answers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ WRONG_ARGUMENTS = 2  # exit code
 Folders = Annotated[
     list[str],
     typer.Argument(
-        help="Folders of searches, or of such folders; NAME=FOLDER names the method.",
+        help="Folders of searches, or folders that contain them; NAME=FOLDER names the method.",
         show_default=False,
     ),
 ]
@@ -21,13 +21,13 @@ Answers = Annotated[
 
 def study(
     folders: Folders,
-    out: Annotated[Path, typer.Option(help="File for the page.")] = Path("study.html"),
-    pairs_per_prompt: Annotated[int, typer.Option(help="Seeds shown of each prompt.")] = 2,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("study.html"),
+    pairs_per_prompt: Annotated[int, typer.Option(help="Number of seeds shown per prompt.")] = 2,
     all_pairs: Annotated[
-        bool, typer.Option("--all-pairs", help="Compare methods with each other too.")
+        bool, typer.Option("--all-pairs", help="Also compare methods with each other.")
     ] = False,
-    ties: Annotated[bool, typer.Option(help="Whether both may be equal.")] = True,
-    seed: Annotated[int, typer.Option(help="Of orders and sides.")] = 0,
+    ties: Annotated[bool, typer.Option(help="Whether raters may call a pair equal.")] = True,
+    seed: Annotated[int, typer.Option(help="Seed of orders and sides.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
 ) -> None:
     """Make a blind study of searches: one HTML file for raters, and its key for you.
@@ -60,9 +60,9 @@ def study(
 
 def study_report(
     answers: Answers,
-    key: Annotated[Path, typer.Option(help="File beside the page.")] = Path("study.key.json"),
+    key: Annotated[Path, typer.Option(help="Key file of the study.")] = Path("study.key.json"),
 ) -> None:
-    """Read the answers of raters: win rates, agreement, and what was left out.
+    """Read the answers of raters: win rates, agreement, and exclusions.
 
     Example: dpodiff study-report answers/ --key study.key.json
     """

@@ -1,12 +1,12 @@
 """Gradients of the loss with respect to the text and to the noise.
 
-`estimators`      how the gradient passes through the sampler: full, checkpointed, shortcut, ...
-`hybrid`          DNO's gradient for losses that have none
-`relaxation`      a distribution over the words of a space; the Gumbel-Softmax
+`estimators`      gradients through the sampler: full, checkpointed, shortcut, ...
+`hybrid`          DNO's gradient for losses without a gradient
+`relaxation`      a distribution over the words of a space, and the Gumbel-Softmax
 `mixing`          weights over words -> prompts with mixed words
-`regularization`  how improbable a noise is
+`regularization`  penalties for improbable noise
 
-Imports from `models`, `losses` and `spaces` only.
+It imports from `models`, `losses` and `spaces` only.
 """
 
 from dpodiff.gradients.estimators import (

@@ -1,21 +1,21 @@
-"""Gradients through the sampler: how d loss / d text embedding is got, and what it costs.
+"""Estimators of gradients through the sampler, and their cost.
 
-The image depends on the text at every one of the N denoiser steps, each fed by the one before. An
-estimator decides which of these paths keep a graph. All of them are one kind of function: from
-noise and two encoded prompts to images, with a graph that says less or more.
+The image depends on the text at each of the N denoiser steps, and each step depends on the one
+before. An estimator decides which of these paths keep a graph. Every estimator is a function from
+noise and two encoded prompts to images with a graph, which may be incomplete.
 
-    estimator        images of        graph through                        memory   denoiser rows
-    Full             the true end       all steps                            N        N, N back
-    Checkpointed     the true end       all steps, recomputed when needed    1        2N, N back
-    Truncated(k)     the true end       the last k steps                     k        N, k back
-    SDO(s)           the true end       step s; the sampler's linear skips   1        N, 1 back
-    DRTune(k)        the true end       k steps' texts; the linear skips     k        N, k back
-    Shortcut(s, k)   x0-hat at s + k    k steps from s on                    k        s + k, k back
+    estimator        images           graph through                        memory   denoiser rows
+    Full             final            all steps                            N        N, N back
+    Checkpointed     final            all steps, recomputed when needed    1        2N, N back
+    Truncated(k)     final            the last k steps                     k        N, k back
+    SDO(s)           final            step s; the sampler's linear skips   1        N, 1 back
+    DRTune(k)        final            k steps' texts; the linear skips     k        N, k back
+    Shortcut(s, k)   x0-hat at s + k  k steps from s on                    k        s + k, k back
 
-Memory is counted in graphs of a step; the decoder's is one more for all. Where images are large,
-either is kept in blocks and recomputed in the backward pass (`dpodiff.models.blocks`).
+Memory is the number of step graphs; the decoder adds one. For large images both are kept in blocks
+and recomputed in the backward pass (`dpodiff.models.blocks`).
 
-A new one is a frozen dataclass that subclasses `Estimator`; `Objective.gradient` does the rest.
+A custom estimator is a frozen dataclass that subclasses `Estimator`.
 """
 
 from abc import ABC, abstractmethod
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Estimator(ABC):
-    """Images with a graph to the texts, or to the noise.
+    """An estimator of the gradient with respect to the texts or the noise.
 
     Examples:
         >>> class AfterTwo(dpodiff.gradients.Estimator):
@@ -54,34 +54,33 @@ class Estimator(ABC):
         steps: int,
         guidance: float,
     ) -> torch.Tensor:
-        """Make images whose graph carries this estimator's gradient.
+        """Make images whose graph gives this estimator's gradient.
 
         Args:
-            model: makes them.
-            noise: latents (batch, channel, h, w) to start from.
+            model: model that makes the images.
+            noise: initial latents (batch, channel, h, w).
             positive: encoded prompts (batch, token, dim).
             negative: encoded negative prompts, of the same shape, or with windows.
-            steps: of the rollout.
+            steps: number of steps of the rollout.
             guidance: weight of classifier-free guidance.
 
         Returns:
             images (batch, 3, height, width) in [0, 1].
 
         Raises:
-            ValueError: if the estimator's own steps lie outside the rollout.
+            ValueError: if the estimator's steps lie outside the rollout.
         """
 
     def is_final(self, steps: int) -> bool:
-        """Whether the images are the sampler's own in a rollout of `steps`, not estimates of them.
+        """Return whether the images are the final ones of a rollout of `steps`, not estimates.
 
-        Only then do their losses count as an evaluation. An estimator that does not say so makes
-        estimates.
+        Only then do their losses count as an evaluation. The default is False.
         """
         return False
 
 
 class _FinalEstimator(Estimator):
-    """An estimator whose images are always the sampler's own."""
+    """An estimator whose images are always the final ones."""
 
     def is_final(self, steps: int) -> bool:
         return True
@@ -89,7 +88,7 @@ class _FinalEstimator(Estimator):
 
 @dataclass(frozen=True)
 class Full(_FinalEstimator):
-    """The exact gradient, by keeping the graph of every step.
+    """The exact gradient with the graph of every step in memory.
 
     Examples:
         >>> model = dpodiff.load("toy")
@@ -108,7 +107,7 @@ class Full(_FinalEstimator):
 
 @dataclass(frozen=True)
 class Checkpointed(_FinalEstimator):
-    """The exact gradient, each step's graph recomputed in the backward pass (Chen et al., 2016).
+    """The exact gradient with the graph of each step recomputed (Chen et al., 2016).
 
     Examples:
         >>> model = dpodiff.load("toy")
@@ -157,10 +156,10 @@ class Truncated(_FinalEstimator):
 
 @dataclass(frozen=True)
 class Shortcut(Estimator):
-    """DPO-Diff's shortcut: from step `step` take `k` steps with a graph, then jump to x0-hat.
+    """DPO-Diff's shortcut: take `k` steps with a graph from step `step`, then jump to x0-hat.
 
-    The closed form of the clean latent from one prediction (eq. 8 of the paper) takes the place of
-    all later steps. Where none are left it is not needed, and this is the sampler itself.
+    The closed form of the clean latent from one prediction (eq. 8 of the paper) replaces all later
+    steps. If no steps are left, it is not used, and the result is that of the sampler.
 
     Examples:
         >>> shortcut = dpodiff.gradients.Shortcut(step=3, k=1)
@@ -177,13 +176,13 @@ class Shortcut(Estimator):
         texts, start, end = (positive, negative), self.step, self.step + self.k
         with torch.no_grad():
             x = sample(model, noise, *texts, steps=steps, guidance=guidance, stop=start)
-        # Of the last step with a graph, only the prediction is wanted, unless the rollout ends.
+        # The last step with a graph gives only its prediction, unless the rollout ends.
         stop = end if end == steps else end - 1
         x = sample(model, x, *texts, steps=steps, guidance=guidance, start=start, stop=stop)
         if end == steps:
             return model.decode(x)
         t = model.scheduler(steps).timesteps[end - 1]
-        # eq. (shortcut-gradient): x0-hat takes the place of all later steps
+        # eq. (shortcut-gradient): x0-hat replaces all later steps
         return model.decode(model.predict_x0(x, t, guided(model, x, t, *texts, guidance)))
 
     def is_final(self, steps: int) -> bool:
@@ -192,10 +191,10 @@ class Shortcut(Estimator):
 
 @dataclass(frozen=True)
 class SDO(_FinalEstimator):
-    """The graph of the denoiser at step `step`, and of the sampler's own arithmetic at all others.
+    """The graph of the denoiser at step `step`, and of the sampler's arithmetic at all others.
 
-    Every step adds a multiple of its prediction to a multiple of its latent. Kept differentiable,
-    the multiples carry the gradient of the true image back to the one step (2505.07477).
+    Every step adds a multiple of its prediction to a multiple of its latent. These linear terms
+    stay in the graph and carry the gradient of the final image back to the one step (2505.07477).
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
@@ -213,7 +212,7 @@ class SDO(_FinalEstimator):
 
 @dataclass(frozen=True)
 class DRTune(_FinalEstimator):
-    """The graph of the texts at `k` evenly spread steps, none through the latents (2405.00760).
+    """The graph of the texts at `k` evenly spaced steps, not through the latents (2405.00760).
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(1, 1, 4, 16, 16)
@@ -232,10 +231,10 @@ class DRTune(_FinalEstimator):
 
 
 def loss_scale(dtype: torch.dtype) -> float:
-    """What to multiply a loss by, and then to divide its gradient by.
+    """Return the factor by which to multiply a loss, and then to divide its gradient.
 
-    In half precision a gradient would vanish on its way through the layers (Micikevicius et al.,
-    2018, mixed precision training).
+    In half precision a gradient could underflow in the layers (Micikevicius et al., 2018, mixed
+    precision training).
 
     Examples:
         >>> dpodiff.gradients.loss_scale(torch.float16)
@@ -247,7 +246,7 @@ def loss_scale(dtype: torch.dtype) -> float:
 
 
 def _skipping(model, x, positive, negative, kept: set[int], steps, guidance, predict_kept):
-    """Images of a rollout; a step not kept has a graph through the scheduler's skip alone."""
+    """Make images; steps that are not kept have a graph only through the scheduler's skip."""
     for index in range(steps):
         predict = predict_kept if index in kept else _without_graph
         x = sample(

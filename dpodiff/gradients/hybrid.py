@@ -1,4 +1,4 @@
-"""DNO's hybrid gradient: the loss by trial, the sampler by its gradient."""
+"""DNO's hybrid gradient: the loss by perturbations, the sampler by backpropagation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from dpodiff.gradients.estimators import Checkpointed, Estimator
 
 @dataclass(frozen=True)
 class Hybrid:
-    """The hybrid gradient of DNO, for losses that are black boxes (Tang et al., 2024, section 5).
+    """The hybrid gradient of DNO for losses without a gradient (Tang et al., 2024, section 5).
 
-    The noise is perturbed `samples` times, by mu times a normal direction each. From the changes of
-    the loss and of the image, the gradient with respect to the image is estimated as::
+    The noise is perturbed `samples` times, each time by mu times a normal direction. From the
+    changes of the loss and the image, the gradient with respect to the image is estimated as::
 
         g = sum_i (l_i - l_0) (x_i - x_0),    normalized,
 
-    and <g, x_0> is backpropagated through decoder and sampler. More samples give a better g, and
-    cost an evaluation each.
+    and <g, x_0> is backpropagated through the decoder and the sampler. More samples give a better
+    estimate, and each costs an evaluation.
 
-    Under `accelerate launch` the samples are shared out over the processes, each with a model of
-    its own; give them the same budget in evaluations, not in seconds, and a batch size that fits:
-    one that halves its batches alone would leave the others waiting. Without GPUs, make
+    Under `accelerate launch` the samples are distributed over the processes, each with its own
+    model. Give them the same budget in evaluations, not in seconds, and a batch size that fits: if
+    one process alone halves its batches, the others wait. Without GPUs, call
     `accelerate.PartialState(cpu=True)` first, and start the script with torchrun.
 
     Args:
-        samples: perturbed images per gradient.
+        samples: number of perturbed images per gradient.
         mu: size of the perturbations.
-        estimator: of the gradient of the image.
+        estimator: estimator of the gradient of the image.
 
     Raises:
-        ValueError: if there is no sample, or mu is not above 0.
+        ValueError: if there are no samples, or mu is not above 0.
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(1, 1, 4, 16, 16)
@@ -53,11 +53,11 @@ class Hybrid:
 
     @property
     def remote_samples(self) -> int:
-        """Samples that other processes make."""
+        """Number of samples that other processes make."""
         return self.samples - len(share(self.samples))
 
     def is_final(self, steps: int) -> bool:
-        """Whether its images are the sampler's own; see `Estimator.is_final`."""
+        """Return whether its images are the final ones; see `Estimator.is_final`."""
         return self.estimator.is_final(steps)
 
     def direction(
@@ -68,20 +68,20 @@ class Hybrid:
         images: torch.Tensor,
         seed: int,
     ) -> torch.Tensor:
-        """Estimated gradients of the losses with respect to the images, each normalized to 1.
+        """Estimate the gradients of the losses with respect to the images, each normalized to 1.
 
-        All images are perturbed in the same directions, so that the result of one depends on no
-        other in its batch.
+        All images are perturbed in the same directions, so a result does not depend on the other
+        images of its batch.
 
         Args:
-            render: from noise to images (batch, 3, height, width).
-            losses: from images to (batch,).
-            noise: (batch, vectors, channel, h, w), where the gradient is asked for.
-            images: made of `noise`.
-            seed: of the directions.
+            render: function from noise to images (batch, 3, height, width).
+            losses: function from images to losses (batch,).
+            noise: (batch, vectors, channel, h, w) at which the gradient is estimated.
+            images: images of `noise`.
+            seed: seed of the directions.
 
         Returns:
-            directions of the shape of the images, without a graph.
+            directions with the shape of the images, without a graph.
         """
         from accelerate.utils import reduce
 
@@ -93,16 +93,16 @@ class Hybrid:
         changes = (losses(moved).unflatten(0, (-1, len(images))) - losses(images)).to(images.dtype)
         steps = moved.unflatten(0, changes.shape) - images
         # eq. (scratch-hybrid)
-        total: Any = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")  # a tensor too
+        total: Any = reduce(torch.einsum("sb,sbchw->bchw", changes, steps), "sum")  # a tensor
         length = torch.linalg.vector_norm(total, dim=(1, 2, 3), keepdim=True)
         return total / length.clamp_min(torch.finfo(total.dtype).tiny)
 
 
 def share(samples: int) -> range:
-    """Which of the samples are this process's, all if it is alone.
+    """Return the range of the samples of this process; all samples if there is only one.
 
     Raises:
-        ValueError: if there is none for some process.
+        ValueError: if a process has no sample.
     """
     from accelerate import PartialState
 

@@ -1,9 +1,8 @@
-"""From weights over a space's choices to prompts with mixed words (DPO-Diff, section 4.2).
+"""Prompts with mixed words from weights over a space's choices (DPO-Diff, section 4.2).
 
-A space and one weight vector per slot give the pieces of two prompts, positive and negative. A
-model's text encoder turns pieces into one encoding; see `dpodiff.models.mixture`. A slot of
-the guidance, of a window or of an emphasis has no words, so its weights change nothing and have the
-gradient 0.
+A space and one weight vector per slot give the pieces of a positive and a negative prompt. The text
+encoder of a model turns pieces into one encoding; see `dpodiff.models.mixture`. A slot for
+guidance, a window or emphasis has no words, so the gradient of its weights is 0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from dpodiff.spaces.space import Slot, Space
 
 
 class Mixture(NamedTuple):
-    """The two prompts of a point between the candidates, as pieces in their order.
+    """The two prompts of a point between the candidates, as pieces in order.
 
     Examples:
         >>> model = dpodiff.load("toy")
@@ -31,14 +30,14 @@ class Mixture(NamedTuple):
 
 
 def mix(space: Space, weights: Sequence[torch.Tensor]) -> Mixture:
-    """The prompts that weights over the choices of a space's slots stand for.
+    """Return the mixture for weights over the choices of a space's slots.
 
     Args:
-        space: of n slots.
-        weights: n tensors (choices,), each at least 0 with sum 1.
+        space: a space with n slots.
+        weights: n tensors (choices,), each nonnegative with sum 1.
 
     Raises:
-        ValueError: if there is not one weight a choice; names the slot.
+        ValueError: if a slot does not have one weight per choice; the message names the slot.
 
     Examples:
         >>> slot = dpodiff.Slot("red", ("red", "crimson"))
@@ -72,14 +71,14 @@ def _positive(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
 
 
 def _negative(prompt: str, pairs: Weighted) -> tuple[Piece, ...]:
-    """The user's own negative prompt, then the slots: commas between, no word said twice."""
+    """Return the user's own negative prompt and the slots, without repeated words."""
     said = {part.strip().casefold() for part in prompt.split(",")} - {""}
     words = _words([pair for pair in pairs if pair[0].side == "negative"], said)
     return (Piece((prompt,)), *words)
 
 
 def _words(pairs: Weighted, said: set[str]) -> Iterator[Piece]:
-    """Words after what is said already: commas between, no word said twice."""
+    """Yield words after those already said, with commas and without repeated words."""
     for slot, weights in pairs:
         piece = Piece(slot.choices, weights)
         word = slot.choices[piece.shown]

@@ -1,24 +1,25 @@
-"""Penalties that keep optimized noise where the model was trained.
+"""Penalties that keep optimized noise in the distribution of the model's training noise.
 
-A model has been trained on normal noise only. Optimized without regularization, noise leaves that
-region: the loss goes on falling, and the images get worse. That is reward hacking out of
-distribution. Two penalties prevent it:
+A model has been trained on normal noise only. Without regularization, optimized noise leaves this
+distribution: the loss keeps falling, and the images get worse. This is out-of-distribution reward
+hacking. Two penalties prevent it:
 
-    improbability    DNO's bound on how likely such noise is (Tang et al., 2024, arXiv 2405.18881)
-    norm_surprise    ReNO's density of the noise's length alone (Eyring et al., 2024, 2406.04312)
+    improbability    DNO's bound on the probability of the noise (Tang et al., 2024, arXiv
+    2405.18881)
+    norm_surprise    ReNO's density of the noise's length (Eyring et al., 2024, arXiv 2406.04312)
 
-DNO's looks at more than the length. The entries are cut into n rows of k. If they are normal, then
-the mean of the rows is near 0, and their second moment near the identity,
+DNO's penalty tests more than the length. The entries are split into n rows of k. If they are
+normal, the mean of the rows is near 0, and their second moment is near the identity,
 
     M1 = |mean|,    M2 = |rows' rows / n - I|_2,
 
-and how near is known (Wainwright, 2019, chapters 2 and 6):
+with known bounds on the deviations (Wainwright, 2019, chapters 2 and 6):
 
     log P(M1 or more) <= ln 2 - n M1^2 / (2 k)                                   at most 0
     log P(M2 or more) <= ln 2 - n max(sqrt(1 + M2) - 1 - sqrt(k / n), 0)^2 / 2   at most 0
 
-Any order of the entries must pass, not only the given one: the rows of an image with a pattern
-look innocent in one order and not in another.
+Random orders of the entries are tested too: the rows of an image with a pattern may look normal in
+one order and not in another.
 """
 
 import math
@@ -35,23 +36,24 @@ def improbability(
     k: int = 4,
     permutations: int = 100,
 ) -> torch.Tensor:
-    """Minus the log of DNO's bounds: in the given order, plus the mean over random orders.
+    """Return minus the log of DNO's bounds in the given order, plus its mean over random orders.
 
-    It is 0 for noise that is as normal as can be, and grows with what gives it away. The released
-    code leaves out ln 2, a constant: its values are 4 ln 2 higher. All orders are looked at in one
-    batch, the same for all images; that takes about 12 bytes an entry, order and image.
+    It is 0 for noise that is as normal as possible, and grows with the deviation. The released code
+    omits the constant ln 2, so its values are higher by 4 ln 2. All orders are computed in one
+    batch and are the same for all images. That takes about 12 bytes per entry, order and image.
 
     Args:
-        noise: (batch, ...), from 2 k entries an image on; a rest that fills no row is left out.
-        generator: on the CPU, of the random orders.
-        k: entries of a row; the paper takes powers of 4.
-        permutations: random orders.
+        noise: (batch, ...) with at least 2 k entries per image; entries that do not fill a row are
+            ignored.
+        generator: generator on the CPU for the random orders.
+        k: number of entries of a row; the paper uses powers of 4.
+        permutations: number of random orders.
 
     Returns:
         penalties (batch,), at least 0; differentiable.
 
     Raises:
-        ValueError: if a number is below 1, or the noise has not enough entries.
+        ValueError: if a number is below 1, or the noise has too few entries.
 
     Examples:
         >>> from dpodiff.gradients.regularization import improbability
@@ -72,11 +74,11 @@ def improbability(
 
 
 def log_probability(entries: torch.Tensor, k: int = 4) -> torch.Tensor:
-    """The sum of both bounds for entries in their order.
+    """Return the sum of both bounds for entries in their order.
 
     Args:
         entries: (..., entry).
-        k: entries of a row.
+        k: number of entries of a row.
 
     Returns:
         sums (...), at most 0.
@@ -95,16 +97,15 @@ def log_probability(entries: torch.Tensor, k: int = 4) -> torch.Tensor:
 
 
 def norm_surprise(noise: torch.Tensor) -> torch.Tensor:
-    """ReNO's penalty: how unlikely the length r of normal noise in d dimensions is.
+    """Return ReNO's penalty: how improbable the length r of normal noise in d dimensions is.
 
-    It is `r^2 / 2 - (d - 1) ln r`, minus its lowest value, at `r^2 = d - 1`, so that the penalty
-    is 0 there.
+    It is `r^2 / 2 - (d - 1) ln r` minus its minimum, which is at `r^2 = d - 1`.
 
     Args:
         noise: (batch, ...).
 
     Returns:
-        penalties (batch,), at least 0; differentiable but at 0.
+        penalties (batch,), at least 0; differentiable except at 0.
 
     Examples:
         >>> from dpodiff.gradients.regularization import norm_surprise

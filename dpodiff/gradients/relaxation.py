@@ -1,10 +1,10 @@
-"""Words relaxed: a distribution over the choices of each slot, learned by gradients.
+"""Relaxed words: a distribution over the choices of each slot, learned by gradients.
 
-A candidate is a corner of a product of simplices, one simplex a slot. `Relaxed` is a point inside,
-held as logits. The Gumbel-Softmax (Jang et al., 2017; Maddison et al., 2017) draws from it a point
-that has a gradient and lies the nearer to a corner the lower the temperature:
+A candidate is a corner of a product of simplices, one per slot. `Relaxed` is an inner point, stored
+as logits. The Gumbel-Softmax (Jang et al., 2017; Maddison et al., 2017) draws a point from it that
+has a gradient. The lower the temperature, the closer the point is to a corner:
 
-    weights = softmax((logits + g) / temperature),    g ~ Gumbel(0, 1), independent a choice
+    weights = softmax((logits + g) / temperature),    g ~ Gumbel(0, 1), independent per choice
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Relaxed:
     """A point on the product of simplices.
 
     Attributes:
-        logits: (choices,) a slot, float64.
+        logits: (choices,) per slot, float64.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
@@ -37,9 +37,9 @@ class Relaxed:
 
     @classmethod
     def start(cls, space: Space, first: float = 1.0) -> "Relaxed":
-        """Every slot leans to leaving the prompt as it is: logit `first` there, 0 elsewhere.
+        """Return a start that favors the prompt itself: its logit is `first`, all others are 0.
 
-        The tensors are leaves that ask for gradients, ready for an optimizer.
+        The tensors are leaves that require gradients, ready for an optimizer.
         """
         logits = []
         for slot in space.slots:
@@ -49,28 +49,28 @@ class Relaxed:
         return cls(tuple(logits))
 
     def probabilities(self) -> list[np.ndarray]:
-        """softmax(logits) of each slot."""
+        """Return softmax(logits) of each slot."""
         # eq. (relax-softmax)
         return [row.detach().softmax(0).numpy() for row in self.logits]
 
     def gumbel(self, rng: np.random.Generator, temperature: float = 1.0) -> list[torch.Tensor]:
-        """One Gumbel-Softmax draw: weights (choices,) a slot, with a graph to the logits."""
+        """Draw a Gumbel-Softmax sample: weights (choices,) per slot, with a graph to the logits."""
         return [  # eq. (relax-gumbel)
             ((row + torch.from_numpy(rng.gumbel(size=len(row)))) / temperature).softmax(0)
             for row in self.logits
         ]
 
     def draw(self, rng: np.random.Generator) -> Candidate:
-        """A candidate, each slot drawn from its own probabilities."""
+        """Draw a candidate, each slot from its own probabilities."""
         return tuple(int(rng.choice(len(row), p=row)) for row in self.probabilities())
 
     def mode(self) -> Candidate:
-        """The most likely candidate; of equal choices the first."""
+        """Return the most likely candidate; the first one if choices are equal."""
         return tuple(int(row.detach().argmax()) for row in self.logits)
 
 
 def corner(space: Space, candidate: Candidate) -> tuple[torch.Tensor, ...]:
-    """The weights (choices,) a slot at which the mixture is this candidate.
+    """Return the weights (choices,) per slot at which the mixture is this candidate.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
@@ -82,7 +82,7 @@ def corner(space: Space, candidate: Candidate) -> tuple[torch.Tensor, ...]:
 
 
 def entropy(probabilities: Sequence[np.ndarray]) -> float:
-    """Mean entropy of the slots in nats: 0 where every slot has decided.
+    """Return the mean entropy of the slots in nats: 0 if every slot has one certain choice.
 
     Examples:
         >>> even, sure = np.array([0.5, 0.5]), np.array([1.0, 0.0])

@@ -1,32 +1,32 @@
-"""Losses: from images and prompts to one number each, to be minimized; one file per scorer.
+"""Losses: from images and prompts to one number per image, which is minimized.
 
     loss(images (batch, 3, height, width) in [0, 1], prompts) -> (batch,)
 
-Any callable of that shape will do. A reward, of which more is better, enters as its negative, and
-its `reward` method gives it as published. `load` knows these by name:
+Any callable of this form is a loss. A reward, where more is better, is negated; its method `reward`
+returns it as published. `load` knows these names:
 
-    name                  loss            usual range         looks at
+    name                  loss            usual range         measures
     "clip", "clip:..."    SphericalCLIP   0.7 to 1.0          fit to the prompt
-    "toy", "toy-heldout"  SphericalCLIP   0.2 to 0.4          the same, in the toy world
+    "toy", "toy-heldout"  SphericalCLIP   0.2 to 0.4          fit to the prompt, in the toy world
     "toy-matcher"         Matcher         0 to 1              whether an image fails the prompt
-    "contrastive:..."     Contrastive     0 to 5              the fit beside contrast prompts
-    "decomposed:..."      Decomposed      0 to 5              the same, statement by statement
+    "contrastive:..."     Contrastive     0 to 5              fit relative to contrast prompts
+    "decomposed:..."      Decomposed      0 to 5              the same for each statement
     "hpsv2.1"             HPS             -0.35 to -0.2       what people choose
     "pickscore"           PickScore       -24 to -17          what people choose
     "imagereward"         ImageReward     -2 to 2             what people rank first
-    "vqascore"            VQAScore        -1 to 0             whether a chat model says yes
-    "aesthetic"           Aesthetic       -7 to -4.5          looks alone, whatever the prompt
+    "vqascore"            VQAScore        -1 to 0             whether a chat model answers yes
+    "aesthetic"           Aesthetic       -7 to -4.5          looks, without the prompt
     "white", "black"      white, black    -1 to 0, 0 to 1     brightness
-    "contrast"            contrast        -2.25 to 0          light beside dark
-    "jpeg"                JPEG            some tens of kB     size of the file; no gradient
+    "contrast"            contrast        -2.25 to 0          contrast of the brightness
+    "jpeg"                JPEG            some tens of kB     file size; no gradient
 
 "toy-matcher-log" is the matcher's logarithm, whose gradient does not vanish.
-"contrastive", "contrastive-margin" and "decomposed" take a CLIP behind the colon, as "clip" does,
-or "toy". `Weighted` sums losses as they are; `Ensemble` puts them on one scale first. All but JPEG
-have a gradient in the images. `is_differentiable` asks; a loss of one's own that has none says so
-by an attribute `differentiable = False`.
+"contrastive", "contrastive-margin" and "decomposed" take the name of a CLIP after the colon, as
+"clip" does, or "toy". `Weighted` sums raw losses; `Ensemble` puts them on one scale first. All
+losses except JPEG have a gradient in the images, which `is_differentiable` tells. A custom loss
+without a gradient sets the attribute `differentiable = False`.
 
-Imports from `models` only.
+It imports from `models` only.
 """
 
 from dpodiff.losses.aesthetic import Aesthetic

@@ -14,22 +14,22 @@ from dpodiff.models.pretrained import count_layers, fill, freeze, naming_missing
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
 
-HEAD = 64  # channels of an attention head, in CLIPs of every size
+HEAD = 64  # channels of an attention head, for CLIPs of every size
 
 
 class Aesthetic(Reward):
-    """Minus the aesthetic score of an image, whatever its prompt: linear layers on CLIP ViT-L/14.
+    """Minus the aesthetic score of an image, without its prompt: linear layers on CLIP ViT-L/14.
 
-    Less is better; ratings went from 1 to 10, so from -10 to -1, and usually -7 to -4.5.
+    Less is better. Ratings were from 1 to 10, so the range is -10 to -1, usually -7 to -4.5.
 
     Args:
-        source: a safetensors file, a folder that holds `model.safetensors`, or a hub id. It holds
-            the CLIP and the layers; the authors publish a pickle of the layers alone, the default
-            is imscore's copy of both (sac+logos+ava1-l14-linearMSE).
+        source: a safetensors file, a folder that holds `model.safetensors`, or a hub id. It must
+            contain the CLIP and the layers. The authors publish a pickle of the layers only; the
+            default is imscore's copy of both (sac+logos+ava1-l14-linearMSE).
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        LoadError: if it cannot be had, is a pickle, or holds other weights.
+        LoadError: if it cannot be loaded, is a pickle, or holds other weights.
 
     Examples:
         >>> loss = dpodiff.losses.Aesthetic()  # downloads its weights  # doctest: +SKIP
@@ -47,7 +47,7 @@ class Aesthetic(Reward):
         self.head = linear_head(part(tensors, "mlp.layers."), source)
         freeze(self.clip, self.device)
         freeze(self.head, self.device)
-        size: Any = self.clip.config.image_size  # an int; the type allows for several
+        size: Any = self.clip.config.image_size  # an int, although the type allows several
         self._preprocess = Preprocessing((size, size))
 
     def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:
@@ -56,13 +56,13 @@ class Aesthetic(Reward):
 
 
 def _vision(tensors: dict[str, torch.Tensor], source: str) -> "CLIPVisionModelWithProjection":
-    """CLIP's image encoder; the file says how large it is by the shapes of its tensors."""
+    """Return CLIP's image encoder; its sizes are those of the tensors in the file."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     stem = "vision_model.embeddings."
     with naming_missing(source):
         width, _, patch, _ = tensors[f"{stem}patch_embedding.weight"].shape
-        places = len(tensors[f"{stem}position_embedding.weight"]) - 1  # one is the class token's
+        places = len(tensors[f"{stem}position_embedding.weight"]) - 1  # without the class token
         inner = len(tensors["vision_model.encoder.layers.0.mlp.fc1.bias"])
         dim = len(tensors["visual_projection.weight"])
     config = CLIPVisionConfig(

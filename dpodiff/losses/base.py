@@ -1,4 +1,4 @@
-"""What losses share: what they are given, whether they have a gradient, and rewards as losses."""
+"""Common parts of losses: checks of their input, gradients, and rewards as losses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,14 +12,14 @@ from dpodiff.checks import check_texts, shown
 from dpodiff.models.devices import choose_device
 from dpodiff.names import name_of
 
-# Images (batch, 3, height, width) in [0, 1] and their prompts -> (batch,), to be minimized.
+# Images (batch, 3, height, width) in [0, 1] and their prompts -> losses (batch,).
 Loss = Callable[[torch.Tensor, list[str]], torch.Tensor]
 
 
 def is_differentiable(loss: Callable[..., Any]) -> bool:
-    """Whether a loss has a gradient in the images.
+    """Return whether a loss has a gradient in the images.
 
-    A loss without one says so by an attribute `differentiable = False`; any other has one.
+    A loss without a gradient has the attribute `differentiable = False`; any other has one.
 
     Examples:
         >>> dpodiff.losses.is_differentiable(dpodiff.losses.white)
@@ -31,10 +31,10 @@ def is_differentiable(loss: Callable[..., Any]) -> bool:
 
 
 def check_differentiable(loss: Callable[..., Any]) -> None:
-    """Refuses a loss without a gradient, before any image is made.
+    """Refuse a loss without a gradient, before any image is made.
 
     Raises:
-        ValueError: naming the solvers that need no gradient.
+        ValueError: if it has none; the message names solvers that need no gradient.
 
     Examples:
         >>> dpodiff.losses.check_differentiable(dpodiff.losses.white)  # passes
@@ -53,12 +53,13 @@ def check_differentiable(loss: Callable[..., Any]) -> None:
 
 
 def check_prompt(loss: Callable[..., Any], prompt: str) -> None:
-    """Refuses a prompt that a loss cannot judge, before any image is made.
+    """Refuse a prompt that a loss cannot score, before any image is made.
 
-    A loss that cannot judge every prompt, or is not ready, says so by a method `check` of a prompt.
+    A loss that cannot score every prompt, or is not ready, has a method `check(prompt)` that
+    raises.
 
     Raises:
-        ValueError: as the loss's own `check` does.
+        ValueError: from the `check` of the loss.
 
     Examples:
         >>> dpodiff.losses.check_prompt(dpodiff.losses.white, "a red ball")  # passes
@@ -76,14 +77,14 @@ def check_prompt(loss: Callable[..., Any], prompt: str) -> None:
 
 
 def values(loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-    """What a loss gives, floating point (batch,), on the device of the images, with its graph.
+    """Call a loss; return floating point (batch,) on the device of the images, with its graph.
 
-    A list or an array of numbers is taken as well, and so are whole numbers.
+    A loss may also return a list or an array of numbers, or whole numbers.
 
     Raises:
-        ValueError: naming the loss, if it gives another shape, or no real numbers.
+        ValueError: if it returns another shape or other values; the message names the loss.
     """
-    found, said = loss(images, prompts), f"the loss {name_of(loss)} gave"
+    found, said = loss(images, prompts), f"the loss {name_of(loss)} returned"
     if isinstance(found, np.ndarray | np.generic | list | tuple | Real):
         found = _from_numbers(found, said)
     if not isinstance(found, torch.Tensor):
@@ -101,7 +102,7 @@ def values(loss: Callable[..., Any], images: torch.Tensor, prompts: Sequence[str
 
 
 def _from_numbers(found: Any, said: str) -> torch.Tensor:
-    """A tensor of a list or an array; ValueError if it holds anything but real numbers."""
+    """Convert a list or an array to a tensor; ValueError if it does not hold real numbers only."""
     try:
         array = np.asarray(found)
     except ValueError:  # rows of different lengths
@@ -116,12 +117,12 @@ def by_prompt(
     prompts: Sequence[str],
     losses_of: Callable[[torch.Tensor, str], torch.Tensor],
 ) -> torch.Tensor:
-    """Losses (batch,) in float32 of images whose texts differ, each prompt taken once.
+    """Return losses (batch,) in float32, computed for each distinct prompt once.
 
     Args:
-        features: of the images, (batch, dim).
-        prompts: one an image.
-        losses_of: from the features of one prompt's images, and the prompt, to their losses.
+        features: features of the images (batch, dim).
+        prompts: one per image.
+        losses_of: function from the features of one prompt's images, and the prompt, to losses.
     """
     losses = torch.empty(len(prompts), device=features.device, dtype=features.dtype)
     for prompt in dict.fromkeys(prompts):
@@ -131,7 +132,7 @@ def by_prompt(
 
 
 def no_contrast(prompt: str) -> ValueError:
-    """The error for a prompt that a contrastive loss cannot judge."""
+    """Return the error for a prompt that a contrastive loss cannot score."""
     return ValueError(
         f"{prompt!r} has no contrast prompt: the lexicon knows an opposite of none of its words. "
         "Give another lexicon, or another loss"
@@ -139,12 +140,12 @@ def no_contrast(prompt: str) -> ValueError:
 
 
 class Reward(ABC):
-    """A score of images, the higher the better, as a loss: its negative.
+    """A score of images, where more is better, as a loss: its negative.
 
     Attributes:
         differentiable: whether it has a gradient in the images.
-        device: where it is computed.
-        source: where its weights came from.
+        device: device of the computation.
+        source: source of its weights.
 
     Examples:
         >>> class Redness(dpodiff.losses.Reward):
@@ -165,35 +166,37 @@ class Reward(ABC):
         return f"{type(self).__name__}({self.source!r})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """Minus the reward of each image for its own prompt.
+        """Return minus the reward of each image for its own prompt.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
-            prompts: one an image.
+            prompts: one per image.
 
         Returns:
             losses (batch,), float32.
 
         Raises:
-            ValueError: if the images have another layout or range, or the numbers differ.
+            ValueError: if the images have another layout or range, or the numbers of images and
+                prompts differ.
         """
         return -self.reward(images, prompts)
 
     def reward(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The reward (batch,) as published; takes and raises what a call does."""
+        """Return the reward (batch,) as published; arguments and errors are those of a call."""
         check_pairs(images, prompts)
         return self._score(images.to(self.device), list(prompts))
 
     @abstractmethod
     def _score(self, images: torch.Tensor, prompts: list[str]) -> torch.Tensor:
-        """The reward (batch,) of checked images on this device."""
+        """Return the reward (batch,) of checked images on this device."""
 
 
 def check_pairs(images: torch.Tensor, prompts: Sequence[str]) -> None:
-    """Refuses what is no batch of images with a prompt each.
+    """Check a batch of images with one prompt each.
 
     Raises:
-        ValueError: if the images have another layout or range, or the numbers differ.
+        ValueError: if the images have another layout or range, or the numbers of images and prompts
+            differ.
     """
     check_images(images)
     check_texts("prompts", prompts)
@@ -202,10 +205,10 @@ def check_pairs(images: torch.Tensor, prompts: Sequence[str]) -> None:
 
 
 def check_images(images: torch.Tensor) -> None:
-    """Refuses what is no batch of images (batch, 3, height, width) in [0, 1].
+    """Check a batch of images (batch, 3, height, width) in [0, 1].
 
     Raises:
-        ValueError: saying what it is instead.
+        ValueError: if it has another layout or range; the message says which.
     """
     if not isinstance(images, torch.Tensor):
         raise ValueError(f"images must be a tensor (batch, 3, height, width), not {shown(images)}")

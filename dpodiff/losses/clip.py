@@ -1,4 +1,4 @@
-"""How far an image lies from its words, as CLIP (Radford et al., 2021) sees it."""
+"""The distance between an image and its prompt, according to CLIP (Radford et al., 2021)."""
 
 import difflib
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from dpodiff.models.text_cache import TextCache
 from dpodiff.names import LoadError
 
 COPY = "give 'local-dir:FOLDER' for a local folder that holds it"
-PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of the toy weights
+PACKAGED = {"toy": "clip", "toy-heldout": "clip-heldout"}  # name -> folder of the weights
 
 
 def spherical_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """`2 arcsin(|x - y| / 2)^2` of unit vectors (..., dim): half the square of their angle.
+    """Return `2 arcsin(|x - y| / 2)^2` of unit vectors (..., dim): half the square of their angle.
 
-    Written with the arctangent, which is the same and keeps the gradient finite at both ends, where
-    the vectors are equal and where they are opposite.
+    It is computed with the arctangent, which gives the same value and a finite gradient at both
+    ends, where the vectors are equal or opposite.
 
     Examples:
         >>> x, y = torch.eye(2)  # unit vectors at a right angle
@@ -41,12 +41,12 @@ def spherical_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 class SphericalCLIP:
     """The spherical distance between CLIP's features of an image and of its prompt.
 
-    Less is better, from 0 to pi^2 / 2; usually 0.7 to 1.0 with ViT-B/32 on Stable Diffusion's
-    images. Prompts longer than CLIP's context are cut to it.
+    Less is better. The range is 0 to pi^2 / 2, usually 0.7 to 1.0 with ViT-B/32 on images of Stable
+    Diffusion. Prompts longer than CLIP's context are truncated.
 
     Args:
-        model: "toy", "toy-heldout", "local-dir:FOLDER", "hf-hub:OWNER/NAME", or an architecture
-            known to open_clip, such as "ViT-B-32" (DPO-Diff's, with the weights "openai").
+        model: "toy", "toy-heldout", "local-dir:FOLDER", "hf-hub:OWNER/NAME", or an architecture of
+            open_clip, such as "ViT-B-32" (used by DPO-Diff with the weights "openai").
         pretrained: tag or safetensors file of the weights, for an architecture.
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
@@ -54,8 +54,8 @@ class SphericalCLIP:
         differentiable: True.
 
     Raises:
-        LoadError: if architecture or weights are not known or not said, are only a pickle, or
-            cannot be had.
+        LoadError: if the architecture or the weights are unknown or missing, or are only available
+            as a pickle.
 
     Examples:
         >>> images = dpodiff.load("toy").generate(["a red ball"], [""], [0])
@@ -103,49 +103,52 @@ class SphericalCLIP:
         return f"SphericalCLIP({', '.join(map(repr, said))})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The loss of each image about its own prompt; differentiable in the images.
+        """Return the loss of each image for its own prompt; differentiable in the images.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
-            prompts: one an image.
+            prompts: one per image.
 
         Returns:
             losses (batch,), float32.
 
         Raises:
-            ValueError: if the images have another layout or range, or the numbers differ.
+            ValueError: if the images have another layout or range, or the numbers of images and
+                prompts differ.
         """
         check_pairs(images, prompts)
         return spherical_distance(self.features(images), self.text_features(prompts))
 
     def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The CLIP score of each image about its own prompt: 100 times the cosine, more is better.
+        """Return the CLIP score of each image for its own prompt: 100 times the cosine.
 
-        It ranks images as the loss does: with the angle a between the two features the score is
-        100 cos(a), and the loss a^2 / 2. Hessel et al. (2021) cut it at 0, which this does not.
+        More is better. The score ranks images as the loss does: for an angle a between the two
+        features, the score is 100 cos(a) and the loss is a^2 / 2. Hessel et al. (2021) clip it at
+        0, which is not done here.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
-            prompts: one an image.
+            prompts: one per image.
 
         Returns:
             scores (batch,) from -100 to 100; usually 25 to 35 with ViT-B/32 on photographs and
             their captions.
 
         Raises:
-            ValueError: if the images have another layout or range, or the numbers differ.
+            ValueError: if the images have another layout or range, or the numbers of images and
+                prompts differ.
         """
         check_pairs(images, prompts)
         return 100 * (self.features(images) * self.text_features(prompts)).sum(dim=-1)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Unit vectors (batch, dim) of images (batch, 3, height, width) in [0, 1]."""
+        """Return unit vectors (batch, dim) of images (batch, 3, height, width) in [0, 1]."""
         check_images(images)
         images = images.to(self.device, self.clip.logit_scale.dtype)
         return self.clip.encode_image(self._preprocess(images), normalize=True)
 
     def text_features(self, texts: Sequence[str]) -> torch.Tensor:
-        """Unit vectors (batch, dim) of texts, without a graph; each text is encoded once."""
+        """Return unit vectors (batch, dim) of texts without a graph; each text is encoded once."""
         return self._texts(texts)
 
     def _encode_texts(self, texts: list[str]) -> torch.Tensor:
@@ -153,7 +156,7 @@ class SphericalCLIP:
 
 
 def _source(model: str) -> str:
-    """What open_clip calls the model."""
+    """Return open_clip's name of the model."""
     if model not in PACKAGED:
         return model
     folder = names.toy("weights") / PACKAGED[model]
@@ -165,7 +168,7 @@ def _source(model: str) -> str:
 
 
 def _place(source: str, pretrained: str | None) -> str:
-    """The folder, file or hub id that holds the weights."""
+    """Return the folder, file or hub id that holds the weights."""
     import open_clip
 
     if ":" in source:
@@ -175,12 +178,12 @@ def _place(source: str, pretrained: str | None) -> str:
 
 
 def _hub_id(config: dict[str, Any]) -> str:
-    """The file or hub id of an entry in open_clip's table of weights; empty if it has none."""
+    """Return the file or hub id of an entry in open_clip's table of weights; empty if none."""
     return config.get("file") or config.get("hf_hub", "").rstrip("/")
 
 
 def _checked_weights(source: str, pretrained: str | None) -> dict[str, Any]:
-    """Refuses what cannot be loaded safely; what open_clip must be told beside the names."""
+    """Refuse weights that cannot be loaded safely; return further arguments for open_clip."""
     import open_clip
 
     kind, _, place = source.rpartition(":")
@@ -195,13 +198,13 @@ def _checked_weights(source: str, pretrained: str | None) -> dict[str, Any]:
             find(tag)
         else:
             _download(config, f"{source}/{tag}")
-            # The architecture alone does not tell which GELU the weights were trained with.
+            # The architecture alone does not determine which GELU the weights were trained with.
             return {"force_quick_gelu": bool(config.get("quick_gelu"))}
     return {}
 
 
 def _checked_tag(source: str, pretrained: str | None) -> str:
-    """The tag or file of an architecture's weights; refuses what open_clip does not know."""
+    """Return the tag or file of an architecture's weights; refuse what open_clip does not know."""
     import open_clip
 
     known = open_clip.list_models()
@@ -226,7 +229,7 @@ def _checked_tag(source: str, pretrained: str | None) -> str:
 
 
 def _download(config: dict[str, Any], name: str) -> None:
-    """Has open_clip fetch the weights now, so that it is known what file they are."""
+    """Download the weights with open_clip, so that their file is known."""
     from open_clip.pretrained import download_pretrained
 
     try:
@@ -234,6 +237,6 @@ def _download(config: dict[str, Any], name: str) -> None:
             path = download_pretrained(config)
     except LoadError:
         raise
-    except Exception as error:  # of another server, or of the network library
-        raise LoadError(f"the weights {name!r} cannot be had ({error}). You can {COPY}") from error
+    except Exception as error:  # from another server or from the network library
+        raise LoadError(f"the weights {name!r} cannot be loaded ({error}); {COPY}") from error
     refuse_pickle(Path(path))

@@ -1,12 +1,12 @@
-"""How much better an image fits its prompt than prompts that say one thing otherwise.
+"""The fit of an image to its prompt, relative to prompts that differ in one statement.
 
 The spherical loss of CLIP measures the fit to one prompt, and a search can lower it without a
-better image. `Contrastive` compares the fit with that to contrast prompts (see
-`dpodiff.spaces.contrasts`), in one of two forms. With c_0 the cosine of image and prompt, c_j
-those of image and contrast prompts, and s the scale that CLIP was trained with:
+better image. `Contrastive` compares this fit with the fit to contrast prompts (see
+`dpodiff.spaces.contrasts`), in one of two forms. Let c_0 be the cosine of the image and the prompt,
+c_j the cosines with the contrast prompts, and s the scale that CLIP was trained with:
 
     "softmax"    - log( exp(s c_0) / sum_{j >= 0} exp(s c_j) )      TextNorm (arXiv 2404.01863)
-    "margin"     max_{j >= 1} c_j - c_0                             the worst contrast decides
+    "margin"     max_{j >= 1} c_j - c_0                             the worst contrast only
 """
 
 from collections.abc import Callable, Sequence
@@ -28,10 +28,10 @@ class Contrastive:
     """The fit of an image to its prompt, relative to contrast prompts; less is better.
 
     Args:
-        clip: gives the features of images and texts; any CLIP that `SphericalCLIP` takes.
-        contrasts: from a prompt to the texts of its contrast prompts, as below. Called once per
-            prompt.
-        form: "softmax", from 0 on, or "margin", from -2 to 2.
+        clip: CLIP for images and texts; any that `SphericalCLIP` takes.
+        contrasts: function from a prompt to the texts of its contrast prompts, as below. It is
+            called once per prompt.
+        form: "softmax" (range from 0) or "margin" (range -2 to 2).
 
     Attributes:
         differentiable: True.
@@ -73,7 +73,7 @@ class Contrastive:
         return f"Contrastive({self.clip!r}, form={self.form!r})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The loss of each image for its own prompt; differentiable in the images.
+        """Return the loss of each image for its own prompt; differentiable in the images.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
@@ -83,8 +83,8 @@ class Contrastive:
             losses (batch,), float32.
 
         Raises:
-            ValueError: if the images have another layout or range, the numbers differ, or a prompt
-                has no contrast prompt.
+            ValueError: if the images have another layout or range, the numbers of images and
+                prompts differ, or a prompt has no contrast prompt.
         """
         check_pairs(images, prompts)
         return by_prompt(self.clip.features(images), prompts, self._losses)
@@ -93,17 +93,17 @@ class Contrastive:
         """Refuse a prompt that has no contrast prompt, before any image is made.
 
         Raises:
-            ValueError: saying what would be right.
+            ValueError: if it has none; the message says what would be right.
         """
         self._contrasts_of(prompt)
 
     @torch.no_grad()
     def margins(self, images: torch.Tensor, prompt: str) -> "pd.DataFrame":
-        """Which statement of a prompt the images miss.
+        """Return a table of the contrast prompts: which statement of the prompt the images miss.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
-            prompt: what all of them should show.
+            prompt: what all images should show.
 
         Returns:
             one row per contrast prompt, the worst first: "contrast"; "margin", the mean cosine of
@@ -125,7 +125,7 @@ class Contrastive:
         return table.sort_values("margin", ignore_index=True)
 
     def _cosines(self, features: torch.Tensor, prompt: str) -> torch.Tensor:
-        """Cosines (batch, 1 + contrasts) with the prompt and its contrasts; texts encoded once."""
+        """Return cosines (batch, 1 + contrasts) of features with the prompt and its contrasts."""
         return features @ self.clip.text_features([prompt, *self._contrasts_of(prompt)]).T
 
     def _losses(self, features: torch.Tensor, prompt: str) -> torch.Tensor:

@@ -1,10 +1,10 @@
-"""Which statement of a prompt an image misses, and a loss that asks for all of them.
+"""The statements of a prompt that an image misses, and a loss for all statements.
 
-A prompt says several things: the ball, its color, where it is, the background. TIFA (Hu et al.,
-2023, arXiv 2303.11897) asks a model about each alone. Here each statement is compared with contrast
-prompts that differ in it and in nothing else (see `dpodiff.spaces.statements`), so any CLIP can
-answer. With c_0 the cosine of image and prompt, c_j those with the contrast prompts of a statement,
-and s the scale that CLIP was trained with:
+A prompt makes several statements: an object, its color, its position, the background. TIFA (Hu et
+al., 2023, arXiv 2303.11897) asks a model about each statement. Here each statement is compared with
+contrast prompts that differ only in this statement (see `dpodiff.spaces.statements`), so any CLIP
+can be used. Let c_0 be the cosine of the image and the prompt, c_j the cosines with the contrast
+prompts of a statement, and s the scale that CLIP was trained with:
 
     p(statement) = exp(s c_0) / (exp(s c_0) + sum_j exp(s c_j))
     loss = mean over statements of - log p
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class Decomposed:
-    """Minus the mean log-probability of the prompt's statements; less is better, from 0 on.
+    """Minus the mean log-probability of the prompt's statements; at least 0, less is better.
 
     Args:
-        clip: gives the features of images and texts; any CLIP that `SphericalCLIP` takes.
-        statements: from a prompt to its statements, and of each to the texts of its contrast
-            prompts, as `dpodiff.contrasts_of` does. Called once per prompt.
+        clip: CLIP for images and texts; any that `SphericalCLIP` takes.
+        statements: function from a prompt to a mapping from its statements to the texts of their
+            contrast prompts, as `dpodiff.contrasts_of` returns. It is called once per prompt.
 
     Attributes:
         differentiable: True.
@@ -61,7 +61,7 @@ class Decomposed:
         return f"Decomposed({self.clip!r})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The loss of each image for its own prompt; differentiable in the images.
+        """Return the loss of each image for its own prompt; differentiable in the images.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
@@ -71,8 +71,8 @@ class Decomposed:
             losses (batch,), float32.
 
         Raises:
-            ValueError: if the images have another layout or range, the numbers differ, or a prompt
-                has no statement.
+            ValueError: if the images have another layout or range, the numbers of images and
+                prompts differ, or a prompt has no statement.
         """
         check_pairs(images, prompts)
         return by_prompt(self.clip.features(images), prompts, self._losses)
@@ -81,20 +81,20 @@ class Decomposed:
         """Refuse a prompt that has no statement, before any image is made.
 
         Raises:
-            ValueError: saying what would be right.
+            ValueError: if it has none; the message says what would be right.
         """
         self._statements_of(prompt)
 
     @torch.no_grad()
     def probabilities(self, images: torch.Tensor, prompt: str) -> "pd.DataFrame":
-        """How probable each statement is for each image.
+        """Return the probability of each statement for each image.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
-            prompt: what all of them should show.
+            prompt: what all images should show.
 
         Returns:
-            one row per statement, one column per image, from 0 to 1.
+            one row per statement, one column per image, with values from 0 to 1.
         """
         import pandas as pd
 
@@ -105,15 +105,15 @@ class Decomposed:
 
     @torch.no_grad()
     def holds(self, images: torch.Tensor, prompt: str) -> "pd.DataFrame":
-        """Whether each image fits the prompt better than each contrast of a statement.
+        """Return whether each image fits the prompt better than each contrast of a statement.
 
-        Unlike a threshold of the probability, this does not depend on how many contrasts there are.
+        Unlike a threshold of the probability, this does not depend on the number of contrasts.
 
         Args:
             images, prompt: as in `probabilities`.
 
         Returns:
-            one row per statement, one column per image, of booleans.
+            one row per statement, one column per image, with booleans.
         """
         import pandas as pd
 
@@ -124,7 +124,7 @@ class Decomposed:
 
     @torch.no_grad()
     def table(self, images: torch.Tensor, prompt: str) -> "pd.DataFrame":
-        """Which statements the images hold and which they miss.
+        """Return a table of the statements that the images show or miss.
 
         Args:
             images, prompt: as in `probabilities`.
@@ -152,7 +152,7 @@ class Decomposed:
         return -self._log_probabilities(features, prompt).mean(dim=1)
 
     def _log_probabilities(self, features: torch.Tensor, prompt: str) -> torch.Tensor:
-        """Log-probabilities (batch, statements)."""
+        """Return the log-probabilities (batch, statements)."""
         own, groups = self._cosines(features, prompt)
         scale = self.clip.clip.logit_scale.exp()
         rows = [
@@ -164,7 +164,7 @@ class Decomposed:
     def _cosines(
         self, features: torch.Tensor, prompt: str
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Cosines (batch,) with the prompt, and (batch, contrasts) of each statement."""
+        """Return cosines (batch,) with the prompt, and (batch, contrasts) of each statement."""
         groups = list(self._statements_of(prompt).values())
         texts = [prompt, *(text for group in groups for text in group)]
         cosines = features @ self.clip.text_features(texts).T

@@ -1,20 +1,20 @@
-"""Several losses on one scale, and which of them disagrees with the others.
+"""Several losses on one scale, and a test of which one disagrees with the others.
 
-A search finds what its loss overlooks. What several losses overlook is less. They have different
-scales, so each is first measured on images of the user's own prompt: with m its mean and s its
-standard deviation there,
+A search exploits errors of its loss. Several losses share fewer errors. They have different scales,
+so each is first measured on images of the user's own prompt. With m its mean and s its standard
+deviation there,
 
     z_k = (loss_k - m_k) / s_k
 
-0 is the usual image of the prompt, and -1 one that loss k likes better by one standard deviation.
-Per image the z_k are combined:
+0 is a typical image of the prompt, and -1 one whose loss k is lower by one standard deviation. The
+z_k of each image are combined:
 
     "mean"     mean_k z_k
-    "worst"    max_k z_k                      the loss that likes the image least decides
+    "worst"    max_k z_k                      only the highest loss counts
     "bound"    mean_k z_k + kappa std_k z_k   disagreement counts against the image
 
-std is over the members, divided by their number. So with two losses and kappa = 1, "bound" is
-"worst". It is pessimistic, since a loss is minimized.
+std is the standard deviation over the K members, with divisor K. So with two losses and kappa = 1,
+"bound" equals "worst". It is pessimistic, since a loss is minimized.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,30 +33,30 @@ if TYPE_CHECKING:
 
 
 Combine = Literal["mean", "worst", "bound"]
-LEAST = 1e-12  # variance under the root, which has no slope at 0
+LEAST = 1e-12  # added to the variance: the root has no derivative at 0
 
 
 class Ensemble:
     """Losses on one scale, combined per image; less is better.
 
-    It is calibrated once, by `fit` on some images of the user's own prompt, or by giving location
-    and scale. Until then it refuses to be called, since raw losses cannot be compared.
+    Calibrate it once, by `fit` on images of the user's own prompt, or by giving location and scale.
+    Before that a call raises an error, since raw losses cannot be compared.
 
     Args:
-        losses: the members, at least two: losses, names for `losses.load`, or a mapping from what
-            they are called in reports to either.
+        losses: the members, at least two: losses, names for `losses.load`, or a mapping from labels
+            to them.
         combine: "mean", "worst" or "bound", as above.
-        kappa: standard deviations that "bound" adds.
-        statements: as in `losses.load`, for members that are named and need it, such as
+        kappa: number of standard deviations that "bound" adds.
+        statements: as in `losses.load`, for members that need it and are given by name, such as
             "contrastive:toy".
-        location, scale: what is taken from each loss, and by what it is divided then; None is not
-            calibrated yet.
+        location, scale: numbers that are subtracted from each loss, and that it is divided by. None
+            is not calibrated.
 
     Attributes:
-        differentiable: whether all members are.
+        differentiable: whether all members are differentiable.
 
     Raises:
-        ValueError: if there are fewer than two losses, or an argument is not among these.
+        ValueError: if there are fewer than two losses, or an argument is invalid.
         LoadError: if a loss cannot be loaded by its name.
 
     Examples:
@@ -101,15 +101,15 @@ class Ensemble:
         return f"Ensemble({', '.join(self.losses)}, combine={self.combine!r}{kappa})"
 
     def fit(self, images: torch.Tensor, prompts: Sequence[str]) -> "Ensemble":
-        """The same ensemble, calibrated: location and scale are mean and standard deviation here.
+        """Return a calibrated copy, with mean and standard deviation of each loss on these images.
 
         Args:
-            images: (batch, 3, height, width) in [0, 1], at least two; best some 8 to 32 images of
-                the user's own prompt, on seeds that the search does not use.
+            images: (batch, 3, height, width) in [0, 1], at least two. Use 8 to 32 images of the
+                user's own prompt, on seeds that the search does not use.
             prompts: one per image.
 
         Raises:
-            ValueError: if there are fewer than two images, or a loss is the same on all.
+            ValueError: if there are fewer than two images, or a loss is constant on them.
         """
         check_pairs(images, prompts)
         if len(images) < 2:
@@ -120,10 +120,10 @@ class Ensemble:
         return Ensemble(self.losses, self.combine, kappa=self.kappa, location=location, scale=scale)
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The combined loss (batch,) on the device of the images; the members check them.
+        """Return the combined loss (batch,) on the device of the images, which the members check.
 
         Raises:
-            ValueError: if it is not calibrated, or a member does not give (batch,).
+            ValueError: if it is not calibrated, or a member does not return (batch,).
         """
         members = self.members(images, prompts)
         if self.combine == "worst":
@@ -135,16 +135,16 @@ class Ensemble:
         return mean + self.kappa * variance.clamp_min(LEAST).sqrt()
 
     def members(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The members' calibrated losses (batch, members); takes and raises what a call does."""
+        """Return the members' calibrated losses (batch, members); errors are those of a call."""
         self._check_calibrated()
         raw = self._raw(images, prompts)
         return (raw - raw.new_tensor(self.location)) / raw.new_tensor(self.scale)
 
     def check(self, prompt: str) -> None:
-        """Refuse to be used before it is calibrated, or with a prompt a member cannot judge.
+        """Check that the ensemble is calibrated and that all members can score a prompt.
 
         Raises:
-            ValueError: saying what would be right.
+            ValueError: if not; the message says what would be right.
         """
         self._check_calibrated()
         for loss in self.losses.values():
@@ -154,10 +154,10 @@ class Ensemble:
     def leave_one_out(
         self, before: torch.Tensor, after: torch.Tensor, prompts: Sequence[str]
     ) -> "pd.DataFrame":
-        """Which member disagrees with the others about a change; see `losses.leave_one_out`.
+        """Return a table of how the members disagree about a change; see `losses.leave_one_out`.
 
         Args:
-            before, after: (batch, 3, height, width) in [0, 1], of the same seeds in turn.
+            before, after: (batch, 3, height, width) in [0, 1], of the same seeds in the same order.
             prompts: one per image.
         """
         old, new = self.members(before, prompts), self.members(after, prompts)
@@ -180,21 +180,21 @@ def leave_one_out(
     after: torch.Tensor | np.ndarray,
     names: Sequence[str] | None = None,
 ) -> "pd.DataFrame":
-    """Which loss disagrees with the others about a change.
+    """Return a table of how the losses disagree about a change.
 
     Args:
-        before, after: losses (images, members) on one scale, of the same images in turn.
-        names: of the members.
+        before, after: losses (images, members) on one scale, of the same images in the same order.
+        names: names of the members.
 
     Returns:
-        one row per member, the one furthest from the others first: "loss"; "change", its mean
-        change, negative is better; "others", the mean change of the other members; "gap", change
-        minus others; "error", the standard error of the gap over the images, NaN for one image;
-        "opposed", the share of images on which its change has the other sign; "disagrees", whether
-        the two mean changes have.
+        one row per member, the largest gap first: "loss"; "change", its mean change, where negative
+        is better; "others", the mean change of the other members; "gap", change minus others;
+        "error", the standard error of the gap over the images, NaN for one image; "opposed", the
+        share of images on which its change has the other sign; "disagrees", whether the two mean
+        changes have different signs.
 
     Raises:
-        ValueError: if the matrices have not one shape, or there are fewer than two members.
+        ValueError: if the shapes differ, or there are fewer than two members.
 
     Examples:
         >>> before, after = np.zeros((2, 3)), np.array([[-1, -2, 1], [-1, 0, 2]])
@@ -238,7 +238,7 @@ def leave_one_out(
 def _named(
     losses: "Mapping[str, Any] | Sequence[Any]", statements: Statements | None
 ) -> dict[str, Callable]:
-    """The members by what they are called; those given by name are loaded."""
+    """Return the members by their labels; those given by name are loaded."""
     if not isinstance(losses, Mapping):
         labels = [loss if isinstance(loss, str) else name_of(loss) for loss in losses]
         if len(set(labels)) < len(labels):
@@ -255,7 +255,7 @@ def _named(
     }
     for loss in found.values():
         if not callable(loss):
-            raise ValueError(f"{loss!r} is no loss: give a callable or a name")
+            raise ValueError(f"{loss!r} is not a loss: give a callable or a name")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Human Preference Score v2.1 (Wu et al., 2023): a CLIP tuned to which image people chose."""
+"""Human Preference Score v2.1 (Wu et al., 2023): a CLIP fine-tuned on choices between images."""
 
 from typing import Any
 
@@ -13,17 +13,17 @@ from dpodiff.models.text_cache import TextCache
 class HPS(Reward):
     """Minus the Human Preference Score, the cosine of an image and its prompt.
 
-    Less is better, from -1 to 1; usually -0.35 to -0.2 on images of diffusion models. The image
-    is scaled as a whole and padded with black, as in the release.
+    Less is better. The range is -1 to 1, usually -0.35 to -0.2 on images of diffusion models. The
+    whole image is scaled and padded with black, as in the release.
 
     Args:
         source: a safetensors file, a folder that holds `model.safetensors`, or a hub id. The
             authors publish a pickle; the default is imscore's copy of it (HPS_v2.1_compressed).
-        architecture: as open_clip calls it.
+        architecture: name of the architecture in open_clip.
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        LoadError: if it cannot be had, is a pickle, or holds other weights.
+        LoadError: if it cannot be loaded, is a pickle, or holds other weights.
 
     Examples:
         >>> loss = dpodiff.losses.HPS()  # downloads its weights  # doctest: +SKIP
@@ -40,9 +40,9 @@ class HPS(Reward):
 
         super().__init__(source, device)
         tensors = read(source)
-        tensors = part(tensors, "model.") or tensors  # imscore names its module, the release none
+        tensors = part(tensors, "model.") or tensors  # imscore adds the prefix
         config: dict[str, Any] = open_clip.get_model_config(architecture) or {}
-        # Any: open_clip types neither its parameters nor its methods.
+        # Any: open_clip has no types of its parameters and methods.
         self.clip: Any = open_clip.CLIP(**config)
         fill(self.clip, tensors, source)
         freeze(self.clip, self.device)

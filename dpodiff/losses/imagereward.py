@@ -1,4 +1,4 @@
-"""ImageReward (Xu et al., 2023): a BLIP that reads the prompt while it looks at the image."""
+"""ImageReward (Xu et al., 2023): a BLIP whose text encoder attends to the image."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from transformers import BlipTextModel, BlipVisionModel
 
 TOKENIZER = "google-bert/bert-base-uncased"
-TOKENS = 35  # a prompt is padded or cut to, in the release
-HEAD = 64  # channels of an attention head, in BLIP and BERT of every size
-MEAN, STD = 0.16717362830052426, 1.0333394966054072  # of the raw scores, in the release
-RENAMED = {  # BLIP's image encoder -> the same in transformers
+TOKENS = 35  # length to which the release pads or truncates a prompt
+HEAD = 64  # channels of an attention head, for BLIP and BERT of every size
+MEAN, STD = 0.16717362830052426, 1.0333394966054072  # statistics of raw scores, in the release
+RENAMED = {  # names of BLIP's image encoder -> names in transformers
     "cls_token": "embeddings.class_embedding",
     "pos_embed": "embeddings.position_embedding",
     "patch_embed.proj.": "embeddings.patch_embedding.",
@@ -41,7 +41,7 @@ RENAMED = {  # BLIP's image encoder -> the same in transformers
 class ImageReward(Reward):
     """Minus the ImageReward of an image for its prompt, trained on rankings by people.
 
-    Less is better; standardized on the images it was made for, so usually -2 to 2, unbounded.
+    Less is better. It is standardized on images of the release: usually -2 to 2, without bounds.
 
     Args:
         source: a safetensors file, a folder that holds `model.safetensors` and may hold the
@@ -50,7 +50,7 @@ class ImageReward(Reward):
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        LoadError: if it or the tokenizer cannot be had, is a pickle, or holds other weights.
+        LoadError: if it or the tokenizer cannot be loaded, is a pickle, or holds other weights.
 
     Examples:
         >>> loss = dpodiff.losses.ImageReward()  # downloads its weights  # doctest: +SKIP
@@ -71,7 +71,7 @@ class ImageReward(Reward):
         self.head = linear_head(part(tensors, "mlp.layers."), source)
         for module in (self.vision, self.text, self.head):
             freeze(module, self.device)
-        size: Any = self.vision.config.image_size  # an int; the type allows for several
+        size: Any = self.vision.config.image_size  # an int, although the type allows several
         self._preprocess = Preprocessing((size, size))
         self._tokenizer = load(BertTokenizer, beside(source, "vocab.txt", TOKENIZER))
 
@@ -85,12 +85,12 @@ class ImageReward(Reward):
 
 
 def _vision(tensors: dict[str, torch.Tensor], source: str) -> "BlipVisionModel":
-    """BLIP's image encoder; the file says how large it is by the shapes of its tensors."""
+    """Return BLIP's image encoder; its sizes are those of the tensors in the file."""
     from transformers import BlipVisionConfig, BlipVisionModel
 
     with naming_missing(source):
         width, _, patch, _ = tensors["patch_embed.proj.weight"].shape
-        places = tensors["pos_embed"].shape[1] - 1  # one is the class token's
+        places = tensors["pos_embed"].shape[1] - 1  # without the class token
         inner = len(tensors["blocks.0.mlp.fc1.bias"])
     config = BlipVisionConfig(
         hidden_size=width,
@@ -115,7 +115,7 @@ def _renamed(name: str) -> str:
 
 
 def _text(tensors: dict[str, torch.Tensor], source: str) -> "BlipTextModel":
-    """BLIP's text encoder, a BERT that looks at the image after each self-attention."""
+    """Return BLIP's text encoder, a BERT with cross-attention to the image in each layer."""
     from transformers import BlipTextConfig, BlipTextModel
 
     with naming_missing(source):

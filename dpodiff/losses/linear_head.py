@@ -1,6 +1,6 @@
-"""A chain of linear layers from features to a score, as aesthetic and ImageReward end in.
+"""The linear layers from features to a score, used by Aesthetic and ImageReward.
 
-The releases put dropout between the layers, which does nothing once trained, and nothing else.
+The releases have dropout between the layers, which is inactive after training, and no activations.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from dpodiff.names import LoadError
 
 
 def linear_head(tensors: Mapping[str, torch.Tensor], source: str) -> nn.Sequential:
-    """The chain whose tensors are named "N.weight" and "N.bias", in the order of N.
+    """Return the layers whose tensors are named "N.weight" and "N.bias", in the order of N.
 
     Raises:
-        LoadError: if there is none, or the layers do not end in one number.
+        LoadError: if there are none, or the last one does not return one number.
     """
     order = sorted(int(name.removesuffix(".weight")) for name in tensors if name.endswith("weight"))
     layers = [_linear(tensors[f"{n}.weight"], tensors[f"{n}.bias"]) for n in order]

@@ -1,4 +1,4 @@
-"""Losses by their names; the table is in `dpodiff.losses`."""
+"""Losses by name; the table is in `dpodiff.losses`."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -33,12 +33,12 @@ REWARDS = {
 }
 CONTRASTIVE: "dict[str, Form]" = {"contrastive": "softmax", "contrastive-margin": "margin"}
 DECOMPOSED = "decomposed"
-CALIBRATED = (*CONTRASTIVE, DECOMPOSED)  # what compares the prompt with contrast prompts
-# Name -> form of the image-text matcher of the toy world.
+CALIBRATED = (*CONTRASTIVE, DECOMPOSED)  # losses that use contrast prompts
+# Name -> form of the toy world's image-text matcher.
 MATCHERS = {"toy-matcher": "failure", "toy-matcher-log": "log"}
-PAPER = "ViT-B-32/openai"  # what DPO-Diff is optimized with
+PAPER = "ViT-B-32/openai"  # the CLIP of DPO-Diff's loss
 
-# From a prompt to its statements, and of each to its contrast prompts.
+# Function from a prompt to its statements with their contrast prompts.
 Statements = Callable[[str], Mapping[str, Sequence[str]]]
 
 
@@ -48,23 +48,24 @@ def load(
     *,
     statements: Statements | None = None,
 ) -> Callable[[torch.Tensor, Sequence[str]], torch.Tensor]:
-    """A loss by its name, as the table above has it.
+    """Return a loss by its name in the table of `dpodiff.losses`.
 
     Args:
-        name: of the loss. Behind a colon may stand where its weights are: "hpsv2.1:FOLDER", a file,
-            a folder or a hub id; and for CLIP any that open_clip knows, "clip:ViT-L-14/openai",
-            "clip:local-dir:FOLDER" or "clip:hf-hub:OWNER/NAME". Without, DPO-Diff's ViT-B-32/openai
-            and the published rewards, which are downloaded on first use. "contrastive" and its like
-            take the same, and "toy" or "toy-heldout".
+        name: name of the loss. After a colon it may have the source of its weights,
+            "hpsv2.1:FOLDER": a file, a folder or a hub id. For CLIP it is any that open_clip knows:
+            "clip:ViT-L-14/openai", "clip:local-dir:FOLDER" or "clip:hf-hub:OWNER/NAME". The
+            defaults, DPO-Diff's ViT-B-32/openai and the published rewards, are downloaded on first
+            use. "contrastive", "contrastive-margin" and "decomposed" take the same CLIPs, and "toy"
+            or "toy-heldout".
         device: None is the GPU with the most free memory if there is one, else the CPU.
-        statements: from a prompt to its statements, and of each to its contrast prompts, such as
-            `dpodiff.spaces.statements.contrasts_of` with a lexicon; for "contrastive",
-            "contrastive-margin" and "decomposed", which need one. `dpodiff.improve` and its like
-            take that of their lexicon.
+        statements: function from a prompt to its statements with their contrast prompts, such as
+            `dpodiff.spaces.statements.contrasts_of` with a lexicon. "contrastive",
+            "contrastive-margin" and "decomposed" need it. `dpodiff.improve`, `attack` and `align`
+            use their lexicon.
 
     Raises:
-        LoadError: if there is no such loss, or its weights are of another kind or cannot be had,
-            saying what would be right; or if it needs `statements`.
+        LoadError: if the name is unknown, the weights cannot be loaded or are of another kind, or
+            `statements` is missing. The message says what would be right.
 
     Examples:
         >>> dpodiff.losses.load("toy")

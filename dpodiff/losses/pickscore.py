@@ -1,4 +1,4 @@
-"""PickScore (Kirstain et al., 2023): a CLIP tuned to the choices of the users of a web page."""
+"""PickScore (Kirstain et al., 2023): a CLIP fine-tuned on choices of users of a web page."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from dpodiff.losses.preprocessing import Preprocessing
 from dpodiff.models.pretrained import beside, freeze, load
 from dpodiff.models.text_cache import TextCache
 
-PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"  # as its model card says
+PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"  # according to its model card
 
 
 class PickScore(Reward):
     """Minus the PickScore, the logit (cosine times a learned scale) of an image and its prompt.
 
-    Less is better, from -100 to 100; usually -24 to -17 on images of diffusion models, so beside
-    other losses it wants a small weight.
+    Less is better. The range is -100 to 100, usually -24 to -17 on images of diffusion models. So
+    together with other losses it needs a small weight.
 
     Args:
-        source: a folder in the transformers format, or a hub id. A folder may hold tokenizer and
-            image processor too; else those of the CLIP it was tuned from are taken.
+        source: a folder in the transformers format, or a hub id. The folder may hold the tokenizer
+            and the image processor; otherwise those of the original CLIP are used.
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        LoadError: if weights, tokenizer or processor cannot be had.
+        LoadError: if the weights, the tokenizer or the processor cannot be loaded.
 
     Examples:
         >>> loss = dpodiff.losses.PickScore()  # downloads its weights  # doctest: +SKIP
@@ -40,7 +40,7 @@ class PickScore(Reward):
         from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
         super().__init__(source, device)
-        # Any: its features are typed as a tuple, its tokenizer as the class that picks one.
+        # Any: the annotated types of its features and its tokenizer are too general.
         self.clip: Any = load(CLIPModel, source, use_safetensors=True, dtype=torch.float32)
         freeze(self.clip, self.device)
         processor = load(CLIPImageProcessor, beside(source, "preprocessor_config.json", PROCESSOR))

@@ -1,6 +1,6 @@
-"""Losses of the pixels alone: simple, exact, and soon fooled. DNO (Tang et al., 2024) uses them.
+"""Losses of the pixels only, as in DNO (Tang et al., 2024): simple, exact and easily fooled.
 
-They need no weights and look at no prompt, which makes them good tests of an optimizer.
+They need no weights and no prompt, so they are useful tests of an optimizer.
 """
 
 import io
@@ -13,7 +13,7 @@ from dpodiff.losses.base import check_pairs
 
 
 def white(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-    """Minus the mean brightness (batch,): from -1 for white to 0 for black. Differentiable.
+    """Return minus the mean brightness (batch,): from -1 for white to 0 for black. Differentiable.
 
     Examples:
         >>> dpodiff.losses.white(torch.ones(1, 3, 8, 8), ["a white wall"])
@@ -23,7 +23,7 @@ def white(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
 
 
 def black(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-    """The mean brightness (batch,): from 0 for black to 1 for white. Differentiable.
+    """Return the mean brightness (batch,): from 0 for black to 1 for white. Differentiable.
 
     Examples:
         >>> dpodiff.losses.black(torch.ones(1, 3, 8, 8), ["a white wall"])
@@ -34,10 +34,10 @@ def black(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
 
 
 def contrast(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-    """Minus the variance over the pixels of the sum of their channels (batch,). Differentiable.
+    """Return minus the variance over pixels of the sum of the channels (batch,). Differentiable.
 
-    From -2.25, half black and half white, to 0, one shade; a fourth of DNO's number, whose pixels
-    go from -1 to 1.
+    The range is -2.25 (half black and half white) to 0 (one shade). It is a quarter of DNO's value,
+    whose pixels lie in [-1, 1].
 
     Examples:
         >>> images = torch.zeros(1, 3, 8, 8)
@@ -52,17 +52,17 @@ def contrast(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
 class JPEG:
     """The size (batch,) of the images as JPEG files, in kilobytes of 1000 bytes; less is better.
 
-    Always above 0, and growing with the size of the images; some tens at 512 x 512. DDPO (Black et
-    al., 2023) calls minus this compressibility.
+    It is above 0 and grows with the image size; some tens at 512 x 512. DDPO (Black et al., 2023)
+    calls its negative compressibility.
 
     Args:
-        quality: of the files, 1 to 95.
+        quality: JPEG quality, 1 to 95.
 
     Attributes:
-        differentiable: False: files are made of whole bytes, so there is no gradient to follow.
+        differentiable: False, since the number of bytes is an integer.
 
     Raises:
-        ValueError: if the quality is not in its range.
+        ValueError: if the quality is out of its range.
 
     Examples:
         >>> loss = dpodiff.losses.JPEG(quality=80)
@@ -82,7 +82,7 @@ class JPEG:
         return f"JPEG({self.quality})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The sizes; arguments and errors are those of `SphericalCLIP`."""
+        """Return the sizes; arguments and errors are those of `SphericalCLIP`."""
         check_pairs(images, prompts)
         pixels = (255 * images.detach().float()).round().byte().cpu()
         return torch.tensor([self._kilobytes(image) for image in pixels], device=images.device)

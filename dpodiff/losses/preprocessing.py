@@ -1,7 +1,7 @@
-"""How images are made ready for a model: resized, cropped or padded, normalized.
+"""Preprocessing of images for a model: resizing, cropping or padding, and normalization.
 
-The stock processors take images from files and have no gradient. Here the same is done on
-tensors, with one; it differs from them by their rounding to 8 bits.
+The stock processors take image files and have no gradient. This module does the same on tensors
+with a gradient. It differs from them only by their rounding to 8 bits.
 """
 
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From images (batch, 3, height, width) in [0, 1] to what a model looks at, differentiable.
+    """Preprocessing of images (batch, 3, height, width) in [0, 1] for a model; differentiable.
 
     Attributes:
-        size: (height, width) of the result.
+        size: (height, width) of the output.
         fit: "shortest" scales the shorter side and crops the longer one, "longest" scales the
             longer side and pads the shorter one with black, "squash" scales both.
         interpolation: "bicubic" or "bilinear", both with antialiasing.
-        mean, std: of the channels; CLIP's own by default.
-        half: where a crop begins that falls between two pixels: at the "even" one, as torchvision
-            and open_clip have it, or one "down", as transformers has it.
+        mean, std: mean and standard deviation of the channels; the default is CLIP's.
+        half: start of a crop between two pixels: "even" rounds to the even pixel, as torchvision
+            and open_clip do; "down" rounds down, as transformers does.
     """
 
     size: tuple[int, int]
@@ -40,7 +40,7 @@ class Preprocessing:
 
     @classmethod
     def of_open_clip(cls, config: dict[str, Any]) -> "Preprocessing":
-        """What `open_clip.get_model_preprocess_cfg` says."""
+        """Build the preprocessing from `open_clip.get_model_preprocess_cfg`."""
         size = config["size"]
         size = (size, size) if isinstance(size, int) else tuple(size)
         return cls(
@@ -53,9 +53,9 @@ class Preprocessing:
 
     @classmethod
     def of_transformers(cls, processor: "CLIPImageProcessor") -> "Preprocessing":
-        """What an image processor says that scales the shorter side and crops, as CLIP's do."""
+        """Build it from a processor that scales the shorter side and crops, as CLIP's does."""
         size = (processor.crop_size["height"], processor.crop_size["width"])
-        interpolation = {2: "bilinear", 3: "bicubic"}[int(processor.resample)]  # pillow's numbers
+        interpolation = {2: "bilinear", 3: "bicubic"}[int(processor.resample)]  # Pillow's constants
         return cls(
             size,
             fit="shortest",
@@ -68,14 +68,14 @@ class Preprocessing:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:  # (batch, 3, *size)
         if tuple(images.shape[-2:]) != self.size:
             mode = InterpolationMode(self.interpolation)
-            # Bicubic weights overshoot; pillow, which these models were trained with, clips.
+            # Bicubic weights overshoot. Pillow, which these models were trained with, clips.
             scaled = self._scaled(*images.shape[-2:])
             images = transforms.resize(images, scaled, mode, antialias=True).clamp(0, 1)
             images = self._cut(images)
         return transforms.normalize(images, list(self.mean), list(self.std))
 
     def _scaled(self, height: int, width: int) -> list[int]:
-        """What `torchvision.transforms.functional.resize` is to make of the sides."""
+        """Return the size argument of `torchvision.transforms.functional.resize`."""
         if self.fit == "squash":
             return list(self.size)
         if self.fit == "shortest":
@@ -84,7 +84,7 @@ class Preprocessing:
         return [round(height / ratio), round(width / ratio)]
 
     def _cut(self, images: torch.Tensor) -> torch.Tensor:
-        """The middle of images; what is too small is padded with black."""
+        """Crop images at the center; smaller images are padded with black."""
         if self.half == "even":
             return transforms.center_crop(images, list(self.size))
         top, left = ((side - wanted) // 2 for side, wanted in zip(images.shape[-2:], self.size))

@@ -1,9 +1,9 @@
-"""VQAScore (Lin et al., 2024): how sure a vision-language model is that the image shows the prompt.
+"""VQAScore (Lin et al., 2024): a vision-language model is asked if the image shows the prompt.
 
-The model is asked "Does this image show '...'? Please answer yes or no.", and the score is the
-probability that its answer begins with yes. Such models understand relations and counts that CLIP
-does not (arXiv 2404.01291). Any image-text-to-text model of transformers will do; the published one
-that transformers has is InstructBLIP on Flan-T5.
+The question is "Does this image show '...'? Please answer yes or no.", and the score is the
+probability that the answer begins with yes. Such models understand relations and counts that CLIP
+does not (arXiv 2404.01291). Any image-text-to-text model of transformers can be used. The published
+one that is available in transformers is InstructBLIP with Flan-T5.
 """
 
 from typing import Any
@@ -15,29 +15,29 @@ from dpodiff.models.pretrained import freeze, load
 from dpodiff.names import LoadError
 
 QUESTION = "Does this image show '{}'? Please answer yes or no."
-YES = ("Yes", "yes", " Yes", " yes")  # as the tokenizers of several models have it
+YES = ("Yes", "yes", " Yes", " yes")  # spellings in the tokenizers of several models
 
 
 class VQAScore(Reward):
     """Minus the probability that a vision-language model answers yes; from -1 to 0.
 
     The probability is that of the first word of the answer among all words, not only among yes and
-    no. Images are preprocessed by the model's own processor, which keeps the gradient; it differs
-    from its use on files by the rounding to 8 bits.
+    no. Images are preprocessed by the model's own processor, which keeps the gradient. The result
+    differs from that for image files by the rounding to 8 bits.
 
     Args:
-        source: a folder in the transformers format, with processor and tokenizer beside the
-            weights, or a hub id. The default has 4 billion weights, 16 GB to download.
+        source: a folder in the transformers format with weights, processor and tokenizer, or a hub
+            id. The default has 4 billion parameters and a download of 16 GB.
         device: None is the GPU with the most free memory if there is one, else the CPU.
-        dtype: of the weights; None is float32 on a CPU, bfloat16 on a GPU.
-        question: what is asked, with "{}" where the prompt stands.
+        dtype: dtype of the weights; None is float32 on a CPU, bfloat16 on a GPU.
+        question: the question, with "{}" in the place of the prompt.
 
     Attributes:
         differentiable: whether the processor of this model keeps the gradient.
 
     Raises:
-        LoadError: if weights or processor cannot be had, the weights are only a pickle, or the
-            model is of another kind.
+        LoadError: if the weights or the processor cannot be loaded, the weights are only available
+            as a pickle, or the model is of another kind.
         ValueError: if the question has no "{}".
 
     Examples:
@@ -60,7 +60,7 @@ class VQAScore(Reward):
         self.question = question
         if dtype is None:
             dtype = torch.float32 if self.device.type == "cpu" else torch.bfloat16
-        # Any: the classes that pick another one do not say what it has.
+        # Any: the annotated types of the Auto classes are too general.
         self.model: Any = load(
             AutoModelForImageTextToText,
             source,
@@ -85,34 +85,34 @@ class VQAScore(Reward):
         return scores
 
     def _ask(self, images: torch.Tensor, prompt: str) -> torch.Tensor:
-        """P(yes) (batch,) of images about one prompt."""
+        """Return P(yes) (batch,) of images for one prompt."""
         inputs = self._inputs(images, self.question.replace("{}", prompt))
         text = self.model.config.get_text_config()
         if text.is_encoder_decoder:
             start = text.decoder_start_token_id
             shape = (len(images), 1)
             inputs["decoder_input_ids"] = torch.full(shape, start, device=self.device)
-        logits = self.model(**inputs).logits[:, -1]  # of the answer's first word
+        logits = self.model(**inputs).logits[:, -1]  # of the first word of the answer
         logits = logits if logits.dtype == torch.float64 else logits.float()
         return logits.softmax(dim=-1)[:, self._yes].sum(dim=-1)
 
     def _inputs(self, images: torch.Tensor, question: str) -> dict[str, torch.Tensor]:
-        """What the model takes, with the graph of the images where the processor keeps it."""
-        settings = {"do_rescale": False, "return_tensors": "pt"}  # they are in [0, 1] already
-        # Some processors look at the pixels with numpy, which refuses a graph or a GPU's memory.
+        """Return the model's inputs, with the graph of the images if the processor keeps it."""
+        settings = {"do_rescale": False, "return_tensors": "pt"}  # pixels are in [0, 1] already
+        # Some processors read the pixels with numpy, which fails with a graph or on a GPU.
         plain = list(images.detach().cpu())
         text = [self._said(question)] * len(images)
         inputs = self._processor(images=plain, text=text, **settings)
         if images.requires_grad and self.differentiable:
             pixels = self._processor.image_processor(images=list(images), **settings)
-            # A flat list may be taken for the images of one text; their order is the same.
+            # A flat list could be taken for several images of one text; the order is the same.
             shape = inputs["pixel_values"].shape
             inputs["pixel_values"] = pixels["pixel_values"].reshape(shape)
         inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 
     def _said(self, question: str) -> str:
-        """The question as the model is used to hear it: as a turn of a chat, or by itself."""
+        """Return the question in the chat template of the model, if it has one."""
         if not getattr(self._processor, "chat_template", None):
             return question
         content = [{"type": "image"}, {"type": "text", "text": question}]
@@ -120,32 +120,32 @@ class VQAScore(Reward):
         return self._processor.apply_chat_template([turn], add_generation_prompt=True)
 
     def _keeps_gradient(self) -> bool:
-        """Whether the processor keeps the graph of images; asked about one gray image.
+        """Return whether the processor keeps the graph of images, tested on one gray image.
 
         Raises:
-            LoadError: if it takes no image with a question.
+            LoadError: if it does not take an image with a question.
         """
         gray = torch.full((1, 3, 64, 64), 0.5, device=self.device)
         try:
             plain = self._inputs(gray, self.question)["pixel_values"]
-        except Exception as error:  # of a processor of another kind
+        except Exception as error:  # from a processor of another kind
             raise LoadError(
                 f"{self.source!r} cannot be asked about an image ({error}); VQAScore takes "
                 "image-text-to-text models such as InstructBLIP, BLIP-2 or a chat model"
             ) from error
         try:
             pixels = self._inputs(gray.requires_grad_(), self.question)["pixel_values"]
-        except RuntimeError:  # torch's, about numpy() of a tensor with a graph, or another shape
+        except RuntimeError:  # from torch: numpy() of a tensor with a graph, or another shape
             return False
         same = torch.allclose(pixels, plain, atol=1e-2)
         return pixels.requires_grad and same
 
 
 def _single_tokens(tokenizer: Any, source: str) -> list[int]:
-    """The tokens that mean yes; words that the tokenizer cuts to pieces are left out.
+    """Return the tokens that mean yes; spellings with several tokens are left out.
 
     Raises:
-        LoadError: if there is none.
+        LoadError: if there are none.
     """
     pieces = [tokenizer(word, add_special_tokens=False).input_ids for word in YES]
     whole = {ids[0] for ids in pieces if len(ids) == 1} - {tokenizer.unk_token_id}

@@ -1,4 +1,4 @@
-"""Several losses as one."""
+"""The weighted sum of losses."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -13,17 +13,18 @@ from dpodiff.names import name_of
 class Weighted:
     """The weighted sum of losses.
 
-    A weight is of the loss as it is minimized: a positive one of a reward asks for more of it. The
-    losses have different scales, which the weights are to make up for.
+    A positive weight of a loss lowers it, and a positive weight of a reward raises the reward. The
+    weights must also compensate for the different scales of the losses.
 
     Args:
-        weights: loss -> weight; any callables from images and prompts to (batch,).
+        weights: mapping from losses to weights. A loss is any callable from images and prompts to
+            (batch,).
 
     Attributes:
-        differentiable: whether all of them are.
+        differentiable: whether all losses are differentiable.
 
     Raises:
-        ValueError: if there is none, or a weight is not finite.
+        ValueError: if there are no losses, or a weight is not finite.
 
     Examples:
         >>> from dpodiff.losses import contrast, white
@@ -43,7 +44,9 @@ class Weighted:
             raise ValueError("a weighted sum needs at least one loss")
         for loss, weight in self.weights.items():
             if not callable(loss):
-                raise ValueError(f"{loss!r} is no loss; dpodiff.losses.load makes one of a name")
+                raise ValueError(
+                    f"{loss!r} is not a loss; dpodiff.losses.load loads one by its name"
+                )
             check_finite(f"the weight of {name_of(loss)}", weight)
         self.differentiable = all(map(is_differentiable, self.weights))
 
@@ -52,19 +55,19 @@ class Weighted:
         return f"Weighted({', '.join(terms)})"
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The sum (batch,) on the device of the images; the losses check them.
+        """Return the sum (batch,) on the device of the images, which the losses check.
 
         Raises:
-            ValueError: if one of the losses does not give (batch,).
+            ValueError: if a loss does not return (batch,).
         """
         terms = (weight * values(loss, images, prompts) for loss, weight in self.weights.items())
         return functools.reduce(torch.add, terms)
 
     def check(self, prompt: str) -> None:
-        """Refuse a prompt that one of the losses cannot judge.
+        """Refuse a prompt that one of the losses cannot score.
 
         Raises:
-            ValueError: as that loss does.
+            ValueError: from the `check` of that loss.
         """
         for loss in self.weights:
             check_prompt(loss, prompt)

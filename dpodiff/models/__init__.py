@@ -1,21 +1,21 @@
-"""Text-to-image models behind one interface, one file a family.
+"""Text-to-image models behind one interface, one file per family.
 
-`base`, `text`, `mixture`           the interface, prompts as encodings, prompts with mixed words
-`sampling`, `noise`, `batches`      from noise to clean latents; noise as a variable; batch sizes
-`window`                            negative prompts that act in a part of the steps
-`attention`, `recorder`             what happens inside a rollout
-`devices`                           where to compute, in which dtype
+`base`, `text`, `mixture`           the interface, text encoders, prompts with mixed words
+`sampling`, `noise`, `batches`      sampling, noise as a variable, batch sizes
+`window`                            negative prompts that act during some of the steps
+`attention`, `recorder`             attention maps and predictions during sampling
+`devices`                           devices and dtypes
 `latent` and its families           `diffusion` (`stable_diffusion`, `sdxl`, `pixart`),
                                     `flow` (SD 3, Flux; `sana`, `z_image`)
 `black_box`                         any function that makes images
-`pipelines`, `parts`, `offloading`   which families there are; what they are made of, and where
+`pipelines`, `parts`, `offloading`   supported families, their parts, offloading to the CPU
 `pretrained`, `hub`, `text_cache`, `blocks`, `checkpointing`, `progress`   weights, memory, bars
-`estimates`                         what images will cost on a CPU
+`estimates`                         cost of images on a CPU
 
-Imports from no other folder.
+It imports from no other folder.
 
-`load` finds the family of a model by the pipeline class its folder names, and imports that family
-alone. What else differs (kind of prediction, distilled or not) is read from the folder's files too.
+`load` reads the pipeline class from a model's folder and imports only the matching family. Other
+differences, such as the kind of prediction and distillation, are read from the folder too.
 """
 
 import json
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "PromptError", "load"]
 
-# Short names of models on the hub. The second Stable Diffusion lives on in its users' hands.
+# Short names of models on the hub. Stable Diffusion 2 is a copy kept by its users.
 NAMES = {
     "sd-v1-4": "CompVis/stable-diffusion-v1-4",
     "sd-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
@@ -66,35 +66,35 @@ def load(
     *,
     offload: bool = False,
 ) -> Model:
-    """Loads a text-to-image model.
+    """Load a text-to-image model.
 
     Args:
         model: "toy", "toy-small", one of `NAMES`, a folder in the diffusers format, or a hub id.
-            What is not on this machine is downloaded; some models want their license accepted on
-            the hub first.
-            Or a loaded pipeline of diffusers, of one of the families below, with its
-            LoRA adapters and tokens of textual inversion. The model shares its networks, which
-            are frozen, and keeps their device and dtype; only an autoencoder in float16 is copied,
-            to float32. Of its scheduler it takes the settings. After a change of the pipeline's
-            text encoder or tokenizer, load it again: encodings are remembered.
+            Missing files are downloaded; for some models you must first accept the license on the
+            hub.
+            Or a loaded pipeline of diffusers, of one of the families below, with its LoRA adapters
+            and textual inversions. The model shares its networks, freezes them, and keeps their
+            device and dtype. Only an autoencoder in float16 is copied, to float32. The settings of
+            its scheduler are used. Load the pipeline again after a change of its text encoder or
+            tokenizer, since encodings are cached.
         device: None or "auto" is the NVIDIA or AMD GPU with the most free memory if there is one,
-            else the CPU. "mps" is the GPU of a Mac; it has not been tried.
-        dtype: of the denoiser and the text encoders; None is half precision on a GPU (float16,
-            for Flux, Sana and Z-Image bfloat16), float32 on a CPU. The decoder is float32, since
-            in float16 it may overflow; where memory is short, `model.vae.to(torch.bfloat16)` is
-            safe.
-        offload: whether the text encoders and the decoder are kept in the memory of the CPU, and
-            the weights of each layer are loaded when they are needed (`accelerate.cpu_offload`).
-            It is for GPUs that hold little more than the denoiser. Texts are encoded once, so it
-            costs time mostly in the decoder. On a CPU nothing is gained.
+            else the CPU. "mps" is the GPU of a Mac; it has not been tested.
+        dtype: dtype of the denoiser and the text encoders. None is half precision on a GPU
+            (bfloat16 for Flux, Sana and Z-Image, float16 for others) and float32 on a CPU. The
+            decoder is float32, since in float16 it may overflow; to save memory,
+            `model.vae.to(torch.bfloat16)` is safe.
+        offload: whether to keep the text encoders and the decoder in the memory of the CPU, and to
+            load the weights of each layer when they are needed (`accelerate.cpu_offload`). This is
+            for GPUs that hold little more than the denoiser. Texts are encoded once, so the extra
+            time is mostly in the decoder. On a CPU it has no effect.
 
     Raises:
-        LoadError: if there is no such model, it is of a family not supported, or its files are
+        LoadError: if the model does not exist, its family is not supported, or its files are
             missing or broken.
         ValueError: if a pipeline is given together with a device or a dtype.
 
     Warns:
-        UserWarning: if a large model is on a CPU, with an estimate of what a search will cost.
+        UserWarning: if a large model is on a CPU, with an estimate of the cost of a search.
 
     Examples:
         >>> model = dpodiff.load("toy")
@@ -130,7 +130,7 @@ def load(
 
 
 def _pipeline_class(folder: str, name: str) -> str | None:
-    """The diffusers class that a folder or a hub repository says it is loaded with."""
+    """Return the diffusers class that a folder or a hub repository names."""
     index = Path(folder) / "model_index.json"
     if Path(folder).is_dir():
         if not index.is_file():
@@ -142,11 +142,13 @@ def _pipeline_class(folder: str, name: str) -> str | None:
     try:
         return json.loads(index.read_text()).get("_class_name")
     except (ValueError, AttributeError) as error:
-        raise LoadError(f"{index} is no index of a pipeline ({error}); give {CHOICES}") from None
+        raise LoadError(
+            f"{index} is not the index of a pipeline ({error}); give {CHOICES}"
+        ) from None
 
 
 def _fetch_index(source: str, name: str) -> Path:
-    """The local copy of a hub repository's model_index.json."""
+    """Return the local copy of a hub repository's model_index.json."""
     import huggingface_hub
 
     with asking(source, name=name, folder=f"give {FOLDERS}", otherwise="take the model 'toy'"):

@@ -1,7 +1,7 @@
-"""Cross-attention maps of a U-Net: where in the image it reads which token of the text.
+"""Cross-attention maps of a U-Net: which image regions attend to which token of the text.
 
-They are read by a wrapper of the U-Net's own attention processors, set as diffusers sets any other
-(`set_attn_processor`). What the U-Net computes stays the same.
+A wrapper around the U-Net's own attention processors reads them. It is set as in diffusers
+(`set_attn_processor`). The output of the U-Net does not change.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 class MapSums:
     """Sums of cross-attention maps over all layers and heads.
 
-    Maps are resized to one size and clamped at 0, as by Ban et al. (2024).
+    Maps are resized to one size and clamped at 0, as in Ban et al. (2024).
 
     Args:
         size: height and width of the maps.
@@ -38,7 +38,7 @@ class MapSums:
         self.maps = self.squares = torch.zeros(())
 
     def add(self, probabilities: torch.Tensor) -> None:
-        """Adds the attention probabilities of a layer (row, head, pixel, token) of square maps."""
+        """Add the attention probabilities of a layer (row, head, pixel, token) of square maps."""
         rows, heads, pixels, tokens = probabilities.shape
         side = round(pixels**0.5)
         maps = probabilities.float().transpose(2, 3).reshape(rows, heads * tokens, side, side)
@@ -50,7 +50,7 @@ class MapSums:
 
 
 class _Reading:
-    """An attention processor that shows the maps of cross-attention to a `MapSums`."""
+    """An attention processor that adds the maps of cross-attention to a `MapSums`."""
 
     def __init__(self, processor: Any, sums: MapSums) -> None:
         self._processor, self._sums = processor, sums
@@ -64,7 +64,8 @@ class _Reading:
         **named: Any,
     ) -> torch.Tensor:
         if encoder_hidden_states is not None:
-            # Once more, since the stock processor's fused kernel gives no probabilities.
+            # Computed again, since the fused kernel of the stock processor returns no
+            # probabilities.
             query = attn.head_to_batch_dim(attn.to_q(hidden_states))
             key = attn.head_to_batch_dim(attn.to_k(encoder_hidden_states))
             probabilities = attn.get_attention_scores(query, key)
@@ -74,14 +75,14 @@ class _Reading:
 
 @contextmanager
 def reading_maps(unet: UNet2DConditionModel, size: int) -> Iterator[MapSums]:
-    """For a while, read the cross-attention maps of a U-Net.
+    """Read the cross-attention maps of a U-Net inside a `with` block.
 
     Args:
-        unet: of Stable Diffusion 1 or 2, or XL.
+        unet: U-Net of Stable Diffusion 1 or 2, or XL.
         size: height and width of the maps.
 
     Yields:
-        their sums, over all calls of the U-Net.
+        the sums of the maps over all calls of the U-Net.
 
     Examples:
         >>> from dpodiff.models.attention import reading_maps

@@ -1,8 +1,9 @@
-"""What a search needs of a text-to-image model, whatever its family.
+"""The interface of a text-to-image model, the same for all families.
 
-A latent diffusion model is four functions: texts are encoded, a denoiser predicts from noisy
-latents, a closed form turns that prediction into an estimate of the clean latent, and a decoder
-makes images of it. Solvers call `generate`; gradients put the four together themselves.
+A latent diffusion model consists of four functions: texts are encoded, a denoiser predicts from
+noisy latents, a closed form turns the prediction into an estimate of the clean latent, and a
+decoder makes images. Solvers call `generate`. Gradient estimators combine the four functions
+themselves.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PromptError(ValueError):
-    """A prompt the model cannot take; says why, and what would be right.
+    """A prompt that the model cannot take. The message says why, and what would be right.
 
     Examples:
         >>> try:
@@ -32,14 +33,14 @@ class PromptError(ValueError):
 
 
 class TextToImage(Protocol):
-    """Makes images from prompts, negative prompts and seeds: all that a search of words needs.
+    """A model that makes images from prompts, negative prompts and seeds.
 
-    A `Model` does, and so does a `BlackBox`, of which no more is known.
+    This is all that a search of words needs. `Model` and `BlackBox` implement it.
 
     Attributes:
-        name: for the record.
-        device: of the images.
-        forwards, backwards: rows of the denoiser so far; 0 where they are not known.
+        name: name of the model in records.
+        device: device of the images.
+        forwards, backwards: rows that the denoiser has evaluated; 0 if unknown.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((64, 64, 3), 0.5))
@@ -55,46 +56,46 @@ class TextToImage(Protocol):
 
     @property
     def steps(self) -> int:
-        """Steps of a rollout.
+        """Number of steps of a rollout.
 
         Raises:
-            ValueError: if they are not known.
+            ValueError: if it is unknown.
         """
         ...
 
     @property
     def takes_negative(self) -> bool:
-        """Whether negative prompts may change anything."""
+        """Whether negative prompts may change the images."""
         ...
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:
-        """Refuses prompts the model cannot take.
+        """Refuse prompts that the model cannot take.
 
         Raises:
-            PromptError: naming what is wrong.
+            PromptError: if a prompt is refused; the message says why.
         """
         ...
 
     def generate(
         self, prompts: Sequence[str], negative_prompts: Sequence[str], seeds: Sequence[int]
     ) -> torch.Tensor:
-        """Images (batch, 3, height, width) in [0, 1], one a (prompt, negative prompt, seed)."""
+        """Return images (batch, 3, height, width) in [0, 1], one per prompt and seed."""
         ...
 
 
 class Model(ABC):
-    """A text-to-image model, frozen.
+    """A text-to-image model with frozen weights.
 
     Attributes:
-        name: what `load` was given.
-        device: of weights, latents, encodings and images.
-        dtype: of the denoiser and the text encoder; images are always float32.
-        steps: of a rollout, unless told otherwise.
-        guidance: weight of classifier-free guidance, unless told otherwise.
-        image_size: height and width in pixels. These three may be set.
+        name: name that `load` was given.
+        device: device of weights, latents, encodings and images.
+        dtype: dtype of the denoiser and the text encoders; images are always float32.
+        steps: default number of steps of a rollout. It may be set, as the next two.
+        guidance: default weight of classifier-free guidance.
+        image_size: height and width in pixels.
         takes_emphasis: whether prompts may be a `WeightedText`.
-        takes_window: whether negative prompts may act in a part of the steps only.
-        forwards: rows the denoiser has evaluated so far; a guided step of one image is two.
+        takes_window: whether negative prompts may act during some of the steps only.
+        forwards: rows the denoiser has evaluated so far; a guided step of one image takes two.
         backwards: rows of its backward passes so far.
 
     Examples:
@@ -129,31 +130,31 @@ class Model(ABC):
         stop: int | None = None,
         windows: Sequence[Window | None] | None = None,
     ) -> torch.Tensor:
-        """Makes one batch of images, one a (prompt, negative prompt, seed), without a graph.
+        """Make one batch of images without a graph.
 
         Args:
-            prompts: one an image.
-            negative_prompts: one an image.
-            seeds: one an image.
-            steps: of the rollout; None is the model's own number.
-            guidance: weight; None is the model's own.
-            stop: after this many steps, the clean image is estimated from the last of them; None
-                takes all steps.
-            windows: one an image: shares (start, end) of the steps between which its negative
-                prompt acts; the empty text takes its place before and after. None is all steps.
+            prompts: one per image.
+            negative_prompts: one per image.
+            seeds: one per image.
+            steps: number of steps; None is the model's default.
+            guidance: guidance weight; None is the model's default.
+            stop: number of steps to take; the clean image is then estimated from the last
+                prediction. None takes all steps.
+            windows: one per image: shares (start, end) of the steps between which the negative
+                prompt acts. Outside of them the empty text replaces it. None is all steps.
 
         Returns:
             images (batch, 3, height, width), float32 in [0, 1].
 
         Raises:
             PromptError: if `check` refuses a prompt.
-            ValueError: if the lists differ in length, `stop` is no step of the rollout, or a window
-                is no pair of shares in order.
+            ValueError: if the lists differ in length, `stop` is not a step of the rollout, or a
+                window is not a pair of shares in order.
         """
         lengths = len(prompts), len(negative_prompts), len(seeds)
         if len(set(lengths)) > 1:
             raise ValueError(
-                "one prompt, one negative prompt and one seed an image are needed, "
+                "one prompt, one negative prompt and one seed per image are needed, "
                 "not {} prompts, {} negative prompts and {} seeds".format(*lengths)
             )
         for pair in dict.fromkeys(zip(prompts, negative_prompts, strict=True)):
@@ -172,18 +173,18 @@ class Model(ABC):
 
     @property
     def takes_negative(self) -> bool:
-        """Whether negative prompts change anything, as they do with guidance above 1.
+        """Whether negative prompts change the images, which needs guidance above 1.
 
-        Distilled models (SD-Turbo, SDXL-Turbo, Flux, Z-Image-Turbo) do without.
+        Distilled models (SD-Turbo, SDXL-Turbo, Flux, Z-Image-Turbo) use no guidance.
         """
         return self.guidance > 1
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:
-        """Refuses prompts the model cannot take. Only the negative one may be empty.
+        """Refuse prompts that the model cannot take. The negative prompt may be empty.
 
         Raises:
-            PromptError: naming what is wrong and what would be right.
-            ValueError: if words are weighted, and the model takes no weights.
+            PromptError: if a prompt is refused; the message says why and what would be right.
+            ValueError: if words are weighted and the model does not support weights.
         """
         if not self.takes_emphasis:
             refuse_weights(self.name, prompt, negative_prompt)
@@ -191,15 +192,15 @@ class Model(ABC):
             raise PromptError("the prompt is empty; say what the image shows")
         if negative_prompt and not self.takes_negative:
             raise PromptError(
-                f"with guidance {self.guidance:g}, {self.name} does not look at negative prompts: "
+                f"with guidance {self.guidance:g}, {self.name} ignores negative prompts: "
                 "leave it empty, or set the model's guidance above 1, at twice the cost of a step"
             )
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> torch.Tensor:
-        """Encodings (batch, token, dim) of the texts, without a graph, each made once.
+        """Return encodings (batch, token, dim) of texts without a graph; each text is encoded once.
 
-        If the model also wants a vector of the whole text, that is the last of the tokens.
+        If the model also uses a vector of the whole text, it is the last token.
         """
 
     def encode_negative(
@@ -208,15 +209,15 @@ class Model(ABC):
         steps: int,
         windows: Sequence[Window | None] | None = None,
     ) -> torch.Tensor | Windowed:
-        """Encodings of negative prompts, with the windows in which they act, if there are any.
+        """Return encodings of negative prompts, with their windows if there are any.
 
         Args:
-            texts: one an image.
-            steps: of the rollout.
+            texts: one per image.
+            steps: number of steps of the rollout.
             windows: as in `generate`.
 
         Raises:
-            ValueError: if a window is none, or there is not one an image.
+            ValueError: if a window is invalid, or their number differs from that of the texts.
         """
         inside = self.encode(texts)
         if windows is None or not any(windows):
@@ -225,39 +226,39 @@ class Model(ABC):
 
     @abstractmethod
     def encode_mixture(self, pieces: "Sequence[Piece]") -> torch.Tensor:
-        """Encoding (1, token, dim) of a prompt with mixed words; differentiable in the weights.
+        """Encode a prompt with mixed words: (1, token, dim), differentiable in the weights.
 
         Raises:
-            PromptError: if it takes more tokens than the model does.
+            PromptError: if it has more tokens than the model takes.
         """
 
     @abstractmethod
     def latents(self, seeds: Sequence[int]) -> torch.Tensor:
-        """Noise (batch, channel, h, w) to start from; a row depends on its own seed only."""
+        """Return initial noise (batch, channel, h, w); each row depends only on its own seed."""
 
     @abstractmethod
     def scheduler(self, steps: int) -> Scheduler:
-        """A fresh scheduler for one rollout of `steps`; it may keep state from step to step.
+        """Return a fresh scheduler for a rollout of `steps`, since schedulers may keep state.
 
         Raises:
-            ValueError: if there are fewer than one, or more than the model was trained with.
+            ValueError: if `steps` is below 1 or above the number of training steps.
         """
 
     @final
     def denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
-        """What the network predicts from latents, counted in `forwards` and `backwards`.
+        """Return the network's prediction from latents; `forwards` and `backwards` count its rows.
 
-        Budgets rest on these counts, so they are kept here, for every family alike.
+        Budgets depend on these counts, so they are kept here for every family.
 
         Args:
             x: latents (batch, channel, h, w).
-            t: timestep, one for all rows or (batch,).
+            t: timestep, one for all rows, or (batch,).
             embeddings: encoded texts (batch, token, dim).
 
         Returns:
-            prediction of the shape of `x`, differentiable in `x` and `embeddings`.
+            prediction with the shape of `x`, differentiable in `x` and `embeddings`.
         """
         self.forwards += len(x)
         prediction = self._denoise(x, t, embeddings)
@@ -272,31 +273,31 @@ class Model(ABC):
     def _denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
-        """The network itself, called by `denoise`, with the same arguments."""
+        """Run the network; `denoise` calls this method with the same arguments."""
 
     @abstractmethod
     def predict_x0(
         self, x: torch.Tensor, t: torch.Tensor | int, prediction: torch.Tensor
     ) -> torch.Tensor:
-        """The clean latent that `prediction`, made from `x` at `t`, points to; differentiable."""
+        """Return the clean latent estimated from a `prediction` at `x` and `t`; differentiable."""
 
     @abstractmethod
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Images (batch, 3, height, width) in [0, 1] of clean latents; differentiable.
+        """Decode clean latents to images (batch, 3, height, width) in [0, 1]; differentiable.
 
         They are float32, or float64 if the decoder is.
         """
 
 
 def require_model(model: TextToImage, what: str) -> Model:
-    """The same model, if it can be looked into.
+    """Return the model if it is a `Model`, which allows access to its parts.
 
     Args:
         model: anything that makes images.
-        what: is to be looked at, for the error.
+        what: the part that is needed, for the error.
 
     Raises:
-        ValueError: if it is a black box, naming the solvers that need no more.
+        ValueError: if it is a black box; the message names solvers that need no more.
     """
     if not isinstance(model, Model):
         raise refusal(model.name, what)
@@ -304,7 +305,7 @@ def require_model(model: TextToImage, what: str) -> Model:
 
 
 def refusal(name: str, what: str) -> ValueError:
-    """The error that says what a black box does not have."""
+    """Return the error for a part that a black box does not have."""
     return ValueError(
         f"{name} is a black box, which has no {what}; the solvers 'epo' and 'random' need none"
     )

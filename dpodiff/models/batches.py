@@ -1,17 +1,17 @@
-"""How many images are made at a time: as many as memory holds.
+"""Batch sizes: as many images at a time as fit into memory.
 
-An image does not depend on those beside it, so the size of a batch is a matter of speed and memory
-alone, and may change on the way. Only the last digits of an image may change with it, as a batch of
-another size is added up in another order; a solver that follows gradients may then end elsewhere.
+An image does not depend on the other images of its batch, so the size affects only speed and
+memory, and it may change during a search. The last digits of an image may change, since batches of
+another size are summed in another order. A solver that follows gradients may then end elsewhere.
 
-    asked for           begins with    grows                               when memory runs out
+    batch_size          starts with    grows                               when memory runs out
     None, on a CPU      16             never: larger ones are no faster    halved
-    None, on a GPU      4              twofold, up to 64                   halved, grows no more
+    None, on a GPU      4              doubles, up to 64                   halved, grows no more
     None, on a Mac's    4              never: it shares the CPU's memory   halved
-    a number            that           never                               halved, with a warning
+    a number            the number     never                               halved, with a warning
 
-A batch that runs out of memory is made again, smaller, and what fits is kept for all that follow.
-To begin with few wastes little: what fails is at most twice as large as what is known to fit.
+A batch that runs out of memory is repeated with a smaller size, which is kept for all later
+batches. Starting small wastes little: a failed size is at most twice the size that is known to fit.
 """
 
 import warnings
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
     from dpodiff.models.base import TextToImage
 
-Items = TypeVar("Items", "torch.Tensor", "Sequence[Any]")  # what can be cut
+Items = TypeVar("Items", "torch.Tensor", "Sequence[Any]")  # items that can be sliced
 Made = TypeVar("Made")
 
-ON_CPU = 16  # where the toy model makes the most images a second
+ON_CPU = 16  # the size at which the toy model is fastest
 FIRST, MOST = 4, 64  # on a GPU
 ADVICE = (
-    "Not even one image at a time fits into memory. What helps: smaller images (the model's "
+    "Not even one image at a time fits into memory. Try smaller images (the model's "
     "image_size), half precision (dtype when it is loaded), and for gradients an estimator that "
     "keeps fewer steps, such as Checkpointed() or Shortcut(step)."
 )
 
 
 class Batches:
-    """Cuts work into batches that fit into memory.
+    """Split work into batches that fit into memory.
 
     Args:
-        model: does the work; it says which device that is, and counts its rows.
-        size: of a batch; None is found, as above.
+        model: model that does the work. It determines the device and counts rows.
+        size: batch size; None chooses it as in the table above.
 
     Attributes:
-        size: the most that the next batch may have.
+        size: maximum size of the next batch.
 
     Raises:
-        ValueError: if the size is no whole number from 1 on.
+        ValueError: if the size is not a whole number of at least 1.
     """
 
     def __init__(self, model: "TextToImage", size: int | None = None) -> None:
@@ -60,22 +60,22 @@ class Batches:
         self.size, self._most = found if size is None else (size, size)
 
     def map(self, work: Callable[[Items], Made], items: Items) -> Iterator[Made]:
-        """Yield what the work makes of each batch, in the order of the items.
+        """Yield the result of the work for each batch, in the order of the items.
 
-        It is as if a batch that ran out of memory had never been tried: its results are lost with
-        it, and the rows that the model counted are taken back. So the work must change nothing
-        outside itself before it is done, as `Tensor.backward` would, which adds to `.grad`.
+        If a batch runs out of memory, its results are discarded and the rows that the model counted
+        are subtracted. So the work must not change anything outside itself before it is done.
+        `Tensor.backward` would, since it adds to `.grad`.
 
         Args:
-            work: from a batch of the items, at least one, to a result.
-            items: anything that can be cut.
+            work: a function from a batch of at least one item to a result.
+            items: a tensor or a sequence.
 
         Raises:
-            RuntimeError: if one item runs out of memory: the original error, its message followed
-                by what would help. Any other error of the work passes through at once.
+            RuntimeError: if one item alone runs out of memory: the original error with advice
+                added. Other errors of the work are not caught.
 
         Warns:
-            UserWarning: if a size that was asked for is halved, to what.
+            UserWarning: if a requested size is halved; the message gives the new size.
         """
         done = 0
         while done < len(items):
@@ -84,13 +84,13 @@ class Batches:
             yield made
 
     def go_on(self, size: int) -> None:
-        """Come to the size after batches that were made before; a size asked for stays the most."""
+        """Restore the size after earlier batches; a requested size stays the maximum."""
         if size < self.size:
             self._most = size
         self.size = size if self._asked is None else min(size, self._asked)
 
     def _fitted(self, work: Callable[[Items], Made], batch: Items) -> tuple[int, Made]:
-        """What the work makes of as much of the batch as fits, and how much that is."""
+        """Return the result for as many items of the batch as fit, and their number."""
         model, tried = self._model, len(batch)
         counted = model.forwards, model.backwards
         while True:
@@ -103,7 +103,7 @@ class Batches:
                 if len(batch) == 1:
                     _advise(error)
                     raise
-            # Not before the error is gone: its traceback held the tensors of the batch.
+            # Free memory after the error is gone: its traceback held the tensors of the batch.
             _free()
             model.forwards, model.backwards = counted
             batch = batch[: (len(batch) + 1) // 2]
@@ -115,8 +115,8 @@ class Batches:
             self.size = self._most = fitted
             if self._asked is not None:
                 warnings.warn(
-                    f"{tried} images at a time ran out of memory: from here on it is {fitted}, "
-                    f"where batch_size = {self._asked} was asked for",
+                    f"{tried} images at a time ran out of memory: batches now have {fitted} images "
+                    f"instead of the requested batch_size = {self._asked}",
                     stacklevel=2,
                 )
         elif tried == self.size:
@@ -136,7 +136,7 @@ def _free() -> None:
 
 
 def _advise(error: RuntimeError) -> None:
-    """Add what would help to an error's message, once: work in batches may be part of another."""
+    """Add advice to an error message, once: batches may be nested."""
     (message,) = error.args
     if ADVICE not in message:
         error.args = (f"{message}\n{ADVICE}",)

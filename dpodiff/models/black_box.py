@@ -1,11 +1,11 @@
-"""Any function that makes images, taken as a model: a remote service, a pipeline of one's own.
+"""Models given as a function that makes images, such as a remote service or a custom pipeline.
 
     def generate(prompt, negative_prompt, seed): ...      # -> an image
 
     dpodiff.improve(prompt, model=BlackBox(generate, workers=8), loss=my_loss, solver="epo")
 
-Random search and EPO need no more than that. What follows gradients or looks at half-done images
-has to see inside, and is refused.
+Random search and EPO need no more than images. Solvers that follow gradients or use partly denoised
+images need a `Model`, and refuse a black box.
 """
 
 import itertools
@@ -30,24 +30,24 @@ Generate = Callable[[str, str, int], ImageLike]
 
 
 class BlackBox:
-    """A model of which only the images are known; it stands where a `Model` does in a search.
+    """A model given as a function from prompts and a seed to an image.
 
     Args:
-        generate: from a prompt, a negative prompt and a seed to an image, always of one size: a
-            PIL image, an array (height, width, 3) or a tensor (3, height, width), either of uint8
+        generate: a function from a prompt, a negative prompt and a seed to an image of constant
+            size: a PIL image, an array (height, width, 3) or a tensor (3, height, width), of uint8
             or of floating point in [0, 1]. Equal arguments should give equal images.
-        name: for the record.
-        retries: how often a call that raised is made again.
-        pause: seconds before the first of them; each pause is twice as long as the one before.
-        workers: calls at the same time, each in a thread; the order of the images is kept. More
-            than the search's `batch_size`, 16 if not given, find no work.
+        name: name of the model in records.
+        retries: how often a failed call is repeated.
+        pause: seconds before the first retry; each pause is twice as long as the one before.
+        workers: number of concurrent calls, each in a thread; the order of the images is kept. More
+            workers than the search's `batch_size` (default 16) stay idle.
 
     Attributes:
-        forwards, backwards: 0; what goes on inside is unknown.
-        takes_negative: True; whether the negative prompt changes anything is unknown too.
+        forwards, backwards: 0, since the denoiser is unknown.
+        takes_negative: True, although the negative prompt may have no effect.
 
     Raises:
-        ValueError: if an argument is out of its range, such as no worker.
+        ValueError: if an argument is out of its range.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -58,7 +58,7 @@ class BlackBox:
         ((2, 3, 64, 64), 0.5)
     """
 
-    device = torch.device("cpu")  # where the images lie
+    device = torch.device("cpu")  # device of the images
     forwards = backwards = 0
     takes_negative = True
 
@@ -81,24 +81,24 @@ class BlackBox:
         self.retries, self.pause = retries, pause
 
     def __repr__(self) -> str:
-        made_by = name_of(self._generate)  # no repr, which may show an API key
+        made_by = name_of(self._generate)  # not its repr, which may show an API key
         return f"BlackBox({made_by}, name={self.name!r}, workers={self.workers})"
 
     @property
     def steps(self) -> int:
-        """Unknown.
+        """The number of steps is unknown.
 
         Raises:
-            ValueError: always, naming the solvers that need no steps.
+            ValueError: always; the message names solvers that need no steps.
         """
         raise refusal(self.name, "steps")
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:
-        """Refuses an empty prompt, and weights of words.
+        """Refuse an empty prompt and weighted words.
 
         Raises:
-            PromptError: if it is empty.
-            ValueError: if its words are weighted.
+            PromptError: if the prompt is empty.
+            ValueError: if words are weighted.
         """
         refuse_weights(self.name, prompt, negative_prompt)
         if not prompt.strip():
@@ -107,17 +107,17 @@ class BlackBox:
     def generate(
         self, prompts: Sequence[str], negative_prompts: Sequence[str], seeds: Sequence[int]
     ) -> torch.Tensor:
-        """Asks for one image a (prompt, negative prompt, seed).
+        """Call the function for each prompt, negative prompt and seed.
 
-        Once a call fails, or is interrupted, those that have not begun are dropped.
+        If a call fails or is interrupted, calls that have not begun are dropped.
 
         Returns:
             images (batch, 3, height, width), float32 in [0, 1], on the CPU.
 
         Raises:
-            ValueError: if what came back is no such image, or two differ in size.
-            RuntimeError: if a call fails, and its retries too, naming prompt and seed, from the
-                last exception it raised.
+            ValueError: if a result is not such an image, or two results differ in size.
+            RuntimeError: if a call and its retries fail; the message names prompt and seed, and the
+                cause is the last exception.
         """
         jobs = list(zip(prompts, negative_prompts, seeds, strict=True))
         if self.workers == 1:
@@ -130,10 +130,10 @@ class BlackBox:
         return torch.stack(images)
 
     def _images_in_threads(self, jobs: Sequence[Job]) -> list[torch.Tensor]:
-        """The images in the order of the jobs; of several errors the one of the first job.
+        """Return the images in the order of the jobs, or raise the error of the first failed job.
 
-        The threads are daemons, so that neither Ctrl-C nor the end of the program waits for calls
-        that hang, as it would with `concurrent.futures`.
+        The threads are daemons, so that neither Ctrl-C nor the end of the program waits for hanging
+        calls. With `concurrent.futures` both would wait.
         """
         waiting: SimpleQueue[tuple[int, Job]] = SimpleQueue()
         finished: SimpleQueue[tuple[int, torch.Tensor | BaseException]] = SimpleQueue()
@@ -165,10 +165,10 @@ class BlackBox:
         try:
             return as_image(source)
         except ValueError as error:
-            raise ValueError(f"{self._call(job)} gave no image: {error}") from None
+            raise ValueError(f"{self._call(job)} returned no image: {error}") from None
 
     def _asked(self, job: Job) -> ImageLike:
-        """What the callable gives, asked again if it raises."""
+        """Call the function, and repeat the call if it raises."""
         for retry in itertools.count():
             try:
                 return self._generate(*job)
@@ -187,7 +187,7 @@ class BlackBox:
 def _in_order(
     finished: "SimpleQueue[tuple[int, torch.Tensor | BaseException]]", count: int
 ) -> list[torch.Tensor]:
-    """So many images by their numbers; an error is raised in its turn."""
+    """Return `count` images ordered by their numbers; an error is raised at its place."""
     came: dict[int, torch.Tensor | BaseException] = {}
     images = []
     for place in range(count):
@@ -202,15 +202,15 @@ def _in_order(
 
 
 def as_image(source: ImageLike) -> torch.Tensor:
-    """An image as a tensor (3, height, width), float32 in [0, 1], on the CPU.
+    """Return an image as a tensor (3, height, width), float32 in [0, 1], on the CPU.
 
     Args:
-        source: a PIL image, an array (height, width, 3) or a tensor (3, height, width), either of
-            uint8 or of floating point in [0, 1]. What is transparent is laid on white. A PIL image
-            of mode "I" is refused, as it does not say which value is white.
+        source: a PIL image, an array (height, width, 3) or a tensor (3, height, width), of uint8 or
+            of floating point in [0, 1]. Transparent pixels are shown on white. A PIL image of mode
+            "I" is refused, since it does not define the value of white.
 
     Raises:
-        ValueError: if it is none of these.
+        ValueError: if it is something else.
     """
     if isinstance(source, Image.Image):
         source = _pixels(source)
@@ -231,13 +231,13 @@ def as_image(source: ImageLike) -> torch.Tensor:
 
 
 def other_size(call: str, first: torch.Tensor, image: torch.Tensor) -> ValueError:
-    """The error for an image whose size is not that of the first one."""
+    """Return the error for an image whose size differs from the first one's."""
     sizes = " and ".join("x".join(map(str, one.shape[1:])) for one in (first, image))
-    return ValueError(f"{call} gave another size than before: {sizes}")
+    return ValueError(f"{call} returned another size than before: {sizes}")
 
 
 def _pixels(image: Image.Image) -> np.ndarray:  # (height, width, 3)
-    """The values of a PIL image, of uint8 or in [0, 1]."""
+    """Return the pixels of a PIL image, as uint8 or in [0, 1]."""
     if image.mode == "I":
         raise ValueError("a PIL image of mode I does not say which value is white: convert it")
     if image.mode == "F" or image.mode.startswith("I;16"):
@@ -251,7 +251,7 @@ def _pixels(image: Image.Image) -> np.ndarray:  # (height, width, 3)
 
 
 def _unit(image: torch.Tensor) -> torch.Tensor:
-    """Values as float32 in [0, 1]."""
+    """Return values as float32 in [0, 1]."""
     if image.dtype == torch.uint8:
         return image.float() / 255
     if not image.is_floating_point():

@@ -1,16 +1,16 @@
 """Graphs of large networks, recomputed block by block in the backward pass (Chen et al., 2016).
 
-A graph keeps what every layer was given. Here it keeps only what each block of layers was given;
-the rest of a block is recomputed when its gradient is due, at the price of one more forward pass.
- For one image of 256 x 256 pixels by Stable Diffusion 1.4 in float32 the most memory is, in
-MB (and about four times as much at 512 x 512):
+A graph stores the input of every layer. With blocks it stores only the input of each block; the
+rest of a block is recomputed in the backward pass, at the cost of one more forward pass. The table
+gives the peak memory in MB for one image of 256 x 256 pixels by Stable Diffusion 1.4 in float32. At
+512 x 512 it is about four times as much.
 
                                whole graph    blocks of diffusers    blocks as here
     the denoiser, one branch           387                    158               158
     the decoder                       1525                    819               565
 
-Diffusers cuts the denoiser well, into residual blocks and layers of attention, but the decoder into
-whole levels of resolution. The last of these is most of its graph, and so is cut once more.
+Diffusers splits the denoiser well, into residual blocks and attention layers, but the decoder into
+whole levels of resolution. The last level is most of its graph, so it is split further here.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,14 @@ from dpodiff.models.checkpointing import again
 
 
 def checkpoint_blocks(network: ModelMixin, on: bool = True) -> None:
-    """Have a network keep a graph in blocks from now on, or whole again.
+    """Keep the graph of a network in blocks from now on, or as a whole again.
 
-    Without a graph nothing changes, nor with a network that diffusers cannot cut (`AutoencoderDC`).
+    Without a graph nothing changes. Networks without support in diffusers (`AutoencoderDC`) are
+    skipped.
 
     Args:
         network: a denoiser or an autoencoder of diffusers.
-        on: whether in blocks.
+        on: whether to use blocks.
     """
     if not network._supports_gradient_checkpointing:
         return

@@ -7,5 +7,5 @@ from torch.utils.checkpoint import checkpoint
 
 
 def again(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function whose graph is recomputed in the backward pass; nothing in it is random."""
+    """Call a deterministic function whose graph is recomputed in the backward pass."""
     return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)

@@ -1,4 +1,4 @@
-"""Devices that models compute on, and the dtypes that go with them."""
+"""Devices for models, and their default dtypes."""
 
 import torch
 
@@ -6,10 +6,10 @@ from dpodiff.checks import check_kind
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The device meant: None or "auto" is the GPU with the most free memory, or else the CPU.
+    """Return a device: None or "auto" is the GPU with the most free memory, or else the CPU.
 
     Raises:
-        ValueError: if torch knows no such device, or it is not there.
+        ValueError: if torch does not know the device, or it is not available.
     """
     if device is not None and not (isinstance(device, str) and device == "auto"):
         return _device(device)
@@ -20,11 +20,11 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def default_dtype(device: torch.device, half: torch.dtype) -> torch.dtype:
-    """The dtype of a model on a device: half precision on a GPU, where it saves memory and time.
+    """Return the default dtype on a device: half precision on a GPU, which saves memory and time.
 
     Args:
         device: a GPU of NVIDIA or AMD ("cuda"), of Apple ("mps"), or anything else.
-        half: the half precision that the model bears.
+        half: the half precision that the model supports.
     """
     return half if device.type in ("cuda", "mps") else torch.float32
 

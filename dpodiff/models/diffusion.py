@@ -1,4 +1,4 @@
-"""Diffusion in the manner of DDPM (Ho et al., 2020), whatever the network.
+"""Diffusion as in DDPM (Ho et al., 2020), for any network.
 
 A noisy latent is x = sqrt(a) x0 + sqrt(1 - a) noise, where a falls with the timestep. Networks
 predict the noise, the velocity or the clean latent, as the scheduler's configuration says; x0-hat
@@ -18,22 +18,22 @@ class Diffusion(LatentDiffusion):
     """A model with a noise schedule.
 
     Attributes:
-        schedule: a scheduler of diffusers with `alphas_cumprod` and a `prediction_type`, whose
-            steps depend on nothing but the latents and the prediction.
+        schedule: a scheduler of diffusers with `alphas_cumprod` and a `prediction_type`. Its steps
+            must depend only on the latents and the prediction.
     """
 
     schedule: Any
 
     def scheduler(self, steps: int) -> Scheduler:
         check_steps(steps, config_of(self.schedule).num_train_timesteps)
-        scheduler = copy.copy(self.schedule)  # what a rollout sets, it sets on the copy
+        scheduler = copy.copy(self.schedule)  # a rollout changes only the copy
         scheduler.set_timesteps(steps)
         return scheduler
 
     def predict_x0(
         self, x: torch.Tensor, t: torch.Tensor | int, prediction: torch.Tensor
     ) -> torch.Tensor:
-        # Float32 all through: near pure noise, a rounded division by sqrt(signal) is far off.
+        # Float32 throughout: near pure noise, division by a rounded sqrt(signal) has a large error.
         signal = self.schedule.alphas_cumprod[torch.as_tensor(t).cpu()].to(x.device)
         signal = signal.view(-1, 1, 1, 1)  # (batch or 1, channel, h, w)
         match config_of(self.schedule).prediction_type:

@@ -1,10 +1,9 @@
-"""What images will cost on a CPU, estimated from the numbers of parameters and steps.
+"""Estimated cost of images on a CPU, from the numbers of parameters and steps.
 
-Every parameter of a denoiser is multiplied and added once at each position of the latent that its
-layer sees: all tokens of a transformer, the pixels of its own resolution in a U-Net. Against a
-count of the operations of the published architectures, this is 0.9 times as much for Stable
-Diffusion 1.4, 1.0 for SDXL, 0.8 for PixArt-Sigma and 1.9 for Stable Diffusion 3. How fast the
-machine multiplies is measured.
+Each parameter of a denoiser is multiplied and added once at each position of its layer: all tokens
+of a transformer, the pixels of its resolution in a U-Net. Compared with the operation counts of the
+published architectures, the estimate is 0.9 times as much for Stable Diffusion 1.4, 1.0 for SDXL,
+0.8 for PixArt-Sigma and 1.9 for Stable Diffusion 3. The speed of the machine is measured.
 """
 
 import functools
@@ -21,21 +20,21 @@ from torch import nn
 from dpodiff.models.batches import ON_CPU
 from dpodiff.models.latent import LatentDiffusion, channels_of
 
-LARGE = 10**8  # parameters of a denoiser; an image of the toy model's takes a fraction of a second
-SEARCH = 160  # images of a search as it is by default: 40 evaluations of 4 seeds
-SHARE = 0.6  # of the speed of plain products that a U-Net reached
-SIDE = 512  # of the matrices whose product is timed
+LARGE = 10**8  # parameters of a denoiser whose cost is worth a warning
+SEARCH = 160  # images of a default search: 40 evaluations of 4 seeds
+SHARE = 0.6  # speed of a U-Net relative to plain matrix products
+SIDE = 512  # size of the matrices whose product is timed
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a model will cost, estimated.
+    """The estimated cost of a model.
 
     Attributes:
-        parameters: of the denoiser.
-        seconds: of one image, all steps and both branches of guidance counted.
+        parameters: parameters of the denoiser.
+        seconds: time of one image with all steps and both branches of guidance.
         weights: bytes of all networks.
-        working: bytes that the decoder works with, for each image of a batch.
+        working: memory of the decoder in bytes, for each image of a batch.
     """
 
     parameters: int
@@ -45,10 +44,10 @@ class Estimate:
 
 
 def estimate(model: LatentDiffusion) -> Estimate:
-    """What the model will cost on this CPU, as it is set."""
+    """Return the estimated cost of a model on this CPU, with its current settings."""
     networks = (model.denoiser, model.vae, *(encoder.network for encoder in model.text_encoders))
     rows = model.steps * (2 if model.guidance > 1 else 1)
-    # In the decoder's last block: three tensors of the channels that it is given.
+    # The decoder's last block holds three tensors with its number of input channels.
     channels = channels_of(model.vae)[:2][-1]
     return Estimate(
         parameters=_count(model.denoiser),
@@ -59,12 +58,12 @@ def estimate(model: LatentDiffusion) -> Estimate:
 
 
 def operations(model: LatentDiffusion) -> int:
-    """Multiplications and additions of one row of the denoiser, attention's own left out."""
+    """Return the multiply-adds of one row of the denoiser, without those of attention scores."""
     return 2 * sum(count * positions for count, positions in _layers(model))
 
 
 def _layers(model: LatentDiffusion) -> Iterator[tuple[int, int]]:
-    """Parameters, and the positions at which they are used."""
+    """Yield the parameters of each layer, and the positions at which they are used."""
     network = model.denoiser
     if not isinstance(network, UNet2DConditionModel):
         yield _count(network), (model.latent_size // model.patch) ** 2
@@ -83,7 +82,7 @@ def _count(network: nn.Module) -> int:
 
 @functools.cache
 def products_a_second(dtype: torch.dtype) -> float:
-    """Multiplications and additions a second in a product of matrices on this CPU, measured."""
+    """Measure the multiply-adds per second of a matrix product on this CPU."""
     matrix = torch.ones(SIDE, SIDE, dtype=dtype)
     seconds = []
     for _ in range(3):
@@ -94,10 +93,10 @@ def products_a_second(dtype: torch.dtype) -> float:
 
 
 def warn_of_cpu(model: Any) -> None:
-    """Say what a large model will cost, if it is on a CPU.
+    """Warn about the cost of a large model on a CPU.
 
     Warns:
-        UserWarning: with an estimate of time and memory.
+        UserWarning: if the model is large and on a CPU, with an estimate of time and memory.
     """
     if not isinstance(model, LatentDiffusion) or model.device.type != "cpu":
         return
@@ -106,18 +105,18 @@ def warn_of_cpu(model: Any) -> None:
         return
     warnings.warn(
         f"{model.name} is on the CPU, and its denoiser has {cost.parameters / 1e9:.1f} billion "
-        f"parameters. By an estimate, not a measurement, an image of {model.steps} steps takes "
+        f"parameters. Estimated, not measured: an image of {model.steps} steps takes "
         f"{_duration(cost.seconds)}, a search of {SEARCH} images "
         f"{_duration(SEARCH * cost.seconds)}; the weights take {cost.weights / 1e9:.1f} GB, and "
         f"each image of a batch {cost.working / 1e9:.1f} GB (batch_size, {ON_CPU} if not given). "
-        "A GPU is faster (device='cuda', or 'mps' on a Mac); less work are fewer steps "
-        "(model.steps) and smaller images (model.image_size)",
+        "A GPU is faster (device='cuda', or 'mps' on a Mac). Fewer steps (model.steps) and smaller "
+        "images (model.image_size) also save time",
         stacklevel=3,
     )
 
 
 def _duration(seconds: float) -> str:
-    """Seconds in the unit that fits."""
+    """Return a duration in a suitable unit."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"about {seconds / length:.0f} {unit}"

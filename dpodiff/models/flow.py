@@ -2,7 +2,7 @@
 
 A latent is a point on the straight line x = (1 - sigma) x0 + sigma noise, the network predicts the
 velocity noise - x0, and Euler's method follows it from sigma = 1 to 0. So x0-hat = x - sigma v.
-Both read CLIP and T5. Flux has its guidance distilled into the network as one more input.
+Both use CLIP and T5. Flux has its guidance distilled into the network as one more input.
 """
 
 import copy
@@ -33,19 +33,19 @@ from dpodiff.models.latent import LatentDiffusion, check_steps, config_of, pixel
 from dpodiff.models.sampling import Scheduler
 from dpodiff.models.text import Encoded, TextEncoder, with_pooled, without_pooled
 
-PATCH = 2  # latent pixels a side that are one token of the transformer
+PATCH = 2  # side of a transformer token in latent pixels
 
 
 class Flow(LatentDiffusion):
     """A rectified flow.
 
     Args:
-        transformer, vae, text_encoders: the parts.
+        transformer, vae, text_encoders: parts of the model.
         schedule: configuration of the folder's scheduler.
         image_size: height and width in pixels.
-        patch: latent pixels a side that are one token of the transformer.
-        name: to be known by.
-        device: of all parts.
+        patch: side of a transformer token in latent pixels.
+        name: name of the model.
+        device: device of all parts.
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class Flow(LatentDiffusion):
 
     def scheduler(self, steps: int) -> Scheduler:
         check_steps(steps, config_of(self.schedule).num_train_timesteps)
-        # It counts its steps: a rollout has its own.
+        # The scheduler counts its steps, so each rollout has its own.
         scheduler: Any = copy.copy(self.schedule)
         scheduler.set_timesteps(steps, sigmas=self._sigmas(steps), mu=self._shift())
         return scheduler
 
     def _sigmas(self, steps: int) -> list[float] | None:
-        """Noise levels before they are shifted; None for the scheduler's own."""
+        """Return the noise levels before the shift; None for those of the scheduler."""
         return None
 
     def _shift(self) -> float | None:
-        """How far larger images start with more noise, where the folder asks for it."""
+        """Return the shift towards noise for larger images, if the folder asks for it."""
         config = config_of(self.schedule)
         if not config.use_dynamic_shifting:
             return None
@@ -104,20 +104,20 @@ class Flow(LatentDiffusion):
 
 
 def _euler(config: Mapping[str, Any]) -> FlowMatchEulerDiscreteScheduler:
-    kind: Any = FlowMatchEulerDiscreteScheduler  # its type says that a pair may come back
+    kind: Any = FlowMatchEulerDiscreteScheduler  # its return type allows a pair
     return kind.from_config(config)
 
 
 class StableDiffusion3(Flow):
-    """Stable Diffusion 3 or 3.5; a folder without the T5, to save memory, will do.
+    """Stable Diffusion 3 or 3.5. The T5 may be missing, which saves memory.
 
     Args:
-        tokenizer, text_encoder, tokenizer_2, text_encoder_2: of the two CLIPs.
+        tokenizer, text_encoder, tokenizer_2, text_encoder_2: the two CLIPs.
         transformer, vae: the other parts.
         schedule: configuration of the folder's scheduler.
-        tokenizer_3, text_encoder_3: of the T5; zeros stand for what it would say.
-        name: to be known by.
-        device: of all parts.
+        tokenizer_3, text_encoder_3: the T5; without it, zeros replace its output.
+        name: name of the model.
+        device: device of all parts.
     """
 
     steps, guidance = 28, 7.0
@@ -184,24 +184,25 @@ class StableDiffusion3(Flow):
 class Flux(Flow):
     """Flux.1, dev or schnell.
 
-    `guidance` is that of two branches, the stock pipeline's `true_cfg_scale`. It is off, as the
-    model needs none; above 1 negative prompts act, and a step costs twice as much.
+    `guidance` is that of two branches, `true_cfg_scale` in the stock pipeline. It is off by
+    default, since the model is distilled. Above 1 negative prompts act, and a step costs twice as
+    much.
 
     Args:
-        tokenizer, text_encoder: of the CLIP.
-        tokenizer_2, text_encoder_2: of the T5.
+        tokenizer, text_encoder: the CLIP.
+        tokenizer_2, text_encoder_2: the T5.
         transformer, vae: the other parts.
         schedule: configuration of the folder's scheduler.
-        name: to be known by.
-        device: of all parts.
+        name: name of the model.
+        device: device of all parts.
 
     Attributes:
-        distilled_guidance: the network's own input, the stock pipeline's `guidance_scale`; schnell
-            has none.
+        distilled_guidance: guidance input of the network, `guidance_scale` in the stock pipeline.
+            schnell has none.
     """
 
     guidance, distilled_guidance = 1.0, 3.5
-    half: ClassVar = torch.bfloat16  # float16 is too narrow for its activations
+    half: ClassVar = torch.bfloat16  # its activations overflow in float16
     T5_TOKENS: ClassVar = 512
     parts: ClassVar = {
         "tokenizer": CLIPTokenizer,
@@ -227,7 +228,7 @@ class Flux(Flow):
     ) -> None:
         t5 = TextEncoder(tokenizer_2, text_encoder_2, device=device, limit=self.T5_TOKENS)
         encoders = [TextEncoder(tokenizer, text_encoder, device=device), t5]
-        # The transformer takes any size; the pipeline's own is 128 latent pixels.
+        # The transformer takes any size; the default of the pipeline is 128 latent pixels.
         super().__init__(
             transformer,
             vae,

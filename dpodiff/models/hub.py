@@ -1,8 +1,8 @@
 """The Hugging Face hub: whether it can be reached, and what its errors mean.
 
-Without a network the libraries that download try for most of a minute for each file, and then say
-little. Here the hub is asked once, for a few seconds. If it does not answer, only the files that
-were downloaded before are looked at, for all models, losses and encoders of the next minute.
+Without a network, libraries that download try for most of a minute per file, and their errors say
+little. Here the hub is asked once, for a few seconds. If it does not answer, only downloaded files
+are used for the next minute, for all models, losses and encoders.
 """
 
 import threading
@@ -13,29 +13,29 @@ from pathlib import Path
 
 from dpodiff.names import LoadError
 
-SECONDS = 3.0  # that the hub has to answer
-MEMORY = 60.0  # seconds for which an answer, or none, is remembered
+SECONDS = 3.0  # time for the hub to answer
+MEMORY = 60.0  # seconds for which the outcome is remembered
 FOLDER = "give the path of a local folder that holds it"
 LOG_IN = "run `hf auth login`, or set HF_TOKEN"
 PACKAGED = "take 'toy', the model, loss and encoder that come with the package"
 
-_asked: dict[str, tuple[float, bool]] = {}  # address -> when it was asked, whether it answered
+_asked: dict[str, tuple[float, bool]] = {}  # address -> time of the request, whether it answered
 
 
 @contextmanager
 def asking(
     source: str, *, name: str | None = None, folder: str = FOLDER, otherwise: str = PACKAGED
 ) -> Iterator[None]:
-    """Within, libraries may load what is here, or download it if the hub can be reached.
+    """Inside the block, libraries may load local files, or download if the hub can be reached.
 
     Args:
         source: a folder or file, or the hub id of a repository.
-        name: what the user calls it, for the message; None is the source.
-        folder: how to name a local copy, for the message.
-        otherwise: what needs no download, for the message.
+        name: the user's name for it, for the message; None is the source.
+        folder: how to give a local copy, for the message.
+        otherwise: an alternative without a download, for the message.
 
     Raises:
-        LoadError: instead of an error of the hub, saying what can be done. Other errors pass.
+        LoadError: instead of an error of the hub; the message says what to do. Other errors pass.
     """
     if Path(source).exists() or Path(source).is_absolute():
         yield
@@ -46,7 +46,7 @@ def asking(
             yield
     except LoadError:
         raise
-    except Exception as error:  # of the hub, or of its network library
+    except Exception as error:  # from the hub or from its network library
         problem = _problem(error, source) if reached else _not_here(error)
         if problem is None:
             raise
@@ -56,7 +56,7 @@ def asking(
 
 
 def answers() -> bool:
-    """Whether the hub can be reached; asked once a minute, unless HF_HUB_OFFLINE is set."""
+    """Return whether the hub can be reached; asked once a minute unless HF_HUB_OFFLINE is set."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -69,7 +69,7 @@ def answers() -> bool:
 
 
 def _ask(address: str) -> bool:
-    """Whether anything answers, be it an error; a look-up of the name may hang, so in a thread."""
+    """Return whether the hub answers, even with an error; in a thread, since DNS may hang."""
     from huggingface_hub import get_session
 
     answered = threading.Event()
@@ -77,7 +77,7 @@ def _ask(address: str) -> bool:
     def ask() -> None:
         try:
             get_session().head(address, timeout=SECONDS)
-        except Exception:  # of the network library, whichever it is
+        except Exception:  # from any network library
             return
         answered.set()
 
@@ -89,7 +89,7 @@ def _ask(address: str) -> bool:
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """Within, the libraries look at downloaded files alone, as with HF_HUB_OFFLINE=1."""
+    """Inside the block, the libraries use downloaded files only, as with HF_HUB_OFFLINE=1."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -101,7 +101,7 @@ def _offline() -> Iterator[None]:
 
 
 def _not_here(error: Exception) -> str | None:
-    """What an error means while the hub is not asked; None if it is none of missing files."""
+    """Return the meaning of an error for a missing file without the hub; None for other errors."""
     from huggingface_hub import constants
 
     if not isinstance(error, OSError):
@@ -112,7 +112,7 @@ def _not_here(error: Exception) -> str | None:
 
 
 def _problem(error: Exception, source: str) -> str | None:
-    """What an error of the hub means; None if it is of something else."""
+    """Return the meaning of an error of the hub; None for other errors."""
     from huggingface_hub import constants, errors
 
     page = f"{constants.ENDPOINT}/{source}"
@@ -121,7 +121,7 @@ def _problem(error: Exception, source: str) -> str | None:
     if _any(causes, errors.GatedRepoError):
         return f"it is gated. Accept its license at {page}, and log in: {LOG_IN}"
     if _any(causes, errors.RepositoryNotFoundError) or not {401, 403}.isdisjoint(codes):
-        return f"{page} does not exist, or is not open to you. Check the name, or log in: {LOG_IN}"
+        return f"{page} does not exist, or you have no access. Check the name, or log in: {LOG_IN}"
     if _any(causes, errors.RemoteEntryNotFoundError):
         return f"a file that it needs is missing at {page} ({_first_line(error)})"
     if _any(causes, errors.HfHubHTTPError) or _any(causes, errors.LocalEntryNotFoundError):
@@ -134,7 +134,7 @@ def _any(causes: list[BaseException], kind: type[BaseException]) -> bool:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and those that led to it, the last first."""
+    """Yield the error and its causes, the last one first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

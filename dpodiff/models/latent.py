@@ -1,8 +1,8 @@
-"""What the latent diffusion families of diffusers share: their parts, texts, noise and decoder.
+"""The common parts of latent diffusion models of diffusers: texts, noise and the decoder.
 
-A family says which parts its folder holds, how the outputs of its text encoders become one
-encoding, what its denoiser is given, and how noise and time run. What the parts compute together is
-what the stock pipelines compute, as the tests hold against them.
+A family defines which parts its folder holds, how the outputs of its text encoders are joined to
+one encoding, what its denoiser is given, and how noise and time run. The tests check that the
+outputs equal those of the stock pipelines.
 """
 
 from abc import abstractmethod
@@ -26,27 +26,27 @@ from dpodiff.names import LoadError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-LARGE = 256  # pixels a side
+LARGE = 256  # pixels per side
 
 
 class LatentDiffusion(Model):
-    """A model made of stock parts; see `Model` for the methods.
+    """A model made of stock parts; see `Model` for its methods.
 
     Args:
-        denoiser, vae: frozen here, as the encoders' networks are.
-        text_encoders: in the order `_join` takes them.
+        denoiser, vae: networks; they are frozen, as those of the text encoders.
+        text_encoders: text encoders, in the order of `_join`.
         image_size: height and width in pixels.
-        patch: latent pixels a side that the denoiser takes together.
-        name: to be known by.
-        device: where all parts are.
+        patch: side of a token of the denoiser in latent pixels.
+        name: name of the model.
+        device: device of all parts.
 
     Attributes:
-        parts: subfolders of a stock folder, and the class of what each holds.
-        optional: those of them that a folder may lack.
-        half: the dtype on a GPU, unless told otherwise.
-        in_blocks: whether graphs of denoiser and decoder are kept in blocks, in less than half of
-            the memory for one more forward pass. May be set; at first, it is so for models of
-            images from 256 pixels a side on, where memory is what runs out.
+        parts: subfolders of a stock folder, with the classes of their contents.
+        optional: subfolders that may be missing.
+        half: the default dtype on a GPU.
+        in_blocks: whether graphs of the denoiser and the decoder are kept in blocks, which takes
+            less than half of the memory and one more forward pass. It may be set. The default is
+            True for images of 256 or more pixels per side.
     """
 
     parts: ClassVar[Mapping[str, type]]
@@ -82,15 +82,16 @@ class LatentDiffusion(Model):
         dtype: torch.dtype | None = None,
         offload: bool = False,
     ) -> "Self":
-        """Loads a stock folder or hub repository; safetensors only.
+        """Load a stock folder or hub repository with safetensors weights.
 
         Args:
-            folder: where it lies, or its hub id.
-            name: None is the folder.
+            folder: path of the folder, or its hub id.
+            name: name of the model; None is the folder.
             device: as in `choose_device`.
-            dtype: of the denoiser and the text encoders, however they are stored. None is the
-                family's `half` on a GPU and float32 on a CPU. The decoder is float32 in any case.
-            offload: whether text encoders and decoder are kept in the memory of the CPU.
+            dtype: dtype of the denoiser and the text encoders, in whichever dtype they are stored.
+                None is the family's `half` on a GPU and float32 on a CPU. The decoder is always
+                float32.
+            offload: whether the text encoders and the decoder are kept in the memory of the CPU.
 
         Raises:
             LoadError: if a part is missing, broken, or not stored as safetensors.
@@ -108,10 +109,10 @@ class LatentDiffusion(Model):
 
     @classmethod
     def from_pipeline(cls, pipeline: DiffusionPipeline, *, offload: bool = False) -> "Self":
-        """The model of a loaded pipeline, whose networks it shares, where they are.
+        """Return the model of a loaded pipeline. It shares the networks of the pipeline.
 
         Args:
-            pipeline: of a class that has the parts of this family.
+            pipeline: pipeline of a class with the parts of this family.
             offload: as in `from_pretrained`.
 
         Raises:
@@ -126,7 +127,7 @@ class LatentDiffusion(Model):
             raise LoadError(f"the model {parts.name} cannot be loaded: {lacks}")
         if offload:
             parts.offload()
-        family: Any = cls  # its own constructor names the parts it takes
+        family: Any = cls  # its constructor takes the parts by name
         return family(
             **parts.by_name,
             **cls._settings(parts.index),
@@ -137,16 +138,16 @@ class LatentDiffusion(Model):
 
     @classmethod
     def _settings(cls, index: Mapping[str, Any]) -> dict[str, Any]:
-        """What the constructor should know of a folder's model_index.json."""
+        """Return the arguments for the constructor from a folder's model_index.json."""
         return {}
 
     @abstractmethod
     def _join(self, *encoded: Encoded) -> torch.Tensor:
-        """The encoding (batch, row, dim) from what the text encoders made, in their order."""
+        """Return the encoding (batch, row, dim) from the outputs of the text encoders, in order."""
 
     @abstractmethod
     def _predict(self, x: torch.Tensor, t: torch.Tensor, encoding: torch.Tensor) -> torch.Tensor:
-        """What the denoiser gives for latents `x` at timesteps `t` (batch,)."""
+        """Return the denoiser's prediction for latents `x` at timesteps `t` (batch,)."""
 
     def check(self, prompt: str, negative_prompt: str = "") -> None:
         super().check(prompt, negative_prompt)
@@ -161,11 +162,11 @@ class LatentDiffusion(Model):
 
     def encode_mixture(self, pieces: Sequence[Piece]) -> torch.Tensor:
         if all(p.weights is None or not p.choices[p.shown] for p in pieces):
-            return self.encode([shown_text(pieces)])  # nothing in it could change
+            return self.encode([shown_text(pieces)])  # it has no weights
         return self._joined(encoder.mixed(pieces) for encoder in self.text_encoders)
 
     def _joined(self, encoded: Iterable[Encoded]) -> torch.Tensor:
-        # Pipelines may have their text encoders in another dtype.
+        # The text encoders of a pipeline may have another dtype.
         return self._join(*encoded).to(self.dtype)
 
     @property
@@ -183,7 +184,7 @@ class LatentDiffusion(Model):
         """Height and width of a latent.
 
         Raises:
-            ValueError: if no latents make images of `image_size`.
+            ValueError: if no latents fit `image_size`.
         """
         pixels = pixels_of_latent(self.vae)
         if self.image_size < 1 or self.image_size % (pixels * self.patch):
@@ -194,7 +195,7 @@ class LatentDiffusion(Model):
         return self.image_size // pixels
 
     def latents(self, seeds: Sequence[int]) -> torch.Tensor:
-        # Drawn on the CPU in float32, so that a seed means the same image on every device.
+        # Drawn on the CPU in float32, so that a seed gives the same image on every device.
         shape = (1, config_of(self.vae).latent_channels, self.latent_size, self.latent_size)
         rows = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
         return torch.cat(rows).to(self.device, self.dtype)
@@ -210,13 +211,13 @@ class LatentDiffusion(Model):
     def _count_backward(self, gradient: torch.Tensor) -> None:
         super()._count_backward(gradient)
         if self.in_blocks:
-            self.forwards += len(gradient)  # computed again in the backward pass
+            self.forwards += len(gradient)  # recomputed in the backward pass
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         config = config_of(self.vae)
         latents = latents.to(self.vae.dtype) / config.scaling_factor
         latents = latents + (config.get("shift_factor") or 0)
-        decoder: Any = self.vae  # its types are of another age: FloatTensor, or a tuple
+        decoder: Any = self.vae  # its type annotations are outdated
         images = decoder.decode(latents).sample
         # Never half precision: losses need more.
         images = images.to(torch.promote_types(images.dtype, torch.float32))
@@ -224,7 +225,7 @@ class LatentDiffusion(Model):
 
 
 def check_steps(steps: int, trained: int) -> None:
-    """Refuses rollouts that are empty or finer than the model's time.
+    """Refuse rollouts that are empty or have more steps than the model was trained with.
 
     Raises:
         ValueError: if `steps` is not from 1 to `trained`.
@@ -234,17 +235,17 @@ def check_steps(steps: int, trained: int) -> None:
 
 
 def config_of(part: Any) -> Any:
-    """The configuration of a part of diffusers, of whose fields its type knows nothing."""
+    """Return the configuration of a part of diffusers, whose type lacks its fields."""
     return part.config
 
 
 def pixels_of_latent(vae: AutoencoderKL | AutoencoderDC) -> int:
-    """Pixels a side that one latent pixel stands for."""
+    """Return the side of a latent pixel in image pixels."""
     return 2 ** (len(channels_of(vae)) - 1)
 
 
 def channels_of(vae: AutoencoderKL | AutoencoderDC) -> Sequence[int]:
-    """Channels at each of the decoder's resolutions, the finest first."""
+    """Return the channels of the decoder at each resolution, the finest first."""
     config = config_of(vae)
     deep = isinstance(vae, AutoencoderDC)
     return config.decoder_block_out_channels if deep else config.block_out_channels

@@ -1,14 +1,14 @@
-"""Prompts with mixed words: what a point between the candidates reads.
+"""Prompts with mixed words: points between the candidates.
 
-A gradient on words needs words that can change a little. Each slot of a space gets weights over its
-choices, and the text encoder is given the weighted mean of the choices' token embeddings
-(DPO-Diff, section 4.2). Where every slot has a single weight of one, the mixture is a candidate and
-its encoding is that of the candidate's text, exactly.
+Gradients with respect to words need words that change continuously. Each slot of a space gets
+weights over its choices, and the text encoder gets the weighted mean of the choices' token
+embeddings (DPO-Diff, section 4.2). If each slot has a single weight of 1, the mixture is a
+candidate, and its encoding equals exactly that of the candidate's text.
 
-Choices may differ in their number of tokens, but a mixture has to have one length. The heaviest
-choice that says something decides how many places a slot takes; the others are stretched or
-squeezed to it by averaging neighbors. The empty choice fills the places with padding tokens, and a
-slot that surely says nothing takes none.
+Choices may differ in their number of tokens, but a mixture has one length. The heaviest nonempty
+choice of a slot determines its number of places. The other choices are stretched or squeezed to
+this number by averaging neighbors. The empty choice fills the places with padding tokens. A slot
+that is certainly empty takes no places.
 """
 
 import functools
@@ -24,8 +24,8 @@ from torch.nn import functional as F
 class Piece:
     """A piece of a prompt: fixed text, or texts to choose from.
 
-    Attributes:
-        choices: the one text, or the alternatives; `""` leaves the piece out.
+    choices: one fixed text, or the alternatives; `""` leaves the piece out.
+        weights: (choices,), nonnegative with sum 1; None for fixed text.
         weights: (choices,), at least 0, their sum 1; None for fixed text.
 
     Examples:
@@ -40,7 +40,7 @@ class Piece:
 
     @property
     def shown(self) -> int:
-        """The heaviest choice that says something; the empty one only if it has all the weight."""
+        """The heaviest nonempty choice; the empty choice only if it has all the weight."""
         if self.weights is None:
             return 0
         order = self.weights.detach().argsort(descending=True, stable=True).tolist()
@@ -51,22 +51,22 @@ class Piece:
 
 
 def shown_text(pieces: Sequence[Piece]) -> str:
-    """What the shown choices read together; at a corner, the text of its candidate."""
+    """Return the text of the shown choices; at a corner, it is the text of the candidate."""
     return functools.reduce(_read_on, pieces, "")
 
 
 def _read_on(before: str, piece: Piece) -> str:
     text = piece.choices[piece.shown]
-    # A dropped word takes along the space before it, as in `Space.decode`.
+    # A dropped word also drops the space before it, as in `Space.decode`.
     return before + text if text or piece.weights is None else before.removesuffix(" ")
 
 
 class Layout(NamedTuple):
-    """Where the tokens of a mixture stand.
+    """The places of the tokens of a mixture.
 
     Attributes:
-        ids: of the shown choices, without start, end and padding.
-        mixed: for each weighted piece its first place in `ids`, its number of places, its weights
+        ids: token ids of the shown choices, without start, end and padding.
+        mixed: for each weighted piece: its first place in `ids`, its number of places, its weights
             (choices,), and the token ids of each choice.
     """
 
@@ -77,14 +77,13 @@ class Layout(NamedTuple):
 def lay_out(
     pieces: Sequence[Piece], tokens: Callable[[list[str]], list[list[int]]], most: int
 ) -> Layout:
-    """Give each piece its places.
+    """Assign places to each piece.
 
     Args:
-        pieces: of one prompt.
-        tokens: maps texts to their token ids, nothing added.
-        most: places there are. Where mixed words need more, as they may because nearly all of them
-            say something, the longest are squeezed, then some of those that may be left out are;
-            what is certain never is.
+        pieces: pieces of one prompt.
+        tokens: a function from texts to token ids without special tokens.
+        most: maximum number of places. If mixed words need more, the longest are squeezed first.
+            Then some words that may be dropped lose their places. Fixed text keeps its places.
     """
     rows, before = [], ""
     for piece in pieces:
@@ -104,10 +103,10 @@ def lay_out(
 def _tokens_after(
     before: str, choices: Sequence[str], tokens: Callable[[list[str]], list[list[int]]]
 ) -> list[list[int]]:
-    """Token ids of the choices as they read after a text: what touches its last word may go on.
+    """Return token ids of the choices after a text; a choice may continue the last word.
 
-    T5 spells a comma that ends a word and one that stands alone in two ways. To Gemma, the space
-    before a word is part of it; so a space that ends a piece is read with the next one.
+    T5 encodes a comma differently after a word and alone. Gemma encodes the space before a word as
+    part of it. So a space at the end of a piece is moved to the next one.
     """
     word = before.rstrip(" ").rpartition(" ")[2]
     space = " " if before.endswith(" ") else ""
@@ -119,10 +118,10 @@ def _tokens_after(
 
 
 def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None:
-    """Take places from the longest words that are mixed, until all together have `most`.
+    """Remove places from the longest mixed words until all together have `most`.
 
-    Each word keeps one place at first. If that is still too much, words that may be left out get
-    none, those first that say nothing with the largest weight. They have no gradient then.
+    Each word keeps one place at first. If there are still too many, words that may be dropped lose
+    it, starting with the largest weight of the empty choice. They have no gradient then.
     """
     mixed = {k: p.weights for k, p in enumerate(pieces) if p.weights is not None}
     open_ = [k for k, weights in mixed.items() if weights.max() < 1]
@@ -138,20 +137,20 @@ def _squeeze(pieces: Sequence[Piece], shown: list[list[int]], most: int) -> None
     for k in sorted(empty, key=empty.__getitem__, reverse=True):
         if sum(map(len, shown)) <= most:
             return
-        shown[k] = []  # if it is too long all the same, the model says so
+        shown[k] = []  # if it is still too long, the model raises an error
 
 
 def mix_embeddings(
     embedded: torch.Tensor, layout: Layout, words: Sequence[Sequence[torch.Tensor]], first: int
 ) -> torch.Tensor:
-    """Put the mixed words in their places; differentiable in the weights.
+    """Insert the mixed words at their places; differentiable in the weights.
 
     Args:
         embedded: token embeddings (1, token, dim) of the shown choices.
-        layout: where the mixed words stand.
-        words: token embeddings (token, dim) of each choice of each mixed word; those of the padding
-            token stand for an empty choice.
-        first: the place in `embedded` of the layout's first token.
+        layout: places of the mixed words.
+        words: token embeddings (token, dim) of each choice of each mixed word. An empty choice has
+            those of the padding token.
+        first: index in `embedded` of the layout's first token.
 
     Returns:
         embeddings (1, token, dim).
@@ -159,7 +158,7 @@ def mix_embeddings(
     parts, end = [], 0
     for (start, places, weights, _), choices in zip(layout.mixed, words, strict=True):
         stretched = torch.stack([_stretched(choice, places) for choice in choices])
-        # One after the other: weights may be float64, which "mps" has not.
+        # A loop, since weights may be float64, which "mps" does not support.
         shares = weights.to(stretched.dtype).to(stretched.device)
         mean = torch.einsum("c,cpd->pd", shares, stretched)  # eq. (relax-embedding)
         parts += [embedded[:, end : first + start], mean[None]]
@@ -168,7 +167,7 @@ def mix_embeddings(
 
 
 def _stretched(words: torch.Tensor, places: int) -> torch.Tensor:
-    """Embeddings (token, dim) averaged or repeated to (places, dim)."""
+    """Return embeddings (token, dim) averaged or repeated to (places, dim)."""
     if len(words) == places:
         return words
     return F.adaptive_avg_pool1d(words.T[None], places)[0].T

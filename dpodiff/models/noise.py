@@ -1,15 +1,15 @@
-"""Noise as a variable: what a rollout starts from, and what it adds on its way.
+"""Noise as a variable: the initial noise of a rollout, and the noise added at each step.
 
-DDIM (Song et al., 2021) with eta = 0 is an ODE: the starting noise x_T decides the image. With
-eta > 0 it is an SDE, whose every step adds fresh noise, and then all of these vectors decide it:
+DDIM (Song et al., 2021) with eta = 0 is an ODE: the initial noise x_T determines the image. With
+eta > 0 it is an SDE. Each step adds fresh noise, and all of these vectors determine the image:
 
-    eta        vectors of an image            adds at step i
+    eta        vectors of an image            added at step i
     0          x_T                             nothing
-    (0, 1]     x_T and one a step, N + 1       eta sigma_i z_i, at eta = 1 as much as DDPM does
+    (0, 1]     x_T and one per step, N + 1     eta sigma_i z_i; eta = 1 adds as much as DDPM
 
-They lie in one tensor (seeds, vectors, channel, h, w). `FixedNoise` is a model that has such noise
-instead of seeds: its scheduler adds the vectors, so that every sampler and every gradient estimator
-works with it unchanged, and gradients reach the vectors.
+The vectors form one tensor (seeds, vectors, channel, h, w). `FixedNoise` is a model with this noise
+instead of seeds. Its scheduler adds the vectors. So samplers and gradient estimators work with it
+unchanged, and gradients reach the vectors.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 
 def check_eta(eta: float) -> None:
-    """Refuse what is no share of DDPM's noise.
+    """Check that eta is a share of DDPM's noise.
 
     Raises:
-        ValueError: if eta is no number in [0, 1].
+        ValueError: if eta is not a number in [0, 1].
     """
     if isinstance(eta, bool) or not isinstance(eta, Real) or not 0 <= eta <= 1:
         raise ValueError(f"eta must lie from 0 (ODE) to 1 (as much noise as DDPM), not {eta!r}")
 
 
 def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:
-    """The noise of seeds, (seeds, vectors, channel, h, w), at least float32.
+    """Return the noise of seeds (seeds, vectors, channel, h, w), at least float32.
 
-    The first vector is the model's own for the seed. The others go on from it in the order in which
-    the stock pipeline draws them, so a seed's image is the pipeline's, at any eta. A row depends
-    on its own seed only.
+    The first vector is the model's initial noise for the seed. The others are drawn after it in the
+    order of the stock pipeline, so a seed gives the same image as the pipeline at any eta. Each row
+    depends only on its own seed.
 
     Args:
-        model: whose noise it is.
-        seeds: one an image.
-        eta: 0 gives one vector, anything above `model.steps` more.
+        model: model whose noise is drawn.
+        seeds: one per image.
+        eta: 0 gives one vector per image, a value above 0 gives `model.steps` more.
 
     Examples:
         >>> from dpodiff.models.noise import draw
@@ -66,21 +66,21 @@ def draw(model: Model, seeds: Sequence[int], eta: float = 0.0) -> torch.Tensor:
 
 def _later(seed: int, shape: tuple[int, ...], steps: int) -> Iterator[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    torch.randn(shape, generator=generator)  # what the model itself started from
+    torch.randn(shape, generator=generator)  # skip the model's initial noise
     return (torch.randn(shape, generator=generator) for _ in range(steps))
 
 
 class FixedNoise(Model):
-    """A model whose rollouts have this noise; all else is the model's own.
+    """A model whose rollouts use given noise; everything else is unchanged.
 
     Args:
-        model: of any family; with eta > 0 one that is sampled with DDIM.
-        noise: (batch, vectors, channel, h, w), a leaf or not. Its gradient reaches all vectors that
-            an estimator keeps.
-        eta: how much of DDPM's noise a step adds, in [0, 1].
+        model: a model of any family; with eta > 0 it must be sampled with DDIM.
+        noise: (batch, vectors, channel, h, w), which may require gradients. The gradient reaches
+            all vectors that an estimator keeps.
+        eta: share of DDPM's noise that a step adds, in [0, 1].
 
     Raises:
-        ValueError: if the number of vectors does not fit eta and the steps of the model.
+        ValueError: if the number of vectors does not fit eta and the model's number of steps.
 
     Examples:
         >>> from dpodiff.models.noise import FixedNoise, draw
@@ -117,11 +117,11 @@ class FixedNoise(Model):
         return self.model.encode_mixture(pieces)
 
     def latents(self, seeds: Sequence[int] = ()) -> torch.Tensor:
-        """The first vectors (batch, channel, h, w), whatever the seeds."""
+        """Return the first vectors (batch, channel, h, w) for any seeds."""
         return self.noise[:, 0].to(self.model.dtype)
 
     def scheduler(self, steps: int) -> Scheduler:
-        """A fresh scheduler for one rollout, which adds the other vectors."""
+        """Return a fresh scheduler for one rollout that adds the other vectors."""
         from diffusers import DDIMScheduler
 
         scheduler = self.model.scheduler(steps)
@@ -141,7 +141,7 @@ class FixedNoise(Model):
     def _denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
-        return self.model.denoise(x, t, embeddings)  # so that its own counts grow
+        return self.model.denoise(x, t, embeddings)  # so that the model counts its rows
 
     def predict_x0(
         self, x: torch.Tensor, t: torch.Tensor | int, prediction: torch.Tensor
@@ -155,7 +155,7 @@ class FixedNoise(Model):
 class _Stochastic:
     """A DDIM scheduler whose steps add given noise."""
 
-    # Any: diffusers says that timesteps are whole numbers, and passes tensors.
+    # Any: diffusers annotates timesteps as int, and passes tensors.
     def __init__(self, scheduler: Any, noises: Sequence[torch.Tensor], eta: float) -> None:
         self.scheduler, self.eta = scheduler, eta
         self.timesteps: torch.Tensor = scheduler.timesteps

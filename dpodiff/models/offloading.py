@@ -1,9 +1,9 @@
-"""Networks whose weights lie in the memory of the CPU while they are not needed.
+"""Networks whose weights stay in the memory of the CPU until they are needed.
 
-Accelerate has two ways. One loads the weights of each layer for its own computation, and a graph
-keeps those that its backward pass needs; that is what `offload` sets. The other moves whole
-networks to and fro (`enable_model_cpu_offload` of a pipeline). It is faster, but a network that was
-moved away takes the weights of its graph along, so that no gradient is available.
+Accelerate offers two methods. One loads the weights of each layer for its own computation, and a
+graph keeps those that its backward pass needs; `offload` uses this one. The other moves whole
+networks (`enable_model_cpu_offload` of a pipeline). It is faster, but the weights in the graph are
+moved away with the network, so gradients are not available.
 """
 
 import torch
@@ -13,11 +13,11 @@ from dpodiff.names import LoadError
 
 
 def offload(network: nn.Module, device: torch.device) -> None:
-    """Keep the weights of a network in the memory of the CPU; its computation stays on a device.
+    """Keep the weights of a network in the memory of the CPU and compute on a device.
 
     Args:
-        network: of torch; images and gradients stay the same.
-        device: that it computes on. On a CPU nothing is gained.
+        network: a network of torch; its outputs and gradients stay the same.
+        device: device of the computation. On a CPU there is no effect.
 
     Raises:
         LoadError: if the network is offloaded already.
@@ -32,10 +32,10 @@ def offload(network: nn.Module, device: torch.device) -> None:
 
 
 def check_graph(network: nn.Module, name: str) -> None:
-    """Refuse a graph through a network that is moved as a whole.
+    """Refuse gradients through a network that is moved as a whole.
 
     Raises:
-        ValueError: naming what allows gradients.
+        ValueError: if it is; the message says what allows gradients.
     """
     from accelerate.hooks import CpuOffload
 

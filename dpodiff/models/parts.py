@@ -1,8 +1,8 @@
-"""The parts of a stock model: of a folder, loaded one by one, or of a loaded pipeline.
+"""The parts of a stock model, from a folder or from a loaded pipeline.
 
-The stock pipelines would bring a safety checker, and their calls allow no gradient; so models are
-put together from parts. Those of a folder are placed on a device. Those of a pipeline stay where
-they are, and are shared with it.
+The stock pipelines include a safety checker, and their calls allow no gradients, so models are
+built from parts. The parts of a folder are placed on a device. Those of a pipeline stay on their
+device and are shared with it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,14 +27,14 @@ DENOISERS = ("unet", "transformer")  # names of the part that is never offloaded
 
 @dataclass
 class Parts:
-    """What a model is made of.
+    """The parts of a model.
 
     Attributes:
-        by_name: tokenizers and networks, by the names that pipelines have for them.
-        index: what the folder's model_index.json says, or the pipeline's `config`.
+        by_name: tokenizers and networks, by their names in pipelines.
+        index: content of the folder's model_index.json, or the pipeline's `config`.
         schedule: configuration of the scheduler, with the name of its class.
-        name: of the model.
-        device: that it computes on.
+        name: name of the model.
+        device: device of the computation.
     """
 
     by_name: dict[str, Any]
@@ -44,7 +44,7 @@ class Parts:
     device: torch.device
 
     def offload(self) -> None:
-        """Keep all networks but the denoiser in the memory of the CPU."""
+        """Keep all networks except the denoiser in the memory of the CPU."""
         for name, part in self.by_name.items():
             if isinstance(part, nn.Module) and name not in DENOISERS:
                 offload(part, self.device)
@@ -59,15 +59,15 @@ def parts_of_folder(
     dtype: torch.dtype,
     offloaded: bool,
 ) -> Parts:
-    """Loads the parts of a stock folder or hub repository; safetensors only.
+    """Load the parts of a stock folder or hub repository with safetensors weights.
 
     Args:
-        kinds: classes of the parts; one that the folder says it lacks is left out.
-        folder: where it lies, or its hub id.
-        name: of the model.
-        device: to compute on.
-        dtype: of the denoiser and the text encoders.
-        offloaded: whether the other networks than the denoiser stay in the memory of the CPU.
+        kinds: classes of the parts; parts that the folder does not have are left out.
+        folder: path of the folder, or its hub id.
+        name: name of the model.
+        device: device of the computation.
+        dtype: dtype of the denoiser and the text encoders.
+        offloaded: whether all networks except the denoiser stay in the memory of the CPU.
 
     Raises:
         LoadError: if a part is broken, or not stored as safetensors.
@@ -85,16 +85,16 @@ def parts_of_folder(
 
 
 def parts_of_pipeline(kinds: Mapping[str, type], pipeline: DiffusionPipeline) -> Parts:
-    """The parts of a loaded pipeline, but for a decoder in float16, which may overflow.
+    """Return the parts of a loaded pipeline; a decoder in float16 is copied to float32.
 
     Args:
-        kinds: by the names of the parts; one that the pipeline lacks is left out.
-        pipeline: of a class that has such parts.
+        kinds: classes by the names of the parts; parts that the pipeline lacks are left out.
+        pipeline: pipeline of a class with such parts.
 
     Raises:
         LoadError: if the decoder is in float16 and cannot be read.
     """
-    given: Any = pipeline  # what it holds is known to its class alone
+    given: Any = pipeline  # its attributes depend on its class
     by_name = {k: part for k in kinds if (part := given.components.get(k)) is not None}
     name, device = str(given.name_or_path or type(pipeline).__name__), given._execution_device
     if "vae" in by_name and by_name["vae"].dtype == torch.float16:
@@ -104,13 +104,13 @@ def parts_of_pipeline(kinds: Mapping[str, type], pipeline: DiffusionPipeline) ->
 
 
 def place(network: nn.Module, device: torch.device) -> None:
-    """Moves a network, its convolutions channels last, which saves the toy U-Net 12% on a CPU."""
+    """Move a network with convolutions in channels last, which saves the toy U-Net 12% on a CPU."""
     network.to(device)
     network.to(memory_format=torch.channels_last)
 
 
 def _in_float32(vae: Any, device: torch.device) -> nn.Module:
-    """A copy, without the hooks that may be on the original."""
+    """Return a copy in float32, without hooks of the original."""
     if any(p.is_meta for p in vae.parameters()):
         raise LoadError(
             "the pipeline's decoder is in float16, which is too narrow for it, and offloaded: "
@@ -123,7 +123,7 @@ def _in_float32(vae: Any, device: torch.device) -> nn.Module:
 
 @contextmanager
 def _one_error(folder: str | Path) -> Iterator[None]:
-    """Turns errors of diffusers and transformers about missing or broken parts into one."""
+    """Turn errors of diffusers and transformers about missing or broken parts into `LoadError`."""
     try:
         yield
     except LoadError:
@@ -143,9 +143,9 @@ def _load(kind: type, folder: str | Path, subfolder: str, dtype: torch.dtype) ->
     if issubclass(kind, PreTrainedModel):
         return kind.from_pretrained(folder, subfolder=subfolder, use_safetensors=True, dtype=dtype)
     if issubclass(kind, AutoencoderKL | AutoencoderDC):
-        # In float16 decoders overflow on some latents, SDXL's on most, and their gradients too.
+        # In float16 decoders and their gradients overflow on some latents, SDXL's on most.
         dtype = torch.float32
-    part: Any = kind  # of diffusers
+    part: Any = kind  # a class of diffusers
     return part.from_pretrained(
         folder, subfolder=subfolder, use_safetensors=True, torch_dtype=dtype
     )

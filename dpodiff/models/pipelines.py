@@ -1,7 +1,7 @@
-"""Pipelines of diffusers: the families that are supported, and pipelines that are loaded already.
+"""Pipelines of diffusers: the supported families, and loaded pipelines.
 
-A loaded pipeline brings what was done to it: LoRA adapters, tokens of textual inversion, weights of
-a single file, a dtype, a device. This module looks at pipelines without importing diffusers.
+A loaded pipeline keeps its LoRA adapters, its textual inversions, the weights of a single file, its
+dtype and its device. This module inspects pipelines without importing diffusers.
 """
 
 import importlib
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dpodiff.models.latent import LatentDiffusion
 
-# The pipeline class a folder names -> module and class here.
+# Pipeline class that a folder names -> module and class here.
 FAMILIES = {
     "StableDiffusionPipeline": ("stable_diffusion", "StableDiffusion"),
     "StableDiffusionXLPipeline": ("sdxl", "StableDiffusionXL"),
@@ -29,8 +29,8 @@ FAMILIES = {
 
 
 def is_pipeline(value: Any) -> "TypeIs[diffusers.DiffusionPipeline]":
-    """Whether it is a loaded pipeline of diffusers, of any class."""
-    # Whoever has a pipeline has imported this module of diffusers.
+    """Return whether a value is a loaded pipeline of diffusers, of any class."""
+    # A pipeline exists only if this module of diffusers is imported.
     module = sys.modules.get("diffusers.pipelines.pipeline_utils")
     return module is not None and isinstance(value, module.DiffusionPipeline)
 
@@ -39,7 +39,7 @@ def check_pipeline(pipeline: Any) -> None:
     """Refuse a loaded pipeline of a class that is not supported.
 
     Raises:
-        LoadError: naming the classes that are.
+        LoadError: if it is not, naming the supported classes.
     """
     kind = type(pipeline).__name__
     if kind not in FAMILIES:
@@ -51,14 +51,14 @@ def check_pipeline(pipeline: Any) -> None:
 
 
 def family(pipeline_class: str | None, name: str) -> "type[LatentDiffusion]":
-    """The class here for a pipeline class of diffusers.
+    """Return the class of this package for a pipeline class of diffusers.
 
     Args:
-        pipeline_class: its name.
-        name: of the model, for the error.
+        pipeline_class: name of the pipeline class.
+        name: name of the model, for the error.
 
     Raises:
-        LoadError: naming the classes that are supported, if this is none.
+        LoadError: if the class is not supported, naming those that are.
     """
     if pipeline_class not in FAMILIES:
         raise LoadError(_not_supported(f"{name} is a {pipeline_class}"))

@@ -1,8 +1,8 @@
 """PixArt-Sigma (Chen et al., 2024): a T5 and a transformer with cross-attention.
 
-Its own sampler, DPM-Solver++ of second order (Lu et al., 2022), remembers the step before. Here a
-rollout may be cut anywhere, so each step is of first order, which is DDIM, at the same timesteps.
-Half of the network's channels is a variance, which that sampler does not use either.
+Its own sampler, second-order DPM-Solver++ (Lu et al., 2022), depends on the previous step. Here a
+rollout may be split anywhere, so each step is of first order, which is DDIM, at the same timesteps.
+Half of the network's channels predict a variance, which that sampler does not use either.
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ from dpodiff.models.text import Encoded, TextEncoder, mask_of
 
 
 class PixArtSigma(Diffusion):
-    """PixArt-Sigma; it reads prompts in lower case, as the stock pipeline does.
+    """PixArt-Sigma; prompts are read in lower case, as in the stock pipeline.
 
-    The stock pipeline also cleans captions and fits sizes to those of its training, unless it is
-    told otherwise; here prompts and sizes are taken as they are.
+    By default the stock pipeline also cleans captions and adapts sizes to those of its training.
+    Here prompts and sizes are used as given.
 
     Args:
-        tokenizer, text_encoder: of the T5.
+        tokenizer, text_encoder: the T5.
         transformer, vae: the other parts.
         schedule: configuration of the folder's scheduler, of any class.
-        name: to be known by.
-        device: of all parts.
+        name: name of the model.
+        device: device of all parts.
     """
 
     steps, guidance = 20, 4.5
@@ -82,5 +82,5 @@ class PixArtSigma(Diffusion):
 
 
 def _first_order(config: Mapping[str, Any]) -> DPMSolverMultistepScheduler:
-    kind: Any = DPMSolverMultistepScheduler  # its type says that a pair may come back
+    kind: Any = DPMSolverMultistepScheduler  # its return type allows a pair
     return kind.from_config(config, solver_order=1, algorithm_type="dpmsolver++")

@@ -1,7 +1,7 @@
-"""Weights that others trained, from a file, a folder or the hub; safetensors only.
+"""Pretrained weights from a file, a folder or the hub; safetensors only.
 
-A pickle (.pt, .pth, .bin) can run code when it is opened, so none is. Where weights are published
-as one, the error says how to convert a file that is trusted, once.
+A pickle (.pt, .pth, .bin) can run code when it is opened, so pickles are refused. If weights are
+published only as a pickle, the error says how to convert a trusted file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,15 +29,15 @@ CONVERT = (
 
 
 def find(source: str) -> Path:
-    """The safetensors file that is meant.
+    """Return the path of a safetensors file.
 
     Args:
         source: a file, a folder that holds `model.safetensors`, or the hub id of such a repository,
             which may be downloaded.
 
     Raises:
-        LoadError: if there is no such file, the hub did not give it, or it is a pickle, saying how
-            to convert it.
+        LoadError: if there is no such file, the download fails, or it is a pickle. The message then
+            says how to convert it.
     """
     path = Path(source)
     refuse_pickle(path)
@@ -56,15 +56,15 @@ def find(source: str) -> Path:
             return Path(huggingface_hub.hf_hub_download(source, FILE))
     except LoadError:
         raise
-    except Exception as error:  # of the hub, or of its network library
+    except Exception as error:  # from the hub or from its network library
         raise _not_given(source, error) from error
 
 
 def read(source: str) -> "dict[str, torch.Tensor]":
-    """The tensors of `find(source)`, by name.
+    """Return the tensors of `find(source)`, by name.
 
     Raises:
-        LoadError: as `find`, or if the file is no safetensors.
+        LoadError: as in `find`, or if the file is not in the safetensors format.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -73,14 +73,14 @@ def read(source: str) -> "dict[str, torch.Tensor]":
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise LoadError(f"{path} is no safetensors file ({error})") from error
+        raise LoadError(f"{path} is not a safetensors file ({error})") from error
 
 
 def fill(module: "nn.Module", tensors: "Mapping[str, torch.Tensor]", source: str) -> None:
-    """Gives a module its weights, all of them.
+    """Load all weights of a module.
 
     Raises:
-        LoadError: naming a tensor that is missing, left over or of another shape.
+        LoadError: if a tensor is missing, unexpected or of another shape; the message names it.
     """
     try:
         module.load_state_dict(tensors)
@@ -92,13 +92,13 @@ def fill(module: "nn.Module", tensors: "Mapping[str, torch.Tensor]", source: str
 
 
 def freeze(module: "nn.Module", device: "torch.device") -> None:
-    """Readies a network for use on a device: no training, no gradients of weights."""
+    """Prepare a network for use on a device: evaluation mode, no gradients of weights."""
     module.to(device)
     module.eval().requires_grad_(False)
 
 
 def part(tensors: "Mapping[str, torch.Tensor]", prefix: str) -> "dict[str, torch.Tensor]":
-    """The tensors whose names begin so, without the beginning; buffers of positions left out."""
+    """Return the tensors with a prefix, by their names without it, except position buffers."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -108,10 +108,10 @@ def part(tensors: "Mapping[str, torch.Tensor]", prefix: str) -> "dict[str, torch
 
 @contextmanager
 def naming_missing(source: str) -> Iterator[None]:
-    """Turns the look-up of a tensor that is not there into an error that names the file.
+    """Turn the `KeyError` of a missing tensor into an error that names the file.
 
     Raises:
-        LoadError: instead of the KeyError.
+        LoadError: instead of the `KeyError`.
     """
     try:
         yield
@@ -120,32 +120,32 @@ def naming_missing(source: str) -> Iterator[None]:
 
 
 def count_layers(tensors: "Mapping[str, torch.Tensor]", prefix: str) -> int:
-    """How many numbers follow the prefix in the names: layers "PREFIX0.", "PREFIX1.", ..."""
+    """Return the number of layers named "PREFIX0.", "PREFIX1.", ..."""
     return len(
         {name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)}
     )
 
 
 def load(kind: type[T], source: str, **settings: Any) -> T:
-    """`kind.from_pretrained` of transformers, with one clear error.
+    """Call `kind.from_pretrained` of transformers and raise one clear error.
 
     Args:
         kind: a class of transformers: a model, a tokenizer or an image processor.
         source: a folder or a hub id, which may be downloaded.
-        settings: passed on.
+        settings: further arguments of `from_pretrained`.
 
     Raises:
-        LoadError: if it cannot be had, saying what would be right; or if the weights are only a
-            pickle, saying how to convert it.
+        LoadError: if it cannot be loaded, or if the weights are only available as a pickle. The
+            message says what would be right.
     """
     folder = Path(source)
     try:
         with hidden_bars(folder.is_dir()), asking(source):
-            loader: Any = kind  # whose type does not say that it has `from_pretrained`
+            loader: Any = kind  # its type does not include `from_pretrained`
             return loader.from_pretrained(source, **settings)
     except LoadError:
         raise
-    except Exception as error:  # of the operating system, the hub, or its network library
+    except Exception as error:  # from the operating system, the hub, or its network library
         weights = settings.get("use_safetensors")
         if weights and folder.is_dir() and not list(folder.glob("*.safetensors")):
             raise _missing_in(folder) from error
@@ -153,21 +153,21 @@ def load(kind: type[T], source: str, **settings: Any) -> T:
 
 
 def beside(source: str, file: str, otherwise: str) -> str:
-    """The folder itself if it holds the file, else another source."""
+    """Return the folder itself if it holds the file, else another source."""
     return source if (Path(source) / file).is_file() else otherwise
 
 
 def is_hub_id(source: str) -> bool:
-    """Whether it has the form owner/name."""
+    """Return whether a source has the form owner/name."""
     owner, _, name = source.partition("/")
     return bool(owner and name) and not {"/", "\\", ":", " "} & set(owner + name) and owner != "."
 
 
 def refuse_pickle(path: Path) -> None:
-    """Refuses what by its name is a pickle.
+    """Refuse a file whose name is that of a pickle.
 
     Raises:
-        LoadError: saying how to convert it.
+        LoadError: if so; the message says how to convert it.
     """
     if path.suffix.lower() in PICKLES:
         raise LoadError(f"{path} is a pickle: {CONVERT}")

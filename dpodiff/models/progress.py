@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def hidden_bars(hide: bool = True) -> Iterator[None]:
-    """Hides the bars of transformers: in a notebook they are widgets a static page cannot show.
+    """Hide the bars of transformers: in a notebook they are widgets that a static page cannot show.
 
-    Args:
+    hide: whether to hide them. A download should show its progress.
         hide: whether to. A download should show its progress; opening local files need not.
     """
     from transformers.utils import logging

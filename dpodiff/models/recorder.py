@@ -1,7 +1,7 @@
-"""What a negative prompt does inside a rollout, step by step (Ban et al., 2024, arXiv 2406.02965).
+"""The effect of a negative prompt at each step of a rollout (Ban et al., 2024, arXiv 2406.02965).
 
-At each step the denoiser is asked with the prompt and with the negative prompt, whether or not the
-negative prompt acts at that step. Its two predictions and its cross-attention maps are kept.
+At each step the denoiser is evaluated with the prompt and with the negative prompt, whether or not
+the negative prompt acts at that step. Both predictions and cross-attention maps are recorded.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from dpodiff.models.sampling import sample
 from dpodiff.models.stable_diffusion import UNetDiffusion
 from dpodiff.models.window import Window, Windowed, windowed
 
-SIZE = 64  # of a map at most
+SIZE = 64  # largest size of a map
 
 
 @dataclass(frozen=True)
 class Branch:
-    """What was seen of one side: of the prompts, or of the negative prompts.
+    """Recorded values of one branch: of the prompts, or of the negative prompts.
 
     Attributes:
-        predictions: of the denoiser (step, image, channel, h, w).
+        predictions: predictions of the denoiser (step, image, channel, h, w).
         maps: cross-attention maps (step, image, token, size, size), mean over heads, summed over
             layers. The size is that of a latent, at most 64.
         squares: mean over pixels of the squared maps (step, image, token), summed over layers and
@@ -45,11 +45,11 @@ class Branch:
 
 @dataclass(frozen=True)
 class Recording:
-    """A batch of rollouts from inside; all tensors lie on the CPU.
+    """Recorded values of a batch of rollouts; all tensors are on the CPU.
 
     Attributes:
-        positive, negative: what was seen of the prompts and of the negative prompts.
-        images: (image, 3, height, width) in [0, 1], as the same `Model.generate` makes them.
+        positive, negative: recorded values of the prompts and of the negative prompts.
+        images: (image, 3, height, width) in [0, 1], equal to those of `Model.generate`.
 
     Examples:
         >>> from dpodiff.models.recorder import record_rollout
@@ -64,14 +64,14 @@ class Recording:
     images: torch.Tensor
 
     def strength(self, places: Sequence[Sequence[int]] | None = None) -> torch.Tensor:
-        """Strength r_t of the negative prompts (step, image), by their cross-attention maps.
+        """Return the strength r_t of the negative prompts (step, image) from cross-attention maps.
 
-        The mean over tokens of the squared maps of the negative prompt, over the same of the
-        prompt: r_t = sum mean M_negative^2 / sum mean M_positive^2, over layers and heads.
+        It is the mean over tokens of the squared maps of the negative prompt, divided by that of
+            the prompt: r_t = sum mean M_negative^2 / sum mean M_positive^2, over layers and heads.
 
         Args:
-            places: tokens of each image's negative prompt that the upper mean is over, as
-                `token_places` finds them; None is all tokens.
+            places: tokens of each image's negative prompt to average over, from `token_places`;
+                None is all tokens.
         """
         above, below = self.negative.squares, self.positive.squares.mean(2)
         if places is None:
@@ -80,20 +80,21 @@ class Recording:
         return torch.stack(rows, dim=1) / below
 
     def projection(self) -> torch.Tensor:
-        """Norm of the prompt's prediction, projected on the negative prompt's (step, image).
+        """Return the norm (step, image) of the prompt's prediction projected on the negative one's.
 
-        What a negative prompt that acts adds to it, compared with one that does not, is the
-        inducing effect of Ban et al. (2024).
+        The difference between a negative prompt that acts and one that does not is the inducing
+        effect of Ban et al. (2024).
         """
         towards, away = (b.predictions.double().flatten(2) for b in (self.positive, self.negative))
         return (towards * away).sum(2).abs() / away.norm(dim=2)
 
     def momentum(self, after: Branch | None = None) -> torch.Tensor:
-        """Cosine between predictions at successive steps (step - 1, image).
+        """Return the cosine between predictions at successive steps (step - 1, image).
 
         Args:
-            after: whose prediction is the later one; None is the negative prompts', as the earlier
-                one is. The prompts' own is a control: it has nothing to do with the negative ones.
+            after: branch of the later prediction; None is the negative prompts, as for the earlier
+                one. The prompts are a control: their predictions do not depend on the negative
+                prompts.
         """
         first = self.negative.predictions[:-1]
         second = (after or self.negative).predictions[1:]
@@ -111,19 +112,19 @@ def record_rollout(
     steps: int | None = None,
     guidance: float | None = None,
 ) -> Recording:
-    """Makes a batch of images and keeps what happens inside.
+    """Make a batch of images and record the predictions and maps of each step.
 
-    A step costs one more row an image than usual where some windows are closed.
+    For images with closed windows a step costs one more row than usual.
 
     Args:
-        model: with a U-Net: Stable Diffusion 1 or 2, XL, or the toy model; guided.
-        prompts: one an image.
-        negative_prompts: one an image; or any encodings (batch, token, dim) in their place.
-        seeds: one an image.
-        windows: one an image; see `Model.generate`. In an empty one such as (0.0, 0.0) the
-            negative prompt is watched, and never acts.
-        steps: of the rollout; None is the model's own number.
-        guidance: weight above 1; None is the model's own.
+        model: a guided model with a U-Net: Stable Diffusion 1 or 2, XL, or the toy model.
+        prompts: one per image.
+        negative_prompts: one per image; or encodings (batch, token, dim) instead.
+        seeds: one per image.
+        windows: one per image; see `Model.generate`. In an empty window such as (0.0, 0.0) the
+            negative prompt is recorded but never acts.
+        steps: number of steps; None is the model's default.
+        guidance: guidance weight above 1; None is the model's default.
 
     Raises:
         ValueError: if the model has no U-Net, or is not guided.
@@ -162,15 +163,15 @@ def record_rollout(
 
 
 def token_places(model: Model, text: str, word: str) -> list[int]:
-    """The tokens of a word or phrase, at its first place in a text.
+    """Return the token positions of a word or phrase, at its first occurrence in a text.
 
     Args:
-        model: with a CLIP.
+        model: a model with a CLIP.
         text: a prompt or negative prompt.
-        word: that stands in it.
+        word: a word or phrase of the text.
 
     Raises:
-        ValueError: if it does not.
+        ValueError: if the word is not in the text.
 
     Examples:
         >>> from dpodiff.models.recorder import token_places
@@ -191,7 +192,7 @@ def _predict(
     negative: Windowed,
     guidance: float,
 ) -> torch.Tensor:
-    """As `guided`, with both texts watched at every step."""
+    """Predict as `guided`, and record both texts at every step."""
     texts = torch.cat([positive, negative.inside])
     with reading_maps(model.unet, min(SIZE, model.latent_size)) as sums:
         towards, away = model.denoise(torch.cat([x, x]), t, texts).chunk(2)

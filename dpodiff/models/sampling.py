@@ -1,9 +1,9 @@
-"""Sampling: from noise to a clean latent, one deterministic step at a time.
+"""Sampling: from noise to a clean latent in deterministic steps.
 
-A rollout is a plain function of its start, so any stretch of it can be run alone: the first steps
-without a graph and the next with one, as gradients through the sampler need. The scheduler is the
-family's: DDIM at eta = 0 (Song et al., 2021), which is DPM-Solver++ of first order, or Euler's
-method for a flow. It is made afresh for each rollout because schedulers may keep state.
+A rollout is a function of its initial latents, so any range of steps can be run alone: the first
+steps without a graph and the next with one, as gradients through the sampler need. The scheduler
+depends on the family: DDIM at eta = 0 (Song et al., 2021), which is first-order DPM-Solver++, or
+Euler's method for a flow. Each rollout has a new scheduler, since schedulers may keep state.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from dpodiff.models.window import Windowed
 
 
 class Scheduler(Protocol):
-    """What sampling needs of a scheduler of diffusers.
+    """The methods of a diffusers scheduler that sampling needs.
 
     Examples:
         >>> scheduler = dpodiff.load("toy").scheduler(steps=4)
@@ -25,16 +25,16 @@ class Scheduler(Protocol):
 
     @property
     def timesteps(self) -> torch.Tensor:
-        """Of the rollout's steps (steps,), in order."""
+        """Timesteps of the rollout (steps,), in order."""
         ...
 
     def step(self, prediction: torch.Tensor, t: Any, x: torch.Tensor, /) -> Any:
-        """Takes one step; `prev_sample` of the result are the latents after it."""
+        """Take one step; `prev_sample` of the result holds the latents after it."""
         ...
 
 
 class Denoiser(Protocol):
-    """What sampling needs of a model; see `dpodiff.models.base.Model` for both methods.
+    """The methods of a model that sampling needs; see `dpodiff.models.base.Model`.
 
     Examples:
         >>> from dpodiff.models.sampling import guided
@@ -48,11 +48,11 @@ class Denoiser(Protocol):
     def denoise(
         self, x: torch.Tensor, t: torch.Tensor | int, embeddings: torch.Tensor
     ) -> torch.Tensor:
-        """The prediction from latents (batch, channel, h, w)."""
+        """Return the prediction from latents (batch, channel, h, w)."""
         ...
 
     def scheduler(self, steps: int) -> Scheduler:
-        """A fresh scheduler for one rollout."""
+        """Return a fresh scheduler for one rollout."""
         ...
 
 
@@ -64,19 +64,19 @@ def guided(
     negative: torch.Tensor | Windowed,
     guidance: float,
 ) -> torch.Tensor:
-    """The prediction under classifier-free guidance (Ho & Salimans, 2022).
+    """Return the prediction under classifier-free guidance (Ho & Salimans, 2022).
 
     Args:
-        model: whose denoiser predicts.
+        model: model whose denoiser predicts.
         x: noisy latents (batch, channel, height, width).
         t: timestep of the noise schedule, one for the batch.
         positive: encoded prompts (batch, token, dim).
-        negative: encoded negative prompts, of the same shape; they take the place of the
-            unconditional branch. If they have windows, the empty text does outside of these.
-        guidance: weight; at most 1 means no guidance, and the negative branch is not run.
+        negative: encoded negative prompts of the same shape, for the unconditional branch. Outside
+            their windows, if they have any, the empty text replaces them.
+        guidance: guidance weight; at most 1 means no guidance, and the negative branch is not run.
 
     Returns:
-        prediction of the shape of `x`.
+        prediction with the shape of `x`.
 
     Examples:
         >>> from dpodiff.models.sampling import guided
@@ -91,7 +91,7 @@ def guided(
     if isinstance(negative, Windowed):
         negative = negative.at(t)
     if torch.is_grad_enabled() and not x.requires_grad:
-        # Only a text that asks for a gradient pays for a graph.
+        # Only a text that requires a gradient gets a graph.
         away, towards = (_with_graph_if_asked(model, x, t, text) for text in (negative, positive))
     else:
         prediction = model.denoise(torch.cat([x, x]), t, torch.cat([negative, positive]))
@@ -116,20 +116,19 @@ def sample(
     stop: int | None = None,
     predict: Callable[..., torch.Tensor] = guided,
 ) -> torch.Tensor:
-    """Takes the steps `start`, ..., `stop - 1` of a rollout of `steps`; differentiable.
+    """Take the steps from `start` to before `stop` of a rollout; differentiable.
 
     Args:
-        model: whose denoiser and noise schedule are used.
-        x: latents (batch, channel, height, width) as they are before step `start`; noise if it
-            is 0.
+        model: model whose denoiser and noise schedule are used.
+        x: latents (batch, channel, height, width) before step `start`; noise if `start` is 0.
         positive: encoded prompts (batch, token, dim).
-        negative: encoded negative prompts, of the same shape, or with windows.
-        steps: of the whole rollout, from noise to clean latents.
+        negative: encoded negative prompts of the same shape, or with windows.
+        steps: number of steps of the whole rollout, from noise to clean latents.
         guidance: weight of classifier-free guidance; at most 1 means none.
         start: the first step taken.
         stop: the first step not taken; None runs to the end.
-        predict: makes the prediction of each step, called like `guided`; gradient estimators keep
-            its graph or cut it here.
+        predict: function that makes the prediction of each step, called like `guided`. Gradient
+            estimators keep or cut its graph here.
 
     Returns:
         latents before step `stop`, or clean ones at the end.
@@ -146,7 +145,7 @@ def sample(
     scheduler = model.scheduler(steps)
     for t in scheduler.timesteps[start:stop]:
         prediction = predict(model, x, t, positive, negative, guidance)
-        # In half precision, the division by a small signal would be far off.
+        # In half precision, the division by a small signal has a large error.
         wide = torch.promote_types(x.dtype, torch.float32)
         x = scheduler.step(prediction.to(wide), t, x.to(wide)).prev_sample.to(x.dtype)
     return x

@@ -1,7 +1,8 @@
 """Sana (Xie et al., 2025): a Gemma, a transformer with linear attention, and small latents.
 
-A rectified flow. Its own sampler, DPM-Solver++ of second order, remembers the step before. Here a
-rollout may be cut anywhere, so each step is of first order, as Euler's, at the same timesteps.
+A rectified flow. Its own sampler, second-order DPM-Solver++, depends on the previous step. Here a
+rollout may be split anywhere, so each step is of first order, as in Euler's method, at the same
+timesteps.
 """
 
 from collections.abc import Mapping
@@ -18,18 +19,18 @@ from dpodiff.models.text import Encoded, TextEncoder, mask_of
 
 
 class Sana(Flow):
-    """Sana; it reads prompts in lower case, as the stock pipeline does.
+    """Sana; prompts are read in lower case, as in the stock pipeline.
 
-    That pipeline also puts an instruction before the prompt, but not before the negative prompt
-    (`complex_human_instruction`), and fits sizes to those of its training, unless it is told
-    otherwise; here prompts and sizes are taken as they are.
+    By default that pipeline also puts an instruction before the prompt, but not before the negative
+    prompt (`complex_human_instruction`), and adapts sizes to those of its training. Here prompts
+    and sizes are used as given.
 
     Args:
-        tokenizer, text_encoder: of the Gemma.
+        tokenizer, text_encoder: the Gemma.
         transformer, vae: the other parts.
         schedule: configuration of the folder's scheduler.
-        name: to be known by.
-        device: of all parts.
+        name: name of the model.
+        device: device of all parts.
     """
 
     steps, guidance = 20, 4.5

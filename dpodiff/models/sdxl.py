@@ -1,8 +1,8 @@
 """Stable Diffusion XL (Podell et al., 2024) and SDXL-Turbo: two CLIPs, sizes, and a larger U-Net.
 
-The U-Net reads the tokens of both CLIPs side by side, and is told the second one's vector of the
-whole text with the size of the image and its crop. No negative prompt is not the empty text here:
-the model was trained with zeros in its place.
+The U-Net reads the tokens of both CLIPs side by side. It also takes the pooled vector of the second
+CLIP, the size of the image and its crop. A missing negative prompt is not the empty text here: the
+model was trained with zeros in its place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from dpodiff.models.text import Encoded, TextEncoder, with_pooled, without_poole
 
 
 class StableDiffusionXL(UNetDiffusion):
-    """Stable Diffusion XL; asked for images of its own size, uncropped.
+    """Stable Diffusion XL, conditioned on its own image size without cropping.
 
     Args:
         tokenizer, text_encoder, tokenizer_2, text_encoder_2, unet, vae: the parts.
         schedule: configuration of the folder's scheduler, of any class.
-        zeros_for_empty: whether zeros stand for no negative prompt, as the folder says.
-        name: to be known by.
-        device: of all parts.
+        zeros_for_empty: whether zeros replace a missing negative prompt, as the folder says.
+        name: name of the model.
+        device: device of all parts.
     """
 
     guidance = 5.0

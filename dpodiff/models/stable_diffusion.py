@@ -1,9 +1,9 @@
 """Stable Diffusion 1 and 2 (Rombach et al., 2022), and SD-Turbo: one CLIP and a U-Net.
 
-Time runs backwards with DDIM, whatever the folder's own sampler, which gives it the noise schedule,
-the spacing of steps and the kind of prediction. Where that is Euler's the steps are the very same,
-since Euler's method on the scaled latents of Karras et al. (2022) is DDIM (Song et al., 2021,
-section 4.3); the noise that ancestral samplers add anew is left out, so that a seed is an image.
+All models are sampled with DDIM. The folder's own sampler gives it the noise schedule, the spacing
+of steps and the kind of prediction. If that sampler is Euler's, the steps are the same, since
+Euler's method on the scaled latents of Karras et al. (2022) is DDIM (Song et al., 2021, section
+4.3). The fresh noise of ancestral samplers is left out, so that a seed determines an image.
 """
 
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ from dpodiff.models.text import Encoded, TextEncoder
 class UNetDiffusion(Diffusion):
     """Diffusion with a U-Net, sampled with DDIM.
 
-    A folder whose sampler is Euler's with trailing steps holds a model distilled to a few of them
-    (Sauer et al., 2023): one step, and no guidance, unless told otherwise.
+    A folder whose sampler is Euler's with trailing steps holds a model distilled to a few steps
+    (Sauer et al., 2023). Its defaults are one step and no guidance.
 
     Args:
-        unet, vae, text_encoders: the parts.
+        unet, vae, text_encoders: parts of the model.
         schedule: configuration of the folder's scheduler, of any class.
-        fixes: what the stock pipeline puts right in that configuration.
-        name: to be known by.
-        device: of all parts.
+        fixes: corrections of the stock pipeline to that configuration.
+        name: name of the model.
+        device: device of all parts.
     """
 
     steps = 50
@@ -60,7 +60,7 @@ class UNetDiffusion(Diffusion):
         if euler:
             config["set_alpha_to_one"] = True  # Euler's last step leaves no noise
         self.schedule = _ddim(config)
-        # Its first latents are pure noise, for all that the schedule keeps some signal.
+        # Its initial latents are pure noise, although the schedule keeps some signal.
         noise = (1 - self.schedule.alphas_cumprod[-1]).sqrt().item()
         self._start = noise if euler and spacing != "leading" else 1.0
         if euler and spacing == "trailing":
@@ -71,7 +71,7 @@ class UNetDiffusion(Diffusion):
 
 
 def _ddim(config: Mapping[str, Any]) -> DDIMScheduler:
-    kind: Any = DDIMScheduler  # its type says that a pair may come back
+    kind: Any = DDIMScheduler  # its return type allows a pair
     return kind.from_config(config)
 
 
@@ -79,10 +79,10 @@ class StableDiffusion(UNetDiffusion):
     """Stable Diffusion 1 or 2.
 
     Args:
-        tokenizer, text_encoder, unet, vae: the parts; frozen here.
+        tokenizer, text_encoder, unet, vae: the parts, which are frozen.
         schedule: configuration of the folder's scheduler, of any class.
-        name: to be known by.
-        device: of all parts.
+        name: name of the model.
+        device: device of all parts.
     """
 
     guidance = 7.5
@@ -112,7 +112,7 @@ class StableDiffusion(UNetDiffusion):
             vae,
             encoders,
             schedule,
-            fixes={"clip_sample": False, "steps_offset": 1},  # older files have them otherwise
+            fixes={"clip_sample": False, "steps_offset": 1},  # older files have other values
             name=name,
             device=device,
         )

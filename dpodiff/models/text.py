@@ -1,9 +1,9 @@
-"""Text encoders of every kind: a tokenizer and its network, for whole texts and for mixtures.
+"""Text encoders: a tokenizer and a network, for texts and for mixtures.
 
-Families differ in which outputs they use: the tokens of the last layer (Stable Diffusion 1 and 2,
-T5) or of the one before (SDXL, SD3), and the vector that pools a whole text (SDXL, SD3, Flux).
-Where a family needs such a vector, it travels as one more row of the encoding, so that an encoding
-is always one tensor (batch, row, dim): to be cached, repeated and differentiated like any other.
+Families use different outputs: the tokens of the last layer (Stable Diffusion 1 and 2, T5) or of
+the layer before it (SDXL, SD3), and the pooled vector of a text (SDXL, SD3, Flux). If a family
+needs the pooled vector, it is stored as one more row of the encoding. So an encoding is always one
+tensor (batch, row, dim), which can be cached, repeated and differentiated.
 """
 
 import math
@@ -25,11 +25,11 @@ from dpodiff.weighted_text import WeightedText, plain
 
 
 class Encoded(NamedTuple):
-    """What a text encoder makes of texts.
+    """The output of a text encoder.
 
     Attributes:
         tokens: (batch, token, dim).
-        pooled: (batch, dim), of the whole text; None where the network has none.
+        pooled: pooled vectors (batch, dim); None if the network has none.
     """
 
     tokens: torch.Tensor
@@ -40,7 +40,7 @@ class Encoded(NamedTuple):
         """The pooled vector (batch, dim) of a network that has one.
 
         Raises:
-            ValueError: if it has none.
+            ValueError: if the network has none.
         """
         if self.pooled is None:
             raise ValueError("this text encoder has no vector of the whole text, only its tokens")
@@ -48,20 +48,19 @@ class Encoded(NamedTuple):
 
 
 class TextEncoder:
-    """A tokenizer and its CLIP, T5, Gemma or Qwen.
+    """A tokenizer with its CLIP, T5, Gemma or Qwen.
 
     Args:
-        tokenizer: pads, and adds its start and end tokens. Tokens that textual inversion added may
-            stand for several vectors.
+        tokenizer: tokenizer that pads, and adds start and end tokens. Tokens of textual inversion
+            may have several vectors.
         network: a `CLIPTextModel`, a `CLIPTextModelWithProjection`, a `T5EncoderModel`, a
             `Gemma2Model` or a `Qwen3Model`.
-        device: of the token ids; that of the network.
-        limit: tokens that texts are padded to; None is what the tokenizer says.
-        penultimate: whether to give the tokens of the layer before the last.
-        masked: whether the network looks away from padding. Its tokens are zeros then, which
-            `mask_of` finds again.
+        device: device of the token ids and the network.
+        limit: number of tokens that texts are padded to; None is the limit of the tokenizer.
+        penultimate: whether to return the tokens of the layer before the last.
+        masked: whether padding is masked. Its tokens are then zeros, which `mask_of` detects.
         lower: whether texts are read in lower case.
-        around: what stands before and after each text, as in the template of a chat.
+        around: text before and after each text, as in a chat template.
     """
 
     def __init__(
@@ -85,10 +84,10 @@ class TextEncoder:
         self._start, self._end = ends[: len(ends) - len(end)] + before, after + end
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
-        """The texts, each padded to the limit; the tokens of a `WeightedText` are weighted.
+        """Encode texts, each padded to the limit; the tokens of a `WeightedText` are weighted.
 
         Raises:
-            PromptError: as `tokenize`.
+            PromptError: as in `tokenize`.
         """
         encoded = self._read(self.tokenize(texts))
         weighted = {k: text for k, text in enumerate(texts) if isinstance(text, WeightedText)}
@@ -100,13 +99,13 @@ class TextEncoder:
         return Encoded(torch.stack(rows), encoded.pooled)
 
     def _weighted(self, text: WeightedText, tokens: torch.Tensor) -> torch.Tensor:
-        """The tokens (token, dim) of a text with its weights, as compel 2 computes them.
+        """Return the tokens (token, dim) of a text with its weights, as compel 2 computes them.
 
-        A token's distance from the one at its place in the empty text is multiplied by its weight.
-        Where pieces weigh less than 1, that is done to a mean of the text itself, which counts 1,
-        and for each such piece of the text with that piece masked, which counts
-        tan((1 - weight) pi / 2): nothing at weight 1, and all at 0. Neighbors of one weight are one
-        piece.
+        The difference between a token and the token at the same position of the empty text is
+        multiplied by its weight. For pieces with weights below 1, this is applied to a weighted
+        mean: the text itself has weight 1, and the text with one such piece masked has weight
+        tan((1 - weight) pi / 2), which is 0 for a weight of 1 and infinite for 0. Neighbors of
+        equal weight form one piece.
         """
         ids, (empty,) = self.tokenize([text]), self._read(self.tokenize([""])).tokens
         scales = tokens.new_ones(len(tokens), 1)
@@ -125,10 +124,10 @@ class TextEncoder:
         return empty + scales * (total / shares - empty)
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
-        """Token ids (batch, token) of the texts, padded to the limit; weights are left out.
+        """Return token ids (batch, token) of texts, padded to the limit; weights are ignored.
 
         Raises:
-            PromptError: if a text is longer; nothing is cut off in silence.
+            PromptError: if a text is longer than the limit; nothing is truncated silently.
         """
         texts = [plain(text).strip() for text in texts]
         before, after = self._around
@@ -143,29 +142,31 @@ class TextEncoder:
         for text, row in zip(texts, rows, strict=True):
             if len(row) > self.limit:
                 raise PromptError(
-                    f"{textwrap.shorten(text, 60, placeholder='...')!r} has {len(row)} tokens, its "
-                    f"start and end counted; the model takes at most {self.limit}: shorten it"
+                    f"{textwrap.shorten(text, 60, placeholder='...')!r} has {len(row)} tokens with "
+                    f"start and end; the model takes at most {self.limit}: shorten it"
                 )
         return torch.tensor(rows, device=self.device)
 
     def places(self, text: str, word: str) -> list[int]:
-        """The places of a word's tokens, at its first place in a text; the start token counts.
+        """Return the token positions of a word, at its first occurrence in a text.
+
+        The start token has position 0.
 
         Raises:
-            ValueError: if the word does not stand there.
+            ValueError: if the word is not in the text.
         """
         match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)
         if not word or match is None:
-            raise ValueError(f"{word!r} does not stand in {text!r}")
+            raise ValueError(f"{word!r} is not in {text!r}")
         before, own = self._bare([text[: match.start()], word])
         first = len(self._start) + len(before)
         return list(range(first, first + len(own)))
 
     def mixed(self, pieces: Sequence[Piece]) -> Encoded:
-        """One prompt with mixed words; differentiable in the weights.
+        """Encode one prompt with mixed words; differentiable in the weights.
 
         Raises:
-            PromptError: if it takes more tokens than the limit.
+            PromptError: if it has more tokens than the limit.
         """
         ends = len(self._start) + len(self._end)
         layout = lay_out(pieces, self._bare, self.limit - ends)
@@ -182,7 +183,7 @@ class TextEncoder:
         def replace(table: nn.Embedding, inputs: tuple, embedded: torch.Tensor) -> torch.Tensor:
             return mix_embeddings(embedded, layout, words, len(self._start))
 
-        # CLIP takes ids only: positions and the place of its end token come from them.
+        # CLIP takes ids only: positions and the place of the end token are derived from them.
         hook = self._table.register_forward_hook(replace)
         try:
             return self._read(torch.tensor([row], device=self.device))
@@ -190,16 +191,16 @@ class TextEncoder:
             hook.remove()
 
     def _embedded(self, ids: list[int]) -> torch.Tensor:
-        # By a call, not by its weight, which is elsewhere while the network is offloaded.
+        # Call the table: its weights are elsewhere while the network is offloaded.
         return self._table(torch.tensor(ids, device=self.device))
 
     def _bare(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer(self._as_read(texts), add_special_tokens=False).input_ids
 
     def _as_read(self, texts: list[str]) -> list[str]:
-        """The texts, each token of textual inversion followed by those of its other vectors."""
+        """Return the texts with the other vectors of each textual inversion token inserted."""
         texts = [text.lower() for text in texts] if self._lower else texts
-        loader: Any = TextualInversionLoaderMixin()  # its types know one class of tokenizers only
+        loader: Any = TextualInversionLoaderMixin()  # its types allow one class of tokenizers only
         return loader.maybe_convert_prompt(texts, self.tokenizer)
 
     def _read(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> Encoded:
@@ -214,28 +215,28 @@ class TextEncoder:
 
     @property
     def _blank(self) -> int:
-        blank: Any = self.tokenizer.pad_token_id  # the type allows for several
+        blank: Any = self.tokenizer.pad_token_id  # its type allows several
         return blank
 
     @property
     def _table(self) -> nn.Embedding:
         if isinstance(self.network, T5EncoderModel):
-            return self.network.encoder.embed_tokens  # its own table shares weights, is not called
-        table: Any = self.network.get_input_embeddings()  # typed as any module
+            return self.network.encoder.embed_tokens  # T5 calls this table, not the shared one
+        table: Any = self.network.get_input_embeddings()  # its type is any module
         return table
 
 
 def with_pooled(tokens: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-    """An encoding (batch, token + 1, dim): `pooled`, filled up with zeros, is its last row."""
+    """Append `pooled`, padded with zeros, as the last row: (batch, token + 1, dim)."""
     row = F.pad(pooled, (0, tokens.shape[-1] - pooled.shape[-1]))
     return torch.cat([tokens, row[:, None]], dim=1)
 
 
 def without_pooled(encoding: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The tokens (batch, token, dim) and the pooled vector (batch, width) of an encoding."""
+    """Return the tokens (batch, token, dim) and the pooled vector (batch, width) of an encoding."""
     return encoding[:, :-1], encoding[:, -1, :width]
 
 
 def mask_of(encoding: torch.Tensor) -> torch.Tensor:
-    """Which tokens (batch, token) of a masked encoder's encoding are no padding: 1, else 0."""
+    """Return the mask (batch, token) of a masked encoding: 1 for tokens, 0 for padding."""
     return (encoding != 0).any(dim=-1).long()

@@ -1,8 +1,8 @@
-"""Encodings of texts, each made once.
+"""Encodings of texts, each computed once.
 
-A search asks for the same few prompts again and again: the user's own for the loss, the one
-negative prompt of a whole population, words that many candidates share. Text encoders see each
-distinct text once; batches are gathered from what is known.
+A search encodes the same few texts many times: the user's prompt for the loss, the negative prompt
+of a whole population, words that candidates share. The text encoder sees each distinct text once;
+batches are assembled from the cache.
 """
 
 from collections import OrderedDict
@@ -12,11 +12,11 @@ import torch
 
 
 class TextCache:
-    """Remembers the rows an encoder makes of texts, the least recently used forgotten first.
+    """A least-recently-used cache of text encodings.
 
     Args:
-        encode: from n distinct texts to a tensor (n, ...), one row a text.
-        capacity: bytes kept between calls. A row is 0.1 MB in Stable Diffusion 1, 4 MB in Flux.
+        encode: function from n distinct texts to a tensor (n, ...), one row per text.
+        capacity: bytes kept between calls. A row has 0.1 MB in Stable Diffusion 1, 4 MB in Flux.
     """
 
     def __init__(self, encode: Callable[[list[str]], torch.Tensor], capacity: int = 2**28) -> None:
@@ -25,12 +25,12 @@ class TextCache:
         self._rows: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """The rows (len(texts), ...) of the texts, in their order, without a graph."""
+        """Return the rows (len(texts), ...) of texts, in their order, without a graph."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if missing:
-            # Under inference mode, rows could not take part in a gradient later.
+            # Rows made in inference mode could not be used in a graph later.
             with torch.inference_mode(False), torch.no_grad():
-                # Clones, since a view would keep its whole batch alive.
+                # Clones, since a view would keep its whole batch in memory.
                 rows = [row.clone() for row in self._encode(missing)]
             self._rows.update(zip(missing, rows, strict=True))
         for text in texts:

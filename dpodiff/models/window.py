@@ -1,11 +1,11 @@
-"""Negative prompts that act in a part of the rollout only (Ban et al., 2024, arXiv 2406.02965).
+"""Negative prompts that act during a part of the rollout (Ban et al., 2024, arXiv 2406.02965).
 
     prediction = e_w + guidance (e_positive - e_w),    e_w = e_negative inside the window
                                                        e_w = e_empty    outside of it
 
-A window is a pair of shares of the steps, (start, end). Of N steps those from round(start N) to
-before round(end N) are inside; with start = end none is. The images of a batch may have different
-windows.
+A window is a pair of shares of the steps, (start, end). Of N steps, those from round(start N) to
+before round(end N) are inside. If start = end, no step is inside. The images of a batch may have
+different windows.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Windowed:
     active: dict[float, torch.Tensor]
 
     def at(self, t: torch.Tensor | int) -> torch.Tensor:
-        """The encodings (batch, token, dim) that act at a timestep of the rollout."""
+        """Return the encodings (batch, token, dim) that act at a timestep of the rollout."""
         active = self.active[torch.as_tensor(t).item()]
         return torch.where(active.view(-1, 1, 1), self.inside, self.outside)
 
@@ -56,17 +56,17 @@ def windowed(
     windows: Sequence[Window | None],
     timesteps: torch.Tensor,
 ) -> Windowed:
-    """Encoded negative prompts that act in windows.
+    """Combine encoded negative prompts with their windows.
 
     Args:
         inside: encodings of the negative prompts (batch, token, dim).
-        outside: encodings of the empty text, of the same shape, or of one row for all.
-        windows: one an image; None is all steps.
-        timesteps: of the rollout, in order.
+        outside: encodings of the empty text, of the same shape, or one row for all.
+        windows: one per image; None is all steps.
+        timesteps: timesteps of the rollout, in order.
 
     Raises:
-        ValueError: if a window is no pair of shares of the steps in order, or there is not one an
-            image.
+        ValueError: if a window is not a pair of shares of the steps in order, or the number of
+            windows differs from the number of images.
 
     Examples:
         >>> from dpodiff.models.window import windowed
@@ -76,7 +76,7 @@ def windowed(
         [[1.0, 0.0], [1.0, 1.0]]
     """
     if len(windows) != len(inside):
-        raise ValueError(f"one window an image is needed, not {len(windows)} for {len(inside)}")
+        raise ValueError(f"one window per image is needed, not {len(windows)} for {len(inside)}")
     ranges = [steps_in(window, len(timesteps)) for window in windows]
     active = {
         t: torch.tensor([step in own for own in ranges], device=inside.device)
@@ -86,10 +86,10 @@ def windowed(
 
 
 def steps_in(window: Window | None, steps: int) -> range:
-    """The steps of a rollout that are inside a window.
+    """Return the steps of a rollout that are inside a window.
 
     Raises:
-        ValueError: if it is no window.
+        ValueError: if the window is invalid.
 
     Examples:
         >>> from dpodiff.models.window import steps_in

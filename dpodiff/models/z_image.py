@@ -1,7 +1,7 @@
 """Z-Image (Tongyi-MAI, 2025): a language model, Qwen 3, and one transformer for text and image.
 
-A rectified flow whose network predicts x0 - noise at a time that runs from 0, noise, to 1. The
-prompt is the message of a user in a chat, and the tokens of the chat's template are encoded too.
+A rectified flow whose network predicts x0 - noise. Its time runs from 0, pure noise, to 1. The
+prompt is a user message in a chat, and the tokens of the chat template are encoded too.
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from dpodiff.names import LoadError
 class ZImage(Flow):
     """Z-Image or Z-Image-Turbo; `steps` and `guidance` are those of Turbo.
 
-    The files do not say which of the two they are. The stock pipeline's defaults are those of
-    Z-Image: 50 steps, and a `guidance_scale` of 5. That is a `guidance` of 6 here, where 1 means no
-    guidance, as in the other families; there 0 does.
+    The files do not say which of the two models they hold. The stock pipeline has the defaults of
+    Z-Image: 50 steps and a `guidance_scale` of 5. Here this is a `guidance` of 6, since 1 means no
+    guidance, as in the other families. In the stock pipeline 0 does.
 
     Args:
-        tokenizer, text_encoder: of the Qwen 3; the tokenizer has a template for chats.
+        tokenizer, text_encoder: the Qwen 3; the tokenizer has a chat template.
         transformer, vae: the other parts.
         schedule: configuration of the folder's scheduler.
-        name: to be known by.
-        device: of all parts.
+        name: name of the model.
+        device: device of all parts.
     """
 
     steps, guidance = 8, 1.0
@@ -63,7 +63,7 @@ class ZImage(Flow):
             masked=True,
             around=_chat(tokenizer),
         )
-        # The transformer takes any size; the pipeline's own is 1024 pixels.
+        # The transformer takes any size; the default of the pipeline is 1024 pixels.
         super().__init__(
             transformer,
             vae,
@@ -92,7 +92,7 @@ class ZImage(Flow):
 
 
 def _chat(tokenizer: Qwen2Tokenizer) -> tuple[str, str]:
-    """What stands before and after a prompt in the template of a chat.
+    """Return the text before and after a prompt in the chat template.
 
     Raises:
         LoadError: if the tokenizer has no template.

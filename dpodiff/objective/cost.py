@@ -1,7 +1,7 @@
-"""What a search may cost, and what it has cost, in one unit for every solver.
+"""The budget and the cost of a search, in one unit for all solvers.
 
-The unit is the evaluation: one candidate on all seeds, all steps. Gradients and previews are priced
-by the share of its denoiser work, so solvers of every kind are compared at equal cost.
+The unit is the evaluation: one candidate on all seeds with all steps. Gradients and previews are
+charged by their share of its denoiser work, so all solvers are compared at equal cost.
 """
 
 import sys
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from dpodiff.models.base import Model, TextToImage
 
 
-MOST = 1_000_000  # evaluations of a budget
+MOST = 1_000_000  # largest number of evaluations in a budget
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How far a search may go; whatever is used up first ends it.
+    """The limits of a search; it ends when the first one is reached.
 
     Args:
-        evaluations: candidates, each on all seeds; other work counts as in `Cost.spent`. A whole
-            number.
-        seconds: wall-clock time, or None for any.
+        evaluations: whole number of evaluations, each of one candidate on all seeds. Other work
+            counts as in `Cost.spent`.
+        seconds: wall-clock time; None is no limit.
 
     Raises:
-        ValueError: if there is not at least one evaluation and some time, or they are no finite
-            numbers.
+        ValueError: if `evaluations` is below 1, `seconds` is not above 0, or one is not a finite
+            number.
 
     Examples:
         >>> dpodiff.Budget(evaluations=100, seconds=60)
@@ -56,23 +56,23 @@ class Budget:
 
 @dataclass
 class Cost:
-    """What an objective has cost so far.
+    """The cost of an objective so far.
 
     Attributes:
-        evaluations: full ones, a candidate on all seeds.
-        gradients: of mixtures.
-        previews: of candidates.
-        images: made for evaluations, gradients, previews and verification.
-        denoiser_forwards: in rows, so a guided step of one image is two.
-        backward_passes: in rows of the denoiser.
-        cache_hits: candidates that were known already; free.
-        verification: the price of the images on fresh seeds (`dpodiff.verify`), in evaluations.
-        spent: the price of all of it in evaluations. An evaluation is 1. A preview counts its share
-            of steps and seeds. A gradient counts its denoiser rows over those of an evaluation; a
-            row with a backward pass counts three times, since that costs about two forward passes.
-        seconds: spent on images, losses and gradients; on batches that ran out of memory too, of
-            which nothing else is counted.
-        peak_memory: in bytes, of this process so far: allocated on a GPU, else resident.
+        evaluations: full evaluations of a candidate on all seeds.
+        gradients: gradients at mixtures.
+        previews: previews of candidates.
+        images: images made for evaluations, gradients, previews and verification.
+        denoiser_forwards: rows of the denoiser; a guided step of one image takes two.
+        backward_passes: rows of the denoiser's backward passes.
+        cache_hits: candidates that were known already, at no cost.
+        verification: price of the images on fresh seeds (`dpodiff.verify`), in evaluations.
+        spent: total price in evaluations. An evaluation costs 1. A preview costs its share of steps
+            and seeds. A gradient costs its denoiser rows divided by those of an evaluation. A row
+            with a backward pass counts three times, since it costs about two forward passes.
+        seconds: time for images, losses and gradients, including batches that ran out of memory.
+            Nothing else of such batches is counted.
+        peak_memory: peak memory of this process in bytes: allocated on a GPU, else resident.
 
     Examples:
         >>> earlier = dpodiff.Cost(evaluations=3, images=12)
@@ -94,18 +94,18 @@ class Cost:
     peak_memory: int = 0
 
     def since(self, start: "Cost") -> "Cost":
-        """What was added after `start`; the peak stays the peak."""
+        """Return the cost added after `start`; the peak is kept."""
         added = {f.name: getattr(self, f.name) - getattr(start, f.name) for f in fields(self)}
         return replace(Cost(**added), peak_memory=self.peak_memory)
 
     def plus(self, other: "Cost") -> "Cost":
-        """Both together; the peak is the higher one."""
+        """Return the sum of both; the peak is the higher one."""
         both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
         return replace(Cost(**both), peak_memory=max(self.peak_memory, other.peak_memory))
 
     @property
     def work(self) -> dict[str, float]:
-        """What of it `measured` adds, ready for JSON."""
+        """Return the part that `measured` adds, ready for JSON."""
         return {
             "seconds": self.seconds,
             "forwards": self.denoiser_forwards,
@@ -113,7 +113,7 @@ class Cost:
         }
 
     def repeat(self, work: Mapping[str, Any]) -> "Cost":
-        """Add work that was done before; returns it alone."""
+        """Add work that was done before, and return its cost alone."""
         done = Cost(
             seconds=work["seconds"],
             denoiser_forwards=work["forwards"],
@@ -126,10 +126,10 @@ class Cost:
 
 
 def peak_memory(device: torch.device | str) -> int:
-    """The most memory this process has held so far, in bytes: of the GPU, else resident."""
+    """Return the peak memory of this process in bytes: of the GPU, else resident."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource  # not on Windows
+    import resource  # missing on Windows
 
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -137,14 +137,14 @@ def peak_memory(device: torch.device | str) -> int:
 
 @contextmanager
 def measured(cost: Cost, model: "TextToImage") -> Iterator[Cost]:
-    """Add seconds, memory and denoiser rows of a piece of work to a cost; no rows if it fails.
+    """Add the seconds, memory and denoiser rows of a block to a cost; no rows if it fails.
 
     Args:
-        cost: what is added to.
-        model: counts the rows.
+        cost: the cost to add to.
+        model: model that counts the rows.
 
     Yields:
-        the cost of this work alone, filled in at its end.
+        the cost of this work alone, complete at the end of the block.
     """
     work, start = Cost(), time.perf_counter()
     forwards, backwards = model.forwards, model.backwards
@@ -161,10 +161,10 @@ def measured(cost: Cost, model: "TextToImage") -> Iterator[Cost]:
 
 
 def price_of_rows(work: Cost, model: "Model", seeds: int) -> float:
-    """Denoiser rows of a piece of work, in evaluations on so many seeds; see `Cost.spent`.
+    """Return the price of denoiser rows in evaluations; see `Cost.spent`.
 
     Raises:
-        RuntimeError: if the model counted no rows: such work could go on for ever.
+        RuntimeError: if the model counted no rows, since such work could continue without end.
     """
     rows = work.denoiser_forwards + 2 * work.backward_passes
     if rows == 0:

@@ -1,4 +1,4 @@
-"""From the images of the user's own prompt to the candidates that a search should try first."""
+"""Candidates that a search should try first, from the images of the user's own prompt."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Diagnosis:
-    """What was drawn instead, asked once the user's prompt is evaluated; for `first` of a solver.
+    """First candidates of a solver that name what was drawn instead of the prompt.
 
-    The images are those of the baseline's evaluation and are not made again.
+    The diagnosis uses the images of the baseline's evaluation, so it makes no images.
 
     Args:
-        objective: makes the images.
-        loss: says by its `margins` which contrast prompts they fit better.
-        contrasts: from a prompt to its contrasts, those that the loss knows.
+        objective: objective that makes the images.
+        loss: loss whose `margins` tell which contrast prompts the images fit better.
+        contrasts: function from a prompt to its contrasts; the loss must know them.
         below, most: as in `diagnosed_candidates`.
 
     Examples:
@@ -51,7 +51,7 @@ class Diagnosis:
         self.below, self.most = below, most
 
     def __call__(self) -> list[Candidate]:
-        """The candidates to try first, the worst contrast first."""
+        """Return the candidates to try first, the worst contrast first."""
         journal, question = self.objective.journal, [short((self.below, self.most))]
         if kept := journal.recall(FIRST, question):
             return [tuple(candidate) for candidate in kept.data["candidates"]]

@@ -1,7 +1,7 @@
-"""The result of evaluating a candidate, and which of two results is better.
+"""The result of an evaluation, and the comparison of two results.
 
-Between two candidates the mean over the seeds decides. Of one candidate on two noises each seed is
-a problem of its own, and keeps the noise that is better for it.
+Two candidates are compared by their means over the seeds. For one candidate on two noises, each
+seed is compared separately and keeps its better noise.
 """
 
 import math
@@ -22,11 +22,12 @@ class Evaluation:
     """The result of evaluating one candidate.
 
     Attributes:
-        losses: one per seed; none if the candidate was rejected.
-        value: what solvers minimize; infinite if rejected or if any loss is not finite.
-        noise: (seeds, vectors, channel, h, w) the images were made of; None is the seeds' own.
-        penalties: of that noise, one per seed, part of the value; empty means 0.
-        images: (seeds, 3, height, width) of that noise, on the CPU; None if they were not kept.
+        losses: one per seed; empty if the candidate was rejected.
+        value: value that solvers minimize; infinite if rejected or if any loss is not finite.
+        noise: (seeds, vectors, channel, h, w) of the images; None is the noise of the seeds.
+        penalties: penalties of that noise, one per seed, which are part of the value; empty means
+            0.
+        images: (seeds, 3, height, width) on the CPU; None if they were not kept.
 
     Examples:
         >>> prompts = dpodiff.Prompts("a red ball", "blurry")
@@ -46,17 +47,17 @@ class Evaluation:
 
     @property
     def rejected(self) -> bool:
-        """Whether constraint or model refused the prompts, so that no image was made."""
+        """Whether the constraint or the model refused the prompts, so that no image was made."""
         return not self.losses
 
 
 def mean(losses: tuple[float, ...]) -> float:
-    """The mean loss; NaN if there is none."""
+    """Return the mean loss; NaN if there are none."""
     return math.fsum(losses) / len(losses) if losses else math.nan
 
 
 def mean_value(sign: int, losses: Sequence[float], penalties: Sequence[float] = ()) -> float:
-    """The mean of signed losses and penalties; infinite if there is no loss, or one not finite."""
+    """Return the mean of signed losses and penalties; infinite without finite losses."""
     if not losses or not all(map(math.isfinite, losses)):
         return math.inf
     # eq. (problem-sample)
@@ -70,13 +71,13 @@ def better(
     own_noise: "Callable[[], torch.Tensor]",
     own_images: "Callable[[], torch.Tensor | None]",
 ) -> Evaluation:
-    """The better of two; of one candidate on two noises, the better seed by seed.
+    """Return the better of two results; for one candidate on two noises, seed by seed.
 
     Args:
-        old, new: the newer one has to be better, not equal.
-        sign: of the losses in what is minimized.
-        own_noise: gives the noise of the seeds themselves.
-        own_images: gives the candidate's images of it, or None if they were not kept.
+        old, new: results to compare; the new one must be strictly better.
+        sign: sign of the losses in the minimized value.
+        own_noise: function that returns the noise of the seeds.
+        own_images: function that returns the candidate's images of that noise, or None.
     """
     if new.noise is None or new.rejected or new.candidate != old.candidate:
         return new if new.value < old.value else old

@@ -1,4 +1,4 @@
-"""One batch of an objective: from prompts and seeds to images, and from images to losses."""
+"""One batch of an objective: prompts and seeds to images, and images to losses."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,24 +15,25 @@ from dpodiff.spaces.space import Prompts
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
 
-Job = tuple[Prompts, int]  # one image to make: its prompts and its seed
+Job = tuple[Prompts, int]  # prompts and seed of one image
 
 
 def render(
     model: TextToImage, jobs: Sequence[Job], eta: float = 0.0, stop: int | None = None
 ) -> torch.Tensor:
-    """Images (batch, 3, height, width) of the jobs, without a graph.
+    """Make images (batch, 3, height, width) of the jobs without a graph.
 
     Args:
-        model: makes them; no black box if there is an eta, a stop, a guidance or a window.
-        jobs: one per image. Images of one guidance are made together.
+        model: model that makes the images. With an eta, a stop, a guidance or a window it must not
+            be a black box.
+        jobs: one per image. Images with the same guidance are made together.
         eta: see `dpodiff.models.noise`.
         stop: number of steps after which the clean image is estimated; None takes all steps.
 
     Raises:
-        ValueError: if the model is a black box and must not be, or gives no such images.
+        ValueError: if the model is a black box and must not be, or does not return such images.
     """
-    rows: dict[float | None, list[int]] = {}  # guidance -> its images
+    rows: dict[float | None, list[int]] = {}  # guidance -> indices of its images
     for row, (prompts, _) in enumerate(jobs):
         rows.setdefault(prompts.guidance, []).append(row)
     made = [
@@ -44,12 +45,12 @@ def render(
 
 
 def _made(model: TextToImage, found: Any, jobs: Sequence[Job]) -> torch.Tensor:
-    """What a model made, as images (batch, 3, height, width) in [0, 1].
+    """Convert the output of a model to images (batch, 3, height, width) in [0, 1].
 
-    Tensors of uint8, arrays and lists of PIL images are taken as well.
+    It may be a tensor, also of uint8, an array, or a list of PIL images.
 
     Raises:
-        ValueError: naming the model, if it is no such batch; and the first image that is none.
+        ValueError: if it is not such a batch; the message names the model and the first bad image.
     """
     right = isinstance(found, torch.Tensor) and found.is_floating_point() and found.ndim == 4
     if right and not found.is_meta and found.shape[:2] == (len(jobs), 3):
@@ -59,16 +60,16 @@ def _made(model: TextToImage, found: Any, jobs: Sequence[Job]) -> torch.Tensor:
     try:
         made = list(found)
     except TypeError:
-        raise ValueError(f"{model.name} gave no images but {shown(found)}") from None
+        raise ValueError(f"{model.name} returned {shown(found)}, not images") from None
     if len(made) != len(jobs):
-        raise ValueError(f"{model.name} gave {len(made)} images for {len(jobs)} prompts")
+        raise ValueError(f"{model.name} returned {len(made)} images for {len(jobs)} prompts")
     images = []
     for ((positive, negative, *_), seed), image in zip(jobs, made, strict=True):
         called = f"{model.name}: generate({positive!r}, {negative!r}, {seed})"
         try:
             images.append(as_image(image))
         except ValueError as error:
-            raise ValueError(f"{called} gave no image: {error}") from None
+            raise ValueError(f"{called} returned no image: {error}") from None
         if images[-1].shape != images[0].shape:
             raise other_size(called, images[0], images[-1])
     return torch.stack(images)
@@ -99,7 +100,7 @@ def _render(
 
 
 def _settable(model: TextToImage, rollout: Collection[str]) -> Any:
-    """The model, if its rollouts have these settings.
+    """Return the model if its rollouts have these settings.
 
     Raises:
         ValueError: if it is a black box.
@@ -120,9 +121,9 @@ def _settable(model: TextToImage, rollout: Collection[str]) -> Any:
 
 
 def score(loss: "Loss", images: torch.Tensor, prompt: str) -> torch.Tensor:
-    """Losses (batch,) of images for one prompt; with a graph if the images have one.
+    """Return the losses (batch,) of images for one prompt, with a graph if the images have one.
 
     Raises:
-        ValueError: naming the loss, if it does not give one number per image.
+        ValueError: if the loss does not return one number per image; the message names it.
     """
     return values(loss, images, [prompt] * len(images))

@@ -1,15 +1,15 @@
-"""The answers of the model in their order, so that an interrupted search can read them back.
+"""The model's answers in order, so that an interrupted search can read them again.
 
-All that a search pays for passes through four questions:
+All costly work of a search consists of answers to four questions:
 
-    losses          of a batch of images, of the search or, on fresh seeds, of the verification
-    gradient        at a mixture of words
+    losses          losses of a batch of images, in the search or in the verification
+    gradient        value and gradient at a mixture of words
     noise           losses of a given noise, and their gradient
-    first           the candidates that a diagnosis of the images proposes
+    first           candidates from a diagnosis of the images
 
-Each answer is kept with the work that it took. A search that starts again with the same settings
-asks the same questions in the same order, is given the answers that are kept, and so comes to the
-same state at no cost; after the last one the model is asked again.
+Each answer is stored with its cost. A search that starts again with the same settings asks the same
+questions in the same order. It gets the stored answers and so reaches the same state at no cost.
+After the last stored answer the model is asked again.
 """
 
 import hashlib
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from dpodiff.objective.cost import Cost
     from dpodiff.objective.images import Job
 
-Rows = list[list[float]]  # one row a loss, one number an image
+Rows = list[list[float]]  # one row per loss, one number per image
 LOSSES, FRESH, GRADIENT, NOISE, FIRST = "losses", "fresh losses", "gradient", "noise", "first"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said.
+    """An answer of the model.
 
     Attributes:
-        data: ready for JSON.
-        tensors: what is too large for that, by name.
+        data: data for JSON.
+        tensors: large data, by name.
 
     Examples:
         >>> from dpodiff.objective.journal import Answer
@@ -47,7 +47,7 @@ class Answer:
 
 
 class Journal:
-    """Keeps nothing; a `Trace` that has a file keeps all.
+    """The interface of a journal; it stores nothing. A `Trace` with a file stores all answers.
 
     Examples:
         >>> from dpodiff.objective.journal import Answer, Journal
@@ -58,19 +58,20 @@ class Journal:
     """
 
     def recall(self, kind: str, question: Sequence[str]) -> Answer | None:
-        """The answer that is kept for the next question; None once all are read.
+        """Return the stored answer to the next question; None if there are no more.
 
         Args:
-            kind: of the question.
-            question: its parts, in short. An answer may be to the first of them only.
+            kind: kind of the question.
+            question: parts of the question, in short form. An answer may cover only the first of
+                them.
 
         Raises:
-            ValueError: if the next answer is to another question.
+            ValueError: if the next answer belongs to another question.
         """
         return None
 
     def keep(self, kind: str, question: Sequence[str], answer: Answer) -> None:
-        """Keep an answer."""
+        """Store an answer."""
 
 
 def judged(
@@ -82,16 +83,16 @@ def judged(
     jobs: "Sequence[Job]",
     stop: int | None = None,
 ) -> Iterator[Rows]:
-    """Yield the losses of the jobs batch by batch, those that are kept without any work.
+    """Yield the losses of the jobs batch by batch; stored ones need no work.
 
     Args:
-        journal: of all answers.
-        batches: cut the jobs; they come to the size that they had.
-        cost: the work is added to it, that of kept answers too.
+        journal: journal of all answers.
+        batches: splits the jobs; its sizes are restored to those of the journal.
+        cost: cost to add the work to, including that of stored answers.
         kind: LOSSES or FRESH.
-        work: from a batch to its losses, counted in the cost.
-        jobs: images to make and judge.
-        stop: as in `render`, to tell the jobs from others.
+        work: function from a batch to its losses, whose cost is counted.
+        jobs: images to make and score.
+        stop: as in `render`, to identify the jobs.
     """
     names = [
         short((*prompts, prompts.guidance, prompts.window, seed, stop)) for prompts, seed in jobs
@@ -113,5 +114,5 @@ def judged(
 
 
 def short(question: object) -> str:
-    """A few letters and digits that tell a question from others."""
+    """Return a short hash that identifies a question."""
     return hashlib.sha256(repr(question).encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What an objective has seen already, so that nothing is made twice."""
+"""Known evaluations and images of an objective, so that nothing is made twice."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,48 +12,48 @@ from dpodiff.spaces.space import Prompts
 
 
 class Memory:
-    """Evaluations, losses of single images, and images of the user's prompt and the best candidate.
+    """A cache of evaluations, losses of images, and images of the baseline and the best candidate.
 
     Args:
         own: the user's own prompts.
-        seeds: of the objective.
+        seeds: seeds of the objective.
 
     Attributes:
-        evaluations: by what candidates read.
+        evaluations: evaluations by the prompts of the candidate.
     """
 
     def __init__(self, own: Prompts, seeds: Sequence[int]) -> None:
         self.own, self.seeds = own, tuple(seeds)
         self.evaluations: dict[Prompts, Evaluation] = {}
-        # After all steps, of the first seeds, one per seed.
+        # Losses after all steps, one per seed, for the first seeds.
         self._losses: dict[Prompts, tuple[float, ...]] = {}
-        self._first: torch.Tensor | None = None  # image of all
-        # By seed, (3, height, width), on the CPU.
+        self._first: torch.Tensor | None = None  # the first image, for the size
+        # Images (3, height, width) on the CPU, by seed.
         self._images: dict[Prompts, dict[int, torch.Tensor]] = {}
-        self._open: set[Prompts] = set()  # being evaluated
+        self._open: set[Prompts] = set()  # prompts that are being evaluated
         self._best: tuple[float, Prompts | None] = (math.inf, None)
 
     def missing(self, prompts: Prompts, seeds: Sequence[int]) -> Sequence[int]:
-        """Those of the first seeds whose losses are not known."""
+        """Return those of the first seeds whose losses are unknown."""
         return seeds[len(self._losses.get(prompts, ())) :]
 
     def complete(
         self, prompts: Prompts, losses: Iterator[float], seeds: Sequence[int]
     ) -> tuple[float, ...]:
-        """The losses of the first seeds; those of `missing` are taken from the iterator."""
+        """Return the losses of the first seeds; those of `missing` come from the iterator."""
         known = self._losses.get(prompts, ())
         row = (*known, *(next(losses) for _ in self.missing(prompts, seeds)))
         self._losses[prompts] = row
         return row[: len(seeds)]
 
     def open(self, prompts: Sequence[Prompts]) -> None:
-        """Keep images of these, which are about to be evaluated, until `settle`."""
-        for left in self._open - set(prompts):  # by an evaluation that was broken off
+        """Keep images of prompts that are about to be evaluated, until `settle`."""
+        for left in self._open - set(prompts):  # of an aborted evaluation
             self._drop(left)
         self._open = set(prompts)
 
     def settle(self, prompts: Prompts, value: float) -> None:
-        """Drop the images of what was evaluated, or else those of the best candidate until now."""
+        """Drop the images of evaluated prompts, or those of the previous best candidate."""
         self._open.discard(prompts)
         dropped: Prompts | None = prompts
         if value < self._best[0]:
@@ -65,10 +65,10 @@ class Memory:
             self._images.pop(prompts, None)
 
     def keep(self, jobs: Sequence[Job], images: torch.Tensor) -> None:
-        """Keep the images that may be asked for again, if they are of the objective's seeds.
+        """Keep images that may be needed again, if they belong to the objective's seeds.
 
         Raises:
-            ValueError: if the images have another size than those before.
+            ValueError: if the images differ in size from earlier ones.
         """
         self._first = images[0].cpu() if self._first is None else self._first
         if images.shape[1:] != self._first.shape:
@@ -81,7 +81,7 @@ class Memory:
                 self._images.setdefault(prompts, {})[seed] = image.to("cpu", copy=True)
 
     def images(self, jobs: Sequence[Job]) -> torch.Tensor | None:
-        """Images (batch, 3, height, width) of the jobs, if all of them were kept."""
+        """Return images (batch, 3, height, width) of the jobs if all were kept, else None."""
         kept = [self._images.get(prompts, {}).get(seed) for prompts, seed in jobs]
         found = [image for image in kept if image is not None]
         return torch.stack(found) if len(found) == len(jobs) else None

@@ -1,4 +1,4 @@
-"""What the images of the user's own prompt miss, in words; for a solver that can read."""
+"""Statements that the images of the user's own prompt miss, in words for a language model."""
 
 from typing import TYPE_CHECKING
 
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
     from dpodiff.losses.contrastive import Contrastive
     from dpodiff.losses.decomposed import Decomposed
 
-HALF = 0.5  # of the images
+HALF = 0.5  # share of the images
 
 
 class Missed:
-    """Statements that most images miss, asked once the user's prompt is evaluated.
+    """Statements that most images miss, for the user's prompt.
 
-    The images are those of the baseline's evaluation: they are not made again, and cost nothing.
+    The images of the baseline's evaluation are used, so this costs nothing.
 
     Args:
-        objective: makes the images.
-        loss: knows the statements of the prompt, or its contrast prompts.
+        objective: objective that makes the images.
+        loss: loss that knows the statements of the prompt, or its contrast prompts.
 
     Examples:
         >>> from dpodiff.toy.words import toy_lexicon
@@ -37,7 +37,7 @@ class Missed:
         self.objective, self.loss = objective, loss
 
     def __call__(self) -> list[str]:
-        """One short sentence each, the worst first; none if the images hold all."""
+        """Return one short sentence per missed statement, the worst first."""
         journal, question = self.objective.journal, [short("missed")]
         if kept := journal.recall(FIRST, question):
             return kept.data["missed"]

@@ -1,8 +1,9 @@
 """The loss as a function of the noise, with its gradient.
 
-With a loss that has a gradient, any estimator of `dpodiff.gradients` backpropagates through loss,
-decoder and sampler. For a loss that is a black box, DNO's `Hybrid` first estimates the gradient
-with respect to the images by random perturbations; only decoder and sampler are backpropagated.
+If the loss has a gradient, any estimator of `dpodiff.gradients` backpropagates through the loss,
+the decoder and the sampler. If it has none, DNO's `Hybrid` first estimates the gradient with
+respect to the images by random perturbations, and only the decoder and the sampler are
+backpropagated.
 """
 
 from collections.abc import Mapping
@@ -32,15 +33,15 @@ class NoiseObjective:
     """The losses of one pair of prompts as a function of the noise.
 
     Attributes:
-        model: makes the images.
-        prompts: of the images.
-        loss: of the images, for the prompt `prompt`.
-        prompt: the user's own.
+        model: model that makes the images.
+        prompts: prompts of the images.
+        loss: loss of the images for `prompt`.
+        prompt: the user's own prompt.
         eta: see `dpodiff.models.noise`.
-        steps: of the rollout.
-        sign: of the loss in what is minimized, 1 or -1.
-        batches: of images without a graph, and of losses.
-        graph_batches: of images with a graph, of which fewer fit into memory.
+        steps: number of steps of the rollout.
+        sign: sign of the loss in the minimized value, 1 or -1.
+        batches: batches of images without a graph, and of losses.
+        graph_batches: batches of images with a graph, which take more memory.
     """
 
     model: Model
@@ -55,15 +56,15 @@ class NoiseObjective:
 
     @property
     def guidance(self) -> float:
-        """That of the prompts, or else the model's own."""
+        """Guidance of the prompts, or else the model's default."""
         chosen = self.prompts.guidance
         return self.model.guidance if chosen is None else chosen
 
     def evaluate(self, query: NoiseQuery) -> NoiseEvaluation:
-        """The answer to a query about noise.
+        """Return the answer to a query about noise.
 
         Raises:
-            ValueError: if loss or estimator have no gradient, saying what would have one.
+            ValueError: if the loss or the estimator has no gradient; the message says what would.
         """
         final = self.steps == self.model.steps
         if query.estimator is None:
@@ -89,24 +90,24 @@ class NoiseObjective:
         return NoiseEvaluation(evaluation, values, gradients, evaluation.images, final)
 
     def images(self, noise: torch.Tensor) -> torch.Tensor:
-        """Images (batch, 3, height, width) of noise (batch, vectors, channel, h, w), no graph."""
+        """Make images (batch, 3, height, width) of noise (batch, vectors, channel, h, w)."""
         return torch.cat(list(self.batches.map(self._images, noise)))
 
     def losses(self, images: torch.Tensor) -> torch.Tensor:
-        """The losses (batch,) of images.
+        """Return the losses (batch,) of images.
 
         Raises:
-            ValueError: if the loss does not give one number per image.
+            ValueError: if the loss does not return one number per image.
         """
         return torch.cat(list(self.batches.map(self._losses, images)))
 
     def value_and_gradient(
         self, noise: torch.Tensor, estimator: "Estimator | Hybrid", seed: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Images, losses (batch,), and the gradient of each value with respect to its own noise.
+        """Return images, losses (batch,), and the gradients with respect to each image's own noise.
 
         Raises:
-            ValueError: if the loss or the estimator has no gradient, saying what would have one.
+            ValueError: if the loss or the estimator has no gradient; the message says what would.
         """
         leaf = noise.detach().clone().requires_grad_()
         if isinstance(estimator, Hybrid):
@@ -126,7 +127,7 @@ class NoiseObjective:
     def _by_perturbation(
         self, hybrid: Hybrid, noise: torch.Tensor, images: torch.Tensor, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Losses (batch,), and the direction of each image in which its value grows."""
+        """Return losses (batch,), and for each image the direction in which its value grows."""
         direction = hybrid.direction(self.images, self.losses, noise, images, seed)
         return self.losses(images), self.sign * direction
 
@@ -156,7 +157,7 @@ class NoiseObjective:
         count = len(noise)
         positive, negative = ([text] * count for text in self.prompts)
         model = FixedNoise(self.model, noise, self.eta)
-        seeds = range(count)  # without effect: the noise is given
+        seeds = range(count)  # unused, since the noise is given
         return model.generate(
             positive,
             negative,
@@ -171,14 +172,14 @@ class NoiseObjective:
 
 
 def to_keep(answer: NoiseEvaluation, work: Mapping[str, Any]) -> Answer:
-    """An answer about noise as a journal keeps it: without noise and images, with its work."""
+    """Return an answer for a journal, with its work and without noise and images."""
     data = {"losses": answer.losses, "final": answer.final, **work}
     gradients = answer.gradients
     return Answer(data, {} if gradients is None else {"gradients": gradients})
 
 
 def read_back(kept: Answer, query: NoiseQuery, prompts: Prompts, sign: int) -> NoiseEvaluation:
-    """The answer about noise that was kept; it has no images."""
+    """Return a stored answer about noise; it has no images."""
     row = tuple(kept.data["losses"])
     evaluation = Evaluation(
         candidate=query.candidate,
@@ -195,10 +196,10 @@ def read_back(kept: Answer, query: NoiseQuery, prompts: Prompts, sign: int) -> N
 
 
 def check_gradient(losses: torch.Tensor, loss: "Loss") -> None:
-    """Refuse a loss that cannot be backpropagated.
+    """Refuse losses without a graph.
 
     Raises:
-        ValueError: if the losses have no graph, naming what needs none.
+        ValueError: if the losses have no graph; the message names methods that need none.
     """
     if not losses.requires_grad:
         raise ValueError(

@@ -1,14 +1,14 @@
-"""What a search minimizes, and what it costs.
+"""The objective of a search and its cost.
 
     objective(s) = mean over seeds of loss(G(s; seed), user prompt)        improve: minimized
                                                                            attack: maximized
 
-Images are made from the candidate's prompts and scored for the user's own prompt. Candidates x
-seeds are one flat list of images, cut into batches that cross the borders between candidates, so
-the model always works on full batches, as large as memory holds (`dpodiff.models.batches`).
+Images are made from the candidate's prompts and scored for the user's own prompt. The images of all
+candidates and seeds form one list, which is split into batches regardless of the candidates. So
+batches are always as large as memory allows (`dpodiff.models.batches`).
 
-Three other queries are answered at their own price: the gradient at a mixture of prompts, previews
-of candidates after some of the steps or on some of the seeds, and the losses of a given noise.
+Three other queries have their own prices: the gradient at a mixture of prompts, previews of
+candidates after some of the steps or on some of the seeds, and the losses of a given noise.
 """
 
 import math
@@ -60,29 +60,30 @@ if TYPE_CHECKING:
 
 
 class Objective:
-    """Scores candidates on a fixed set of seeds, remembers them, and counts the cost.
+    """Scores candidates on a fixed set of seeds, caches the results, and counts the cost.
 
-    Candidates that read the same are evaluated once.
+    Candidates with equal prompts are evaluated once.
 
     Args:
-        model: makes the images.
-        loss: judges them; any callable from images (batch, 3, height, width) in [0, 1] and prompts
-            to (batch,) losses.
-        space: of the candidates; its prompt is the one the loss is asked about.
-        seeds: of the images of each candidate, the same for all.
+        model: model that makes the images.
+        loss: any callable from images (batch, 3, height, width) in [0, 1] and prompts to losses
+            (batch,).
+        space: space of the candidates. Images are scored for its prompt.
+        seeds: seeds of the images, the same for all candidates.
         task: "improve" minimizes the mean loss, "attack" maximizes it.
-        constraint: from a candidate's prompts to whether they are allowed. It is not asked about
-            the user's own. What it rejects costs nothing, nor do prompts the model cannot take.
-        batch_size: images made at a time; None is found. Where memory runs out, it is halved, and
-            only finished batches are counted; `batches.size` is what it has come to.
-        eta: how much of DDPM's noise each step of the sampler adds, from 0 to 1; a seed stands for
-            all of its noise.
+        constraint: function from a candidate's prompts to whether they are allowed. It is not
+            applied to the user's own prompt. Rejected candidates cost nothing, and neither do
+            prompts that the model cannot take.
+        batch_size: number of images made at a time; None determines it. If memory runs out, it is
+            halved, and only finished batches are counted. `batches.size` is the current value.
+        eta: share of DDPM's noise that each step of the sampler adds, from 0 to 1. A seed
+            determines all of its noise.
 
     Raises:
-        ValueError: if loss or constraint cannot be called, there is no seed, one is not
-            from 0 to 2^32 - 1, the task is unknown, the batch is empty, eta is not in its range, or
-            the loss cannot judge the prompt.
-        RuntimeError: by any method that makes images, if one alone runs out of memory.
+        ValueError: if the loss or the constraint cannot be called, there is no seed, a seed is not
+            from 0 to 2^32 - 1, the task is unknown, the batch is empty, eta is out of its range, or
+            the loss cannot score the prompt.
+        RuntimeError: from any method that makes images, if a single image does not fit into memory.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -121,7 +122,7 @@ class Objective:
         self.task: Task = task
         self.constraint, self.batch_size, self.eta = constraint, batch_size, eta
         self.batches = Batches(model, batch_size)
-        # With a graph, far fewer images fit.
+        # Far fewer images fit into memory with a graph.
         self.graph_batches = Batches(model, batch_size)
         self.cost = Cost()
         self.journal = Journal()
@@ -135,7 +136,7 @@ class Objective:
 
     @contextmanager
     def answers_in(self, journal: Journal) -> Iterator[None]:
-        """For a while, read answers back from a journal as long as it has them, and keep others."""
+        """Inside the block, read stored answers from a journal, then store new ones in it."""
         before, self.journal = self.journal, journal
         try:
             yield
@@ -143,18 +144,18 @@ class Objective:
             self.journal = before
 
     def noise(self) -> torch.Tensor:
-        """The noise of the objective's own seeds, (seeds, vectors, channel, h, w)."""
+        """Return the noise of the objective's seeds (seeds, vectors, channel, h, w)."""
         return draw(require_model(self.model, "noise"), self.seeds, self.eta)
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
-        """Evaluations of the candidates, in their order."""
+        """Return the evaluations of the candidates in order."""
         return list(self.stream(candidates))
 
     def stream(self, candidates: Sequence[Candidate]) -> Iterator[Evaluation]:
-        """Yield the evaluations of the candidates in their order, each as soon as it is known.
+        """Yield the evaluations of the candidates in order, each as soon as it is known.
 
         Raises:
-            ValueError: if a candidate does not fit the space, or the loss does not give (batch,).
+            ValueError: if a candidate does not fit the space, or the loss does not return (batch,).
         """
         decoded = [self.space.decode(candidate) for candidate in candidates]
         known = self._memory.evaluations
@@ -181,15 +182,15 @@ class Objective:
         estimator: "Estimator",
         noise: torch.Tensor | None = None,
     ) -> ValueAndGradient:
-        """How the objective changes with the weights of a mixture.
+        """Return the value and its gradient with respect to the weights of a mixture.
 
         Args:
-            weights: (choices,) a slot, each at least 0 with sum 1.
-            estimator: how the gradient is got through the sampler.
-            noise: (seeds, vectors, channel, h, w) to take instead of the seeds' own.
+            weights: (choices,) per slot, each nonnegative with sum 1.
+            estimator: estimator of the gradient through the sampler.
+            noise: (seeds, vectors, channel, h, w) instead of that of the seeds.
 
         Raises:
-            ValueError: if the loss has no gradient, naming solvers that need none.
+            ValueError: if the loss has no gradient; the message names solvers that need none.
         """
         model = require_model(self.model, "gradients")
         words = TextObjective(
@@ -218,15 +219,15 @@ class Objective:
     def preview(
         self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
     ) -> tuple[float, ...]:
-        """Rough values of candidates, lower is better; infinite for those not allowed.
+        """Return approximate values of candidates; lower is better, infinite if not allowed.
 
-        Images after all steps are made once: an evaluation, or a preview on more seeds, makes and
-        pays for those of the other seeds only.
+        Images after all steps are kept: a later evaluation, or a preview on more seeds, makes and
+        pays for only the other seeds.
 
         Args:
-            candidates: to be looked at.
-            step: after how many steps the clean image is estimated; None is all.
-            seeds: how many of the objective's seeds, the first ones; None is all.
+            candidates: candidates to preview.
+            step: number of steps after which the clean image is estimated; None is all.
+            seeds: number of the objective's first seeds to use; None is all.
         """
         decoded = [self.space.decode(candidate) for candidate in candidates]
         allowed = [prompts for prompts in dict.fromkeys(decoded) if self._allows(prompts)]
@@ -243,11 +244,11 @@ class Objective:
         return tuple(values.get(prompts, math.inf) for prompts in decoded)
 
     def evaluate_noise(self, query: NoiseQuery) -> NoiseEvaluation:
-        """Losses of a given noise, one per seed, and their gradient if an estimator is named.
+        """Return the losses of a given noise, one per seed, and their gradient if requested.
 
         Raises:
-            ValueError: if loss or estimator have no gradient, saying what would have one, or if
-                there is not one noise per seed.
+            ValueError: if the loss or the estimator has no gradient, saying what would; or if there
+                is not one noise per seed.
         """
         model, count = require_model(self.model, "noise"), len(self.seeds)
         prompts = self.space.decode(query.candidate)
@@ -271,12 +272,12 @@ class Objective:
         return answer
 
     def _work(self, work: Cost) -> dict[str, Any]:
-        """The work of an answer, and the sizes of batches after it."""
+        """Return the work of an answer, and the batch sizes after it."""
         sizes = {"size": self.batches.size, "graph_size": self.graph_batches.size}
         return work.work | sizes
 
     def _again(self, kept: Answer) -> Cost:
-        """Count the work of a kept answer, and bring batches to the sizes after it."""
+        """Count the work of a stored answer, and restore the batch sizes after it."""
         self.batches.go_on(kept.data["size"])
         self.graph_batches.go_on(kept.data["graph_size"])
         return self.cost.repeat(kept.data)
@@ -293,7 +294,7 @@ class Objective:
         self.cost.spent += remote * steps / self.model.steps
 
     def better(self, old: Evaluation, new: Evaluation) -> Evaluation:
-        """The better of two; of one candidate on two noises, the better seed by seed."""
+        """Return the better of two results; for one candidate on two noises, seed by seed."""
 
         def own_images() -> torch.Tensor | None:
             return self._memory.images(self._jobs(old.candidate, None))
@@ -301,14 +302,14 @@ class Objective:
         return better(old, new, self._sign, self.noise, own_images)
 
     def price(self, step: int | None = None, seeds: int | None = None) -> float:
-        """What a preview of one candidate costs, in evaluations."""
+        """Return the price of a preview of one candidate, in evaluations."""
         share = 1.0 if step is None else step / self.model.steps
         return share * len(self.seeds[:seeds]) / len(self.seeds)
 
     def prices(
         self, candidates: Sequence[Candidate], step: int | None = None, seeds: int | None = None
     ) -> list[float]:
-        """What a preview of each candidate costs, in evaluations; less where images are known."""
+        """Return the price of a preview of each candidate in evaluations; known images are free."""
         if step is not None:
             return [self.price(step, seeds)] * len(candidates)
         decoded = [self.space.decode(candidate) for candidate in candidates]
@@ -321,10 +322,10 @@ class Objective:
         seeds: Iterable[int] | None = None,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Images (seeds, 3, height, width) of a candidate on the CPU; not counted in the cost.
+        """Return images (seeds, 3, height, width) of a candidate on the CPU, at no cost.
 
-        The seeds are the objective's own unless others are given; `noise` takes their place. Images
-        that a search made of the user's own prompt and of the best candidate are not made again.
+        `seeds` replace the seeds of the objective, and `noise` replaces both. Images that a search
+        made of the user's own prompt and of the best candidate are not made again.
         """
         if noise is not None:
             objective = self._noise_objective(self.space.decode(candidate), self.model.steps)
@@ -339,9 +340,9 @@ class Objective:
     def score(
         self, candidate: Candidate, seeds: Iterable[int] | None = None, loss: "Loss | None" = None
     ) -> tuple[float, ...]:
-        """Losses of a candidate, one a seed, on held-out seeds or a held-out loss.
+        """Return the losses of a candidate, one per seed, with held-out seeds or a held-out loss.
 
-        Neither counted nor cached. Seeds and loss are the objective's own unless others are given.
+        They are neither counted nor cached. The defaults are the objective's seeds and loss.
         """
         work = partial(self._losses, loss or self.loss, None)
         losses = self.batches.map(work, self._jobs(candidate, seeds))
@@ -362,7 +363,7 @@ class Objective:
 
     def _allows(self, prompts: Prompts) -> bool:
         if prompts == self._memory.own:
-            return True  # nothing to reject: if the model cannot take it, it says why
+            return True  # never rejected: if the model cannot take it, the model raises an error
         try:
             self.model.check(*prompts)
         except PromptError:
@@ -376,7 +377,7 @@ class Objective:
     def _rows(
         self, allowed: Sequence[Prompts], seeds: Sequence[int]
     ) -> Iterator[tuple[float, ...]]:
-        """Yield the losses of each prompts on the first seeds; only those not known are paid."""
+        """Yield the losses of each prompts on the first seeds; known losses cost nothing."""
         missing = {prompts: self._memory.missing(prompts, seeds) for prompts in allowed}
         jobs = [(prompts, seed) for prompts in allowed for seed in missing[prompts]]
         losses = self._counted_losses(jobs)
@@ -397,7 +398,7 @@ class Objective:
             return score(loss, images, self.space.prompt).tolist()
 
     def _counted_losses(self, jobs: Sequence[Job], stop: int | None = None) -> Iterator[float]:
-        """Yield the losses of the jobs in order, adding the cost of each batch."""
+        """Yield the losses of the jobs in order, and add the cost of each batch."""
 
         def work(batch: Sequence[Job]) -> list[list[float]]:
             with measured(self.cost, self.model):

@@ -1,13 +1,13 @@
-"""What a solver may ask beside full evaluations, and the answers.
+"""Queries of solvers besides full evaluations, and their answers.
 
 Evaluating a candidate runs the whole sampler on every seed. Two queries are cheaper, and one is
 about the noise:
 
     GradientQuery    value and gradient at a mixture of words          GPO, HPO, PEZ
-    PreviewQuery     rough values of candidates after a few steps      screening, racing
+    PreviewQuery     approximate values after a few steps              screening, racing
     NoiseQuery       losses of a given noise, with their gradient      DNO, ReNO, zero-order search
 
-All of them are paid for in the same unit; see `dpodiff.objective.cost.Cost`.
+All are paid for in the same unit; see `dpodiff.objective.cost.Cost`.
 """
 
 import math
@@ -46,14 +46,14 @@ class ValueAndGradient(NamedTuple):
     gradients: "tuple[torch.Tensor, ...]"
 
     def to_json(self) -> dict[str, Any]:
-        """As a journal keeps it; floating-point numbers survive exactly."""
+        """Return data for a journal; floating-point numbers are kept exactly."""
         return {"value": self.value, "gradients": [row.tolist() for row in self.gradients]}
 
     @classmethod
     def from_json(
         cls, data: Mapping[str, Any], weights: "Sequence[torch.Tensor]"
     ) -> "ValueAndGradient":
-        """What `to_json` gave, for the weights that it was asked at."""
+        """Return the object from the data of `to_json` and the weights of the query."""
         gradients = zip(data["gradients"], weights, strict=True)
         return cls(
             math.nan if data["value"] is None else data["value"],
@@ -66,12 +66,12 @@ class ValueAndGradient(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientQuery:
-    """Asks for value and gradient at a mixture of words.
+    """A query for the value and gradient at a mixture of words.
 
     Attributes:
         weights: (choices,) per slot.
-        estimator: how the gradient passes through the sampler.
-        noise: (seeds, vectors, channel, h, w) to take instead of the seeds' own.
+        estimator: estimator of the gradient through the sampler.
+        noise: (seeds, vectors, channel, h, w) instead of that of the seeds.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
@@ -87,12 +87,12 @@ class GradientQuery:
 
 @dataclass(frozen=True)
 class PreviewQuery:
-    """Asks for rough values; the answer is one value per candidate.
+    """A query for approximate values, one per candidate.
 
     Attributes:
-        candidates: to be valued.
-        step: after how many steps of the sampler the clean image is estimated; None is all.
-        seeds: how many of the objective's seeds are used, the first ones; None is all.
+        candidates: candidates to preview.
+        step: number of steps after which the clean image is estimated; None is all.
+        seeds: number of the objective's first seeds to use; None is all.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -109,16 +109,17 @@ class PreviewQuery:
 
 
 class NoiseEvaluation(NamedTuple):
-    """The answer to `NoiseQuery`; each seed is a problem of its own.
+    """The answer to `NoiseQuery`; each seed is treated separately.
 
     Attributes:
-        evaluation: of the candidate on this noise; its losses are empty if it was rejected.
-        values: one per seed, without penalties; lower is better, so for attacks minus the losses.
-        gradients: of each value with respect to its own noise, of the shape of the noise; None if
-            not asked for.
-        images: (seeds, 3, height, width) in [0, 1], on the CPU; None if rejected, or read back from
-            a trace.
-        final: whether the images are the sampler's own, so that the losses count as an evaluation.
+        evaluation: evaluation of the candidate on this noise; without losses if it was rejected.
+        values: one per seed without penalties; lower is better, so for attacks minus the losses.
+        gradients: gradients of each value with respect to its own noise, with the shape of the
+            noise; None if not requested.
+        images: (seeds, 3, height, width) in [0, 1], on the CPU; None if rejected or read from a
+            trace.
+        final: whether the images are final ones of the sampler, so that the losses count as an
+            evaluation.
 
     Examples:
         >>> from dpodiff.objective.queries import NoiseQuery
@@ -143,15 +144,15 @@ class NoiseEvaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class NoiseQuery:
-    """Asks for the losses of a noise, one per seed, and for their gradient.
+    """A query for the losses of a noise, one per seed, and for their gradient.
 
     Attributes:
         noise: (seeds, vectors, channel, h, w); see `dpodiff.models.noise`.
-        candidate: whose prompts are read.
-        estimator: how the gradient passes through the sampler; None asks for the losses alone.
-        steps: of the rollout, if not the model's own number.
-        penalties: one per seed, added to the value of the seed; empty means 0.
-        seed: of the directions of a hybrid gradient.
+        candidate: candidate whose prompts are used.
+        estimator: estimator of the gradient through the sampler; None asks for the losses only.
+        steps: number of steps of the rollout, if not the model's default.
+        penalties: one per seed, added to its value; empty means 0.
+        seed: seed of the directions of a hybrid gradient.
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)

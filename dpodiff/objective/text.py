@@ -4,8 +4,8 @@
        ^                                             |  ^                                |
        +----- one backward pass for all seeds -------+  +------ batch by batch ----------+
 
-The text encoder runs once, forward and backward, however many seeds there are. The gradients of
-the batches are summed at the two encodings, and that sum is backpropagated through the encoder.
+The text encoder runs once, forward and backward, for any number of seeds. The gradients of the
+batches are summed at the two encodings, and the sum is backpropagated through the encoder.
 """
 
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ class TextObjective:
     """The mean loss over seeds as a function of the weights of a mixture.
 
     Attributes:
-        model: makes the images.
-        space: whose words are mixed.
-        loss: of the images, for the prompt of the space.
-        seeds: of the images.
+        model: model that makes the images.
+        space: space whose words are mixed.
+        loss: loss of the images for the prompt of the space.
+        seeds: seeds of the images.
         eta: see `dpodiff.models.noise`.
-        sign: of the loss in what is minimized, 1 or -1.
-        batches: of images with a graph.
+        sign: sign of the loss in the minimized value, 1 or -1.
+        batches: batches of images with a graph.
     """
 
     model: Model
@@ -57,7 +57,7 @@ class TextObjective:
         estimator: "Estimator",
         noise: torch.Tensor | None = None,
     ) -> ValueAndGradient:
-        """The value, and its gradient with respect to the weights; see `Objective.gradient`."""
+        """Return the value and its gradient in the weights; see `Objective.gradient`."""
         leaves = [weight.detach().clone().requires_grad_() for weight in weights]
         with torch.enable_grad():
             texts = [self.model.encode_mixture(side) for side in mix(self.space, leaves)]
@@ -75,7 +75,7 @@ class TextObjective:
     def _batch(
         self, encodings: Sequence[torch.Tensor], estimator: "Estimator", noise: torch.Tensor
     ) -> tuple[float, tuple[torch.Tensor, ...]]:
-        """A batch's part of the value, and of the gradient of the encodings that have one."""
+        """Return the share of a batch in the value and in the gradients of the encodings."""
         model, count = FixedNoise(self.model, noise, self.eta), len(noise)
         positive, negative = (text.expand(count, -1, -1) for text in encodings)
         images = estimator(
@@ -96,11 +96,11 @@ class TextObjective:
                 "the solvers 'epo' and 'random' need none"
             )
         inputs = [text for text in encodings if text.requires_grad]
-        # Returned, not added to `.grad`: memory may run out in the middle of a backward pass.
+        # Returned, not added to `.grad`: memory may run out during a backward pass.
         scaled = value * loss_scale(self.model.dtype)
         return value.item(), torch.autograd.grad(scaled, inputs, materialize_grads=True)
 
 
 def _gradient(leaf: torch.Tensor) -> torch.Tensor:
-    """The gradient of a tensor; zero if none reached it, as for a word that is not shown."""
+    """Return the gradient of a tensor; zero if there is none, as for a word that is not shown."""
     return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

@@ -1,13 +1,13 @@
-"""What the starting noise decides: patches of it that place the things of an image.
+"""Patches of the initial noise, which influence where the things of an image appear.
 
 `editing`     cut, paste and resample a patch of noise
-`positions`   where things appear from the same noise under many prompts, and what that says
-`triggers`    which noise fits a layout, before any image is made
-`energy`      whether two samples of patches have the same distribution
+`positions`   positions of things for the same noise under many prompts, and their statistics
+`triggers`    how well a noise fits a layout, before any image is made
+`energy`      a test of whether two samples of patches have the same distribution
 
 Positions come from any detector. The idea is that of Ban et al. (2024, arXiv 2406.01970).
 
-Imports from `results` and the folders before it.
+It imports from `results` and the folders before it.
 """
 
 import lazy_loader

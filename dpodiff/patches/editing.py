@@ -1,7 +1,7 @@
-"""Patches of noise: square parts that are cut, pasted, or drawn anew.
+"""Patches of noise: square regions that are cut, pasted or resampled.
 
-A place is the center of a patch as (x, y) in [0, 1], as detectors give it: x from the left and y
-from the top. The nearest latent pixels are taken, and a patch at the border is moved inside.
+A place is the center of a patch as (x, y) in [0, 1], as detectors return it: x from the left and y
+from the top. It is rounded to the nearest latent pixels, and a patch at the border is moved inside.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ Places = torch.Tensor | Sequence[float] | Sequence[Sequence[float]]
 
 
 def cut_patch(noise: torch.Tensor, place: Places, size: int) -> torch.Tensor:
-    """The patch of each noise at a place.
+    """Return the patch of each noise at a place.
 
     Args:
-        noise: (batch, ..., h, w), such as latents (batch, channel, h, w) or what
-            `dpodiff.models.noise.draw` gives.
-        place: center (x, y) in [0, 1], the same for all, or one a row (batch, 2).
-        size: latent pixels a side.
+        noise: (batch, ..., h, w), such as latents (batch, channel, h, w) or the output of
+            `dpodiff.models.noise.draw`.
+        place: center (x, y) in [0, 1], the same for all, or one per row (batch, 2).
+        size: side of the patch in latent pixels.
 
     Returns:
         patches (batch, ..., size, size), a copy.
@@ -39,12 +39,12 @@ def cut_patch(noise: torch.Tensor, place: Places, size: int) -> torch.Tensor:
 
 
 def paste_patch(noise: torch.Tensor, patch: torch.Tensor, place: Places) -> torch.Tensor:
-    """A copy of the noise with a patch at a place.
+    """Return a copy of the noise with a patch at a place.
 
     Args:
         noise: (batch, ..., h, w).
-        patch: (batch, ..., size, size) as `cut_patch` gives it; or a batch of 1, for all.
-        place: center (x, y) in [0, 1], the same for all, or one a row (batch, 2).
+        patch: (batch, ..., size, size) as `cut_patch` returns it; or a batch of 1 for all.
+        place: center (x, y) in [0, 1], the same for all, or one per row (batch, 2).
 
     Raises:
         ValueError: if the patch is not square, does not fit the noise, or a place is not in [0, 1].
@@ -73,13 +73,13 @@ def paste_patch(noise: torch.Tensor, patch: torch.Tensor, place: Places) -> torc
 def resample_patch(
     noise: torch.Tensor, place: Places, size: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """A copy of the noise, drawn anew in a patch. The rest keeps its values.
+    """Return a copy of the noise with one patch drawn again; the rest keeps its values.
 
     Args:
         noise: (batch, ..., h, w) of standard normal numbers.
-        place: center (x, y) in [0, 1], the same for all, or one a row (batch, 2).
-        size: latent pixels a side.
-        generator: draws the patch, on the CPU, so that it is the same for every device.
+        place: center (x, y) in [0, 1], the same for all, or one per row (batch, 2).
+        size: side of the patch in latent pixels.
+        generator: generator on the CPU, so that the patch is the same on every device.
 
     Raises:
         ValueError: if the patch does not fit the noise, or a place is not in [0, 1].
@@ -98,10 +98,10 @@ def resample_patch(
 
 
 def check_noise(noise: torch.Tensor) -> None:
-    """Refuse what is no batch of noise.
+    """Check that a value is a batch of noise.
 
     Raises:
-        ValueError: saying what it must be.
+        ValueError: if it is not; the message says what it must be.
     """
     check_kind("noise", noise, torch.Tensor, "a tensor (batch, ..., h, w)")
     if noise.ndim < 3 or not noise.numel() or not noise.is_floating_point():
@@ -114,7 +114,7 @@ def check_noise(noise: torch.Tensor) -> None:
 def _areas(
     noise: torch.Tensor, place: Places, size: int
 ) -> Iterator[tuple[torch.Tensor, tuple[slice, slice]]]:
-    """Each row of the noise with the rows and columns of its patch."""
+    """Yield each row of the noise with the rows and columns of its patch."""
     check_noise(noise)
     height, width = noise.shape[-2:]
     check_whole("size", size, 1, min(height, width))
@@ -137,6 +137,6 @@ def _places(place: Places, batch: int) -> list[list[float]]:
 
 
 def _around(center: float, length: int, size: int) -> slice:
-    """The `size` pixels nearest to a center in [0, 1] that lie inside of `length`."""
+    """Return the `size` pixels nearest to a center in [0, 1], inside `length`."""
     start = min(max(round(center * length - size / 2), 0), length - size)
     return slice(start, start + size)

@@ -1,12 +1,13 @@
-"""Do two samples of patches have the same distribution? A permutation test on their distances.
+"""A permutation test of whether two samples of patches have the same distribution.
 
-The energy distance of two distributions (Szekely & Rizzo, 2013) is
+The test uses the energy distance of two distributions (Szekely & Rizzo, 2013),
 
     2 E|X - Y| - E|X - X'| - E|Y - Y'|,
 
-zero if they are equal and positive otherwise. Its U-statistic leaves out the distance of a patch to
-itself, so it is unbiased and may be negative; with it, as in the V-statistic, two samples of the
-same distribution seem to differ. The test holds for independent patches: take one a noise.
+which is zero if they are equal and positive otherwise. Its U-statistic omits the distance of a
+patch to itself, so it is unbiased and may be negative. The V-statistic includes it and is positive
+even for two samples of the same distribution. The test needs independent patches: use one per
+noise.
 """
 
 from typing import NamedTuple
@@ -19,11 +20,11 @@ MOST_PERMUTATIONS = 100_000
 
 
 class EnergyTest(NamedTuple):
-    """The energy distance of two samples, and how often chance gives as much.
+    """The energy distance of two samples, and its p-value.
 
     Attributes:
-        statistic: the U-statistic; about zero if the distributions are equal.
-        p_value: share of permutations, the given order among them, with at least this statistic.
+        statistic: the U-statistic; its mean is zero if the distributions are equal.
+        p_value: share of permutations, including the given order, with at least this statistic.
 
     Examples:
         >>> generator = torch.Generator().manual_seed(0)
@@ -48,14 +49,14 @@ def energy_test(
 
     Args:
         first, second: (n, ...) and (m, ...), at least 2 each, independent within a sample.
-        generator: draws the permutations, on the CPU.
-        paired: whether row i of both is of the same noise. Then only the two rows of a pair change
-            places, so that what is special about a noise cannot count.
-        permutations: how many are drawn.
+        generator: generator of the permutations, on the CPU.
+        paired: whether row i of both samples has the same noise. Then only the two rows of a pair
+            are exchanged, so that properties of a noise cannot count.
+        permutations: number of permutations.
 
     Raises:
         ValueError: if the samples differ in shape, are too small or not finite, or are paired and
-            not of the same size.
+            differ in size.
 
     Examples:
         >>> generator = torch.Generator().manual_seed(0)
@@ -74,13 +75,13 @@ def energy_test(
     labels = [own, *(_permuted(own, n, paired, generator) for _ in range(permutations))]
     chosen = torch.stack(labels).to(distances)  # (1 + permutations, n + m)
     statistics = _statistics(distances, chosen, n, m)
-    # The same choice in another order of summation counts as equal.
+    # The same permutation counts as equal although its sum may differ by rounding.
     extreme = statistics >= statistics[0] - 1e-12 * distances.mean()
     return EnergyTest(float(statistics[0]), float(extreme.double().mean()))
 
 
 def _statistics(distances: torch.Tensor, chosen: torch.Tensor, n: int, m: int) -> torch.Tensor:
-    """U-statistic of each choice (choices, n + m) of a first sample, 1, and a second one, 0."""
+    """Return the U-statistics (choices,) of rows (choices, n + m): 1 marks the first sample."""
     to_first = chosen @ distances  # sum of the distances to the first sample
     to_second = (1 - chosen) @ distances
     between = (to_first * (1 - chosen)).sum(1) / (n * m)
@@ -90,7 +91,7 @@ def _statistics(distances: torch.Tensor, chosen: torch.Tensor, n: int, m: int) -
 
 
 def _permuted(own: torch.Tensor, n: int, paired: bool, generator: torch.Generator) -> torch.Tensor:
-    """Which points are of the first sample after a permutation."""
+    """Return which points belong to the first sample after a permutation."""
     if not paired:
         return own[torch.randperm(len(own), generator=generator)]
     kept = torch.rand(n, generator=generator) < 0.5

@@ -1,8 +1,8 @@
-"""Where things appear: the same noise under many prompts.
+"""Positions of things for the same noise under many prompts.
 
-Positions are arrays (noise, prompt, 2) of centers (x, y) in [0, 1], NaN where the detector found
-nothing. If the noise decides where things appear, positions from one noise lie close together, and
-no longer do so once the noises of each prompt are shuffled.
+Positions are arrays (noise, prompt, 2) of centers (x, y) in [0, 1], NaN if the detector found
+nothing. If the noise decides where things appear, positions from one noise are close together.
+After the noises of each prompt are shuffled they are not.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,13 +21,13 @@ from dpodiff.results.statistics import Interval
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-# From images (batch, 3, height, width) in [0, 1] and their prompt to centers (batch, 2) as (x, y),
-# or boxes (batch, 4) as (left, top, right, bottom); in [0, 1], NaN where nothing is found.
+# Function from images (batch, 3, height, width) in [0, 1] and their prompt to centers (batch, 2) as
+# (x, y), or boxes (batch, 4) as (left, top, right, bottom); in [0, 1], NaN if nothing is found.
 Detector = Callable[[torch.Tensor, str], "ArrayLike"]
 
 
 class Grid(NamedTuple):
-    """The same noises under several prompts.
+    """Images of the same noises under several prompts.
 
     Attributes:
         latents: clean latents (noise, prompt, channel, h, w).
@@ -48,13 +48,13 @@ class Grid(NamedTuple):
 def sample_grid(
     model: Model, prompts: Sequence[str], noise: torch.Tensor, *, batch_size: int | None = None
 ) -> Grid:
-    """Make an image of every noise under every prompt, with the model's own steps and guidance.
+    """Make an image of every noise under every prompt with the model's default settings.
 
     Args:
-        model: makes the images.
-        prompts: of the images, without a negative prompt.
+        model: model that makes the images.
+        prompts: prompts of the images; there is no negative prompt.
         noise: (noise, channel, h, w), such as `model.latents(seeds)`.
-        batch_size: images made at a time; None is found.
+        batch_size: number of images made at a time; None determines it.
 
     Raises:
         PromptError: if the model cannot take a prompt.
@@ -88,18 +88,18 @@ def sample_grid(
 
 
 def find_positions(images: torch.Tensor, prompts: Sequence[str], detector: Detector) -> np.ndarray:
-    """Where a detector finds a thing on the images of a grid.
+    """Return the positions at which a detector finds a thing on the images of a grid.
 
     Args:
         images: (noise, prompt, 3, height, width) in [0, 1].
-        prompts: one a column of images.
-        detector: from images of one prompt, and that prompt, to centers or boxes.
+        prompts: one per column of images.
+        detector: function from images of one prompt, and that prompt, to centers or boxes.
 
     Returns:
-        centers (noise, prompt, 2) as (x, y), float64, NaN where nothing is found.
+        centers (noise, prompt, 2) as (x, y), float64, NaN if nothing is found.
 
     Raises:
-        ValueError: if images and prompts do not fit, or the detector gives neither centers nor
+        ValueError: if images and prompts do not fit, or the detector does not return centers or
             boxes in [0, 1].
 
     Examples:
@@ -125,17 +125,17 @@ def find_positions(images: torch.Tensor, prompts: Sequence[str], detector: Detec
 
 
 def position_entropy(positions: "ArrayLike") -> np.ndarray:
-    """Trigger entropy of each noise: how far positions from the same noise lie apart.
+    """Return the trigger entropy of each noise: the spread of positions from the same noise.
 
-    The mean of the variances of x and y over prompts (Ban et al., 2024, section 3), unbiased, so
-    that a noise with fewer positions does not seem more certain.
+    It is the mean of the variances of x and y over prompts (Ban et al., 2024, section 3). The
+    variances are unbiased, so that fewer positions do not lower it.
 
     Args:
-        positions: (noise, prompt, 2), NaN where nothing was found.
+        positions: (noise, prompt, 2), NaN if nothing was found.
 
     Returns:
-        (noise,), NaN where there are fewer than two positions. In units of the image side squared;
-        times the latent side squared it is in the paper's latent pixels.
+        (noise,), NaN for fewer than two positions. The unit is the squared image side; multiply it
+        by the squared latent side for the paper's unit, latent pixels.
 
     Examples:
         >>> same, apart = [[0.2, 0.5], [0.2, 0.5]], [[0.2, 0.5], [0.8, 0.5]]
@@ -155,11 +155,11 @@ def position_entropy(positions: "ArrayLike") -> np.ndarray:
 
 
 def shuffled_seeds(positions: "ArrayLike", rng: np.random.Generator) -> np.ndarray:
-    """The control: each prompt keeps its positions, but they are given to noises at random.
+    """Return the control: the positions of each prompt are assigned to noises at random.
 
     Args:
         positions: (noise, prompt, ...).
-        rng: draws one permutation a prompt.
+        rng: generator of one permutation per prompt.
 
     Examples:
         >>> positions = np.arange(6).reshape(3, 2)
@@ -179,20 +179,20 @@ def shuffled_seeds(positions: "ArrayLike", rng: np.random.Generator) -> np.ndarr
 def seed_share(
     values: "ArrayLike", *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """The share of the variance that the seed explains, with a bootstrap interval over seeds.
+    """Return the share of the variance that the seed explains, with a bootstrap interval.
 
     Prompts are centered first. The share is the intraclass correlation by analysis of variance
-    (Shrout & Fleiss, 1979): unlike a ratio of sums of squares it is about zero, and may be below
-    it, if the seed explains nothing.
+    (Shrout & Fleiss, 1979). If the seed explains nothing, it is about zero and may be negative,
+    unlike a ratio of sums of squares.
 
     Args:
-        values: (noise, prompt), such as `positions[..., 0]`; NaN where nothing was found.
+        values: (noise, prompt), such as `positions[..., 0]`; NaN if nothing was found.
         level: coverage of the interval.
-        resamples: how often the seeds are drawn again with replacement.
-        seed: of those draws.
+        resamples: number of bootstrap samples of the seeds.
+        seed: seed of the bootstrap.
 
     Raises:
-        ValueError: if fewer than two noises have values under two prompts or more.
+        ValueError: if fewer than two noises have values under at least two prompts.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -222,7 +222,7 @@ def seed_share(
 
 
 def _intraclass(matrix: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Intraclass correlation (draws,) of some rows each; NaN in the matrix is missing."""
+    """Return the intraclass correlations (draws,) for rows drawn from a matrix with NaN gaps."""
     count = np.isfinite(matrix).sum(axis=1)
     sums = np.nansum(matrix, axis=1)
     within = np.nansum((matrix - (sums / count)[:, None]) ** 2, axis=1)
@@ -232,13 +232,13 @@ def _intraclass(matrix: np.ndarray, draws: np.ndarray) -> np.ndarray:
     between = (counts * (sums / counts - grand[:, None]) ** 2).sum(axis=1) / (rows - 1)
     freedom = total - rows - (matrix.shape[1] - 1)  # prompts were centered
     residual = within[draws].sum(axis=1) / np.maximum(freedom, 1)
-    typical = (total - (counts**2).sum(axis=1) / total) / (rows - 1)  # values a row
+    typical = (total - (counts**2).sum(axis=1) / total) / (rows - 1)  # values per row
     of_seed = (between - residual) / typical
     return of_seed / (of_seed + residual)
 
 
 def _centers(found: "ArrayLike", count: int) -> np.ndarray:
-    """Centers (count, 2) of what a detector gave."""
+    """Return centers (count, 2) from the output of a detector."""
     if isinstance(found, torch.Tensor):
         found = found.detach().cpu()
     values = np.asarray(found, float)

@@ -1,13 +1,13 @@
-"""Which noise fits a layout, read from the noise before any image is made.
+"""How well a noise fits a layout, computed from the noise before any image is made.
 
 A model is trained on x_T = sqrt(a) x_0 + sqrt(1 - a) eps, and a is small at the first step but not
-zero. So x_T carries a trace of the clean latent x_0, and the model has learned to follow it. For
-two layouts with mean clean latents m and n the log-likelihood ratio is, up to a constant,
+zero. So x_T contains some of the clean latent x_0, and the model has learned to use it. For two
+layouts with mean clean latents m and n the log-likelihood ratio is, up to a constant,
 
     sqrt(a) / (1 - a) <x_T, m - n>.
 
-Pure noise that happens to correlate with the mean latent of a thing at some place is therefore
-taken for a trace of it, and the thing appears there.
+If pure noise correlates by chance with the mean latent of a thing at some place, the model treats
+it as a part of x_0, and the thing appears there.
 """
 
 import torch
@@ -18,18 +18,18 @@ from dpodiff.patches.editing import Places, cut_patch
 
 
 def mean_patch(latents: torch.Tensor, positions: torch.Tensor, size: int) -> torch.Tensor:
-    """The mean of patches around positions, such as of clean latents around a kind of thing.
+    """Return the mean of patches around positions, such as clean latents around one kind of thing.
 
     Args:
         latents: (batch, channel, h, w).
         positions: centers (batch, 2) as (x, y) in [0, 1]; rows with NaN are left out.
-        size: latent pixels a side.
+        size: side of the patches in latent pixels.
 
     Returns:
         mean patch (channel, size, size).
 
     Raises:
-        ValueError: if no position is given, or one is not in [0, 1].
+        ValueError: if there is no position, or one is not in [0, 1].
 
     Examples:
         >>> latents = torch.zeros(2, 4, 16, 16)
@@ -41,7 +41,7 @@ def mean_patch(latents: torch.Tensor, positions: torch.Tensor, size: int) -> tor
     positions = torch.as_tensor(positions)
     if positions.shape != (len(latents), 2):
         raise ValueError(
-            f"positions must be ({len(latents)}, 2), one a row, not {tuple(positions.shape)}"
+            f"positions must be ({len(latents)}, 2), one per row, not {tuple(positions.shape)}"
         )
     found = positions.isfinite().all(dim=1)
     if not found.any():
@@ -50,15 +50,16 @@ def mean_patch(latents: torch.Tensor, positions: torch.Tensor, size: int) -> tor
 
 
 def patch_score(noise: torch.Tensor, template: torch.Tensor, place: Places) -> torch.Tensor:
-    """How well each noise fits a template at a place; standard normal for random noise.
+    """Return how well each noise fits a template at a place; standard normal for random noise.
 
     Args:
         noise: (batch, channel, h, w).
-        template: (channel, size, size), such as a `mean_patch`, or a `first_estimate` of all.
-        place: center (x, y) in [0, 1], the same for all, or one a row (batch, 2).
+        template: (channel, size, size), such as a `mean_patch`, or a `first_estimate` of the whole
+            latent.
+        place: center (x, y) in [0, 1], the same for all, or one per row (batch, 2).
 
     Returns:
-        inner product with the template over the template's norm, (batch,), more is better.
+        inner products with the template divided by its norm (batch,); more is better.
 
     Raises:
         ValueError: if template and noise do not fit, or the template is zero.
@@ -84,16 +85,16 @@ def patch_score(noise: torch.Tensor, template: torch.Tensor, place: Places) -> t
 
 @torch.no_grad()
 def first_estimate(model: Model, prompt: str, noise: torch.Tensor) -> torch.Tensor:
-    """The mean clean latent of a prompt, by the first step of the sampler.
+    """Return the mean clean latent of a prompt, estimated by the first step of the sampler.
 
-    At the first step the model knows little but the prompt, so its estimate of the clean latent is
-    nearly the mean over all images of the prompt. It costs one row of the denoiser a noise,
+    At the first step the latent contains little information, so the estimate of the clean latent is
+    nearly the mean over all images of the prompt. It costs one row of the denoiser per noise,
     without guidance.
 
     Args:
-        model: whose denoiser and schedule are used.
-        prompt: of the images.
-        noise: (batch, channel, h, w), whose estimates are averaged.
+        model: model whose denoiser and schedule are used.
+        prompt: prompt of the images.
+        noise: (batch, channel, h, w); the estimates are averaged.
 
     Returns:
         (channel, h, w); with `patch_score` at (0.5, 0.5) it scores whole noises.

@@ -1,14 +1,14 @@
-"""The figures of the book: images, curves and intervals, words as a search believes in them.
+"""The figures of the book: images, curves, intervals, and the words of a search.
 
-Each function returns a matplotlib figure that shows itself in a notebook, or a `Slider` of some.
-None touches pyplot or any other global state. Prompts are printed as they are: a "$" in one is no
+Each function returns a matplotlib figure that a notebook displays, or a `Slider` of several. No
+function uses pyplot or other global state. Prompts are printed as they are: a "$" does not start a
 formula.
 
-Imports from `results` and the folders before it.
+It imports from `results` and the folders before it.
 """
 
 try:
-    import matplotlib  # noqa: F401  (an extra; said here once for all figures)
+    import matplotlib  # noqa: F401  (an extra; checked here once for all figures)
 except ModuleNotFoundError as error:
     raise ImportError("figures need matplotlib: pip install 'dpodiff[plots]'") from error
 

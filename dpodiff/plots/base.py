@@ -1,4 +1,4 @@
-"""What all figures share: how they show themselves, their colors and sizes."""
+"""Common parts of figures: display, colors, sizes, and checks."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from dpodiff.checks import check_kind, check_text, shown
 
-# Okabe and Ito (2008): told apart with every common color blindness.
+# Okabe and Ito (2008): distinguishable with every common color blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES = ("-", "--", "-.", ":")  # a second way to tell curves apart, in print
+LINES = ("-", "--", "-.", ":")  # also distinguish curves in print
 FONT = 10  # points
-WIDTH = 7  # inches, where a figure fills the page
+WIDTH = 7  # inches of a figure with the width of the page
 
 
 class BookFigure(Figure):
@@ -36,20 +36,20 @@ class BookFigure(Figure):
 
 
 def color_of(index: int) -> str:
-    """The color of the curve with this number."""
+    """Return the color of a curve by its number."""
     return PALETTE[index % len(PALETTE)]
 
 
 def line_of(index: int) -> str:
-    """The line style of the curve with this number."""
+    """Return the line style of a curve by its number."""
     return LINES[index % len(LINES)]
 
 
 def name_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
-    """Name both axes; a "$" in a name is no formula.
+    """Name both axes; a "$" does not start a formula.
 
     Raises:
-        ValueError: if a name is no text.
+        ValueError: if a name is not a string.
     """
     check_text("xlabel", xlabel)
     check_text("ylabel", ylabel)
@@ -60,13 +60,13 @@ def name_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
 def add_legend(
     ax: Axes, named: Mapping[str, Artist], title: str | None = None, *, outside: bool = False
 ) -> None:
-    """A legend of artists by name; a "$" in a name is no formula, and a "_" hides none.
+    """Add a legend of artists by name; "$" and a leading "_" have no special meaning.
 
     Args:
-        ax: whose artists they are.
-        named: artists by name; none are no legend.
-        title: of the legend.
-        outside: whether the legend is on the right of the plot, or where the plot has room.
+        ax: axes of the artists.
+        named: artists by name; without any there is no legend.
+        title: title of the legend.
+        outside: whether the legend is to the right of the plot instead of inside.
     """
     if not named:
         return
@@ -85,10 +85,10 @@ def add_legend(
 
 
 def check_points(name: str, values: Any) -> None:
-    """Refuse what is no mapping from names to pairs of x and y of one length.
+    """Check a mapping from names to pairs of x and y of equal length.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     check_kind(name, values, Mapping, "a mapping from names to x and y")
     for key, pair in values.items():
@@ -101,10 +101,10 @@ def check_points(name: str, values: Any) -> None:
 
 
 def numbers(name: str, values: Any, what: str = "numbers") -> np.ndarray:
-    """Values as an array of floating point.
+    """Return values as an array of floating point.
 
     Raises:
-        ValueError: naming the argument, if they are no numbers.
+        ValueError: if they are not numbers; the message names the argument.
     """
     try:
         found = np.asarray(values)
@@ -112,7 +112,7 @@ def numbers(name: str, values: Any, what: str = "numbers") -> np.ndarray:
         TypeError,
         ValueError,
         RuntimeError,
-    ):  # rows of different lengths; a tensor with a graph
+    ):  # rows of different lengths, or a tensor with a graph
         found = np.empty(0, object)
     if found.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be {what}, not {shown(values)}")
@@ -120,12 +120,12 @@ def numbers(name: str, values: Any, what: str = "numbers") -> np.ndarray:
 
 
 def open_frame(ax: Axes) -> None:
-    """Leave the upper and the right side of the plot open."""
+    """Remove the upper and the right side of the frame."""
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def no_frame(ax: Axes) -> None:
-    """Leave nothing around the plot: no ticks, no sides."""
+    """Remove the frame and the ticks."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)

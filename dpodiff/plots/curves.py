@@ -1,4 +1,4 @@
-"""Curves and intervals: how a search went, and what may be claimed."""
+"""Curves and intervals: the progress of a search, and evidence for claims."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARKERS = "os^Dv"
-CENT = 1e-9  # prices are sums of fractions
+CENT = 1e-9  # tolerance, since prices are sums of fractions
 
 Points = tuple[Sequence[float], Sequence[float]]  # x and y
-Bought = tuple[np.ndarray, np.ndarray]  # of a run: what had been spent, and the best value then
+Bought = tuple[np.ndarray, np.ndarray]  # of a run: cost so far, and the best value at that cost
 
 
 def lines(
@@ -41,16 +41,16 @@ def lines(
     markers: bool = False,
     bands: Mapping[str, Points] | None = None,
 ) -> BookFigure:
-    """Curves in one plot.
+    """Plot curves in one figure.
 
     Args:
-        curves: x and y of each, by the name that the legend shows; `""` is left out of it.
-        xlabel, ylabel: of the axes.
+        curves: x and y of each curve by its name in the legend; `""` is not in the legend.
+        xlabel, ylabel: names of the axes.
         markers: whether to mark the points.
-        bands: lower and upper end of a band about some of the curves, by the same names.
+        bands: lower and upper ends of a band around some of the curves, by the same names.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> curves = {"EPO": ([1, 2, 3], [0.9, 0.7, 0.6])}
@@ -90,15 +90,15 @@ def lines(
 def scatter(
     clouds: Mapping[str, Points], *, xlabel: str, ylabel: str, diagonal: bool = False
 ) -> BookFigure:
-    """Points in one plot.
+    """Plot points in one figure.
 
     Args:
-        clouds: x and y of each, by the name that the legend shows.
-        xlabel, ylabel: of the axes.
-        diagonal: whether to draw the line on which x and y are equal.
+        clouds: x and y of each group by its name in the legend.
+        xlabel, ylabel: names of the axes.
+        diagonal: whether to draw the line x = y.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> points = {"prompts": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.2])}
@@ -130,21 +130,21 @@ def convergence(
     relative: bool = False,
     means: bool = False,
 ) -> BookFigure:
-    """Best value so far against cost: the median over runs, and the middle half of them.
+    """Plot the best value so far against the cost: the median and the middle half over runs.
 
     A run that ended early keeps its last value.
 
     Args:
-        runs: the traces of each method, by the name that the legend shows; or the curves of a
-            record, a frame with columns "solver", "spent" and "best", one run for each value of
-            its other columns.
-        ylabel: what the value is; for attacks it is the negative of the loss.
-        relative: whether to subtract each run's first value, that of the user's own prompt; so
-            runs of different prompts can stand in one plot.
-        means: whether to draw the means over runs, which claims are about, and nothing else.
+        runs: traces of each method by its name in the legend; or the curves of a record, a frame
+            with the columns "solver", "spent" and "best". Each combination of its other columns is
+            one run.
+        ylabel: name of the value; for attacks it is the negative of the loss.
+        relative: whether to subtract each run's first value, that of the user's own prompt. Then
+            runs of different prompts can be in one plot.
+        means: whether to draw only the means over runs, which claims are about.
 
     Raises:
-        ValueError: if an argument is none of these, or there is no run.
+        ValueError: if an argument is invalid, or there is no run.
 
     Examples:
         >>> curves = dpodiff.Recorded.load("claims").of("random", "epo").curves
@@ -190,12 +190,12 @@ def convergence(
 def intervals(
     frame: "pd.DataFrame", *, xlabel: str = "mean difference, after - before"
 ) -> BookFigure:
-    """Mean differences with their confidence intervals, one a line, and where nothing changes.
+    """Plot mean differences with their confidence intervals, one per line, and the line of zero.
 
     Args:
-        frame: one row an interval, named by its index, with columns "mean", "low" and "high", as
-            `paired_bootstrap` gives them. Where an end is infinite, only the mean is drawn.
-        xlabel: what the differences are of.
+        frame: one row per interval, named by its index, with the columns "mean", "low" and "high",
+            as `paired_bootstrap` returns them. If an end is infinite, only the mean is drawn.
+        xlabel: name of the difference.
 
     Raises:
         ValueError: if the frame has no row, or lacks a column.
@@ -217,7 +217,7 @@ def intervals(
     ax.axvline(0, color="0.5", linewidth=1, linestyle="--")
     ax.errorbar(frame["mean"], rows, xerr=errors, fmt="o", color=PALETTE[0], capsize=4)
     ax.set_yticks(rows, [str(name) for name in frame.index], fontsize=FONT, parse_math=False)
-    ax.set_ylim(len(frame) - 0.5, -0.5)  # the first row on top
+    ax.set_ylim(len(frame) - 0.5, -0.5)  # the first row at the top
     ax.xaxis.set_major_locator(MaxNLocator(5))
     figure.supxlabel(
         xlabel, fontsize=FONT, parse_math=False
@@ -267,8 +267,8 @@ def _bought(run: "Trace | pd.DataFrame") -> Bought:
 
 
 def _best_so_far(run: Bought, evaluations: np.ndarray, relative: bool) -> np.ndarray:
-    """The best value known after each number of evaluations; NaN where it was not finite yet."""
+    """Return the best value after each number of evaluations; NaN before the first finite one."""
     spent, best = run
-    last = np.searchsorted(spent, evaluations + CENT, side="right") - 1  # the last one paid by then
+    last = np.searchsorted(spent, evaluations + CENT, side="right") - 1  # last record paid for
     value = np.where((last >= 0) & np.isfinite(best[last]), best[last], np.nan)
     return value - best[0] if relative else value

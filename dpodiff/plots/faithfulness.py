@@ -1,4 +1,4 @@
-"""Which statements of a prompt its images hold."""
+"""The statements of a prompt that its images show."""
 
 import textwrap
 from typing import TYPE_CHECKING
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
     from dpodiff.plots.images import Images
 
-ROW = 0.32  # inches a statement
+ROW = 0.32  # inches per statement
 MARGIN = 2.2  # inches for the statements' texts
-LETTERS = 26  # a line of such a text
-# Pale orange and blue, told apart with every common color blindness; marks say it again.
+LETTERS = 26  # characters per line of such a text
+# Pale orange and blue, distinguishable with every common color blindness, and marks as well.
 MISSED, HELD = "#F5C9A6", "#BFE0F5"
 
 
 def statements(
     images: "Images", probabilities: "pd.DataFrame", holds: "pd.DataFrame"
 ) -> BookFigure:
-    """Images, and under each of them which statements of the prompt it holds.
+    """Plot images with the statements of the prompt that each of them shows.
 
-    A cell shows the probability of a statement, blue with a check mark where the image fits the
-    prompt better than each contrast of the statement, orange with a cross otherwise.
+    A cell shows the probability of a statement. It is blue with a check mark if the image fits the
+    prompt better than each contrast of the statement, and orange with a cross otherwise.
 
     Args:
         images: (n, 3, height, width) in [0, 1].
-        probabilities: one row per statement, one column per image, as
-            `Faithfulness` and `losses.Decomposed` give them.
-        holds: of the same shape.
+        probabilities: one row per statement, one column per image, as `Faithfulness` and
+            `losses.Decomposed` return them.
+        holds: table of booleans with the same shape.
 
     Raises:
-        ValueError: if the images are not of that shape, or the tables have other shapes.
+        ValueError: if the shapes of the images or the tables are wrong.
 
     Examples:
         >>> images = torch.ones(2, 3, 8, 8)
@@ -50,7 +50,9 @@ def statements(
 
     pixels = _pixels(images)
     for name, table in {"probabilities": probabilities, "holds": holds}.items():
-        check_kind(name, table, pd.DataFrame, "a frame, a row a statement and a column an image")
+        check_kind(
+            name, table, pd.DataFrame, "a frame with a row per statement and a column per image"
+        )
     if probabilities.shape[1] != len(pixels):
         raise ValueError(f"{len(pixels)} images, but {probabilities.shape[1]} columns")
     if holds.shape != probabilities.shape:

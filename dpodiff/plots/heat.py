@@ -1,4 +1,4 @@
-"""Tables of numbers as colors."""
+"""Heat maps of tables."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-CELL = 0.42  # inches a side, at least
+CELL = 0.42  # least side in inches
 LETTER = 0.09  # inches
-COLUMNS = 2  # of maps beside each other
+COLUMNS = 2  # number of maps side by side
 
 
 def heatmaps(
@@ -25,18 +25,17 @@ def heatmaps(
     shared: bool = True,
     digits: int = 2,
 ) -> BookFigure:
-    """Tables of numbers as colors; cells without a number stay white.
+    """Plot tables of numbers as colors; cells without a number stay white.
 
     Args:
-        frames: tables of the same names of rows and columns, by what is written above each.
-        xlabel: what the columns are.
-        ylabel: what the rows are.
-        shared: whether all tables have one scale of colors, or each its own.
-        digits: of the numbers, after the point.
+        frames: tables with the same row and column names, by their titles.
+        xlabel: name of the columns.
+        ylabel: name of the rows.
+        shared: whether all tables have one color scale instead of one each.
+        digits: digits after the decimal point.
 
     Raises:
-        ValueError: if there is no table, one holds no number, or another argument is of a wrong
-            kind.
+        ValueError: if there is no table, a table has no numbers, or another argument is invalid.
 
     Examples:
         >>> import pandas as pd
@@ -63,16 +62,16 @@ def heatmaps(
         check_text("each name of frames", name)
         ax.set_title(name, fontsize=FONT, parse_math=False)
         ax.set_xticks(range(len(frame.columns)), [str(name) for name in frame.columns])
-        first = place % across == 0  # the rows are named on the left alone
+        first = place % across == 0  # row names only at the left
         ax.set_yticks(range(len(frame.index)), [str(name) * first for name in frame.index])
         name_axes(ax, xlabel, ylabel if first else "")
-    for ax in axes[len(frames) :]:  # places that no table fills
+    for ax in axes[len(frames) :]:  # empty places
         ax.set_visible(False)
     return figure
 
 
 def _size(frame: "pd.DataFrame", across: int, down: int) -> tuple[float, float]:
-    """Inches with room for as many tables like this one, and for their names."""
+    """Return the size in inches for several tables like this one, with their names."""
     rows, columns = ([str(name) for name in names] for names in (frame.index, frame.columns))
     longest = max(len(line) for name in columns for line in name.splitlines() or [""])
     side = max(CELL, LETTER * longest)
@@ -81,12 +80,12 @@ def _size(frame: "pd.DataFrame", across: int, down: int) -> tuple[float, float]:
 
 
 def _draw(ax: "Axes", values: np.ndarray, scale: np.ndarray, digits: int) -> None:
-    """Cells with their numbers, colored from the lowest to the highest of a scale."""
+    """Draw cells with their numbers, colored from the lowest to the highest of a scale."""
     low, high = np.nanmin(scale), np.nanmax(scale)
     ax.imshow(values, cmap="cividis", vmin=low, vmax=high)
     ax.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else "black"
-            text = f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before a zero
+            text = f"{round(value, digits) + 0.0:.{digits}f}"  # avoids a negative zero
             ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)

@@ -1,4 +1,4 @@
-"""Images that a model made, in rows, on sheets, and frame by frame."""
+"""Images in rows, on contact sheets, and in sliders."""
 
 import base64
 import html
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     Images = torch.Tensor | np.ndarray
 
 MOST_COLUMNS = 100
-CELL = 1.5  # inches an image
-LINE = 0.2  # inches a line of text
-LETTERS = 12  # an inch of text
-WIDE = 8  # inches from which a page shows a figure so much smaller that its text has to grow
+CELL = 1.5  # inches per image
+LINE = 0.2  # inches per line of text
+LETTERS = 12  # characters per inch
+WIDE = 8  # inches; wider figures are shrunk on a page, so their text must be larger
 
 
 def strip(
@@ -34,16 +34,16 @@ def strip(
     losses: tuple[Sequence[float], Sequence[float]] | None = None,
     texts: tuple[str, str] = ("before", "after"),
 ) -> BookFigure:
-    """Two rows of images, before and after, one column a seed.
+    """Plot two rows of images, before and after, with one column per seed.
 
     Args:
-        before: images (seeds, 3, height, width) in [0, 1], or a `Result`, which brings the rest.
+        before: images (seeds, 3, height, width) in [0, 1], or a `Result`, which has all the rest.
         after: images of the same shape.
-        losses: before and after, one a seed, printed under each image.
-        texts: printed above each row; prompts, for example.
+        losses: losses before and after, one per seed, printed below the images.
+        texts: texts above the rows, such as prompts.
 
     Raises:
-        ValueError: if the images are not of that shape, or the rows not of one length.
+        ValueError: if the images have another shape, or the rows differ in length.
 
     Examples:
         >>> before, after = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
@@ -80,15 +80,15 @@ def strip(
 def contact_sheet(
     images: "Images", titles: Sequence[str] | None = None, columns: int = 8
 ) -> BookFigure:
-    """Images in reading order, each under its title.
+    """Plot images in reading order, each under its title.
 
     Args:
         images: (n, 3, height, width) in [0, 1].
-        titles: one an image.
-        columns: images a row.
+        titles: one per image.
+        columns: number of images per row.
 
     Raises:
-        ValueError: if the images are not of that shape, or the titles not as many.
+        ValueError: if the images have another shape, or the number of titles differs.
 
     Examples:
         >>> images = torch.ones(3, 3, 8, 8)
@@ -120,7 +120,7 @@ def contact_sheet(
 
 
 class Slider:
-    """Frames with a slider under them; plain HTML, so it works on a page without a kernel.
+    """Frames with a slider below; plain HTML, which works without a kernel.
 
     Examples:
         >>> slider = dpodiff.plots.slider([torch.zeros(1, 3, 8, 8)], ["step 0"])
@@ -152,15 +152,15 @@ class Slider:
 def slider(
     frames: Sequence["Images | BookFigure"], labels: Sequence[str], columns: int = 8
 ) -> Slider:
-    """An animation that the reader moves: one row of images, or one figure, a frame.
+    """Return an animation with a slider: one row of images, or one figure, per frame.
 
     Args:
-        frames: of each frame, images (n, 3, height, width) in [0, 1], or a figure of this module.
-        labels: one a frame, shown under it.
-        columns: images a row.
+        frames: images (n, 3, height, width) in [0, 1], or a figure of this package, for each frame.
+        labels: one per frame, shown below it.
+        columns: number of images per row.
 
     Raises:
-        ValueError: if the labels are not as many as the frames.
+        ValueError: if the number of labels differs from that of the frames.
 
     Examples:
         >>> frames = [torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)]
@@ -202,12 +202,12 @@ def _described(when: str, prompts: Prompts) -> str:
 
 
 def _text_scale(width: float) -> float:
-    """How much larger the text of a figure of so many inches is, to be legible on a page."""
+    """Return the factor that keeps the text of a figure of this width readable on a page."""
     return max(1.0, width / WIDE)
 
 
 def _pixels(images: "Images | None") -> np.ndarray:
-    """Images (n, 3, height, width) as matplotlib wants them: (n, height, width, 3)."""
+    """Return images (n, 3, height, width) in matplotlib's layout (n, height, width, 3)."""
     pixels = numbers("images", images, "a tensor or an array (n, 3, height, width)")
     if pixels.ndim != 4 or pixels.shape[1] != 3 or not len(pixels):
         raise ValueError(f"images must be (n, 3, height, width), n >= 1, not {pixels.shape}")
@@ -220,5 +220,5 @@ def _check_frame(frame: "Images | BookFigure") -> None:
 
 
 def _show(ax: Axes, image: np.ndarray) -> None:
-    ax.imshow(image, interpolation="nearest")  # small images: crisp pixels, no smoothing
+    ax.imshow(image, interpolation="nearest")  # small images stay sharp
     no_frame(ax)

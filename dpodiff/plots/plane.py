@@ -1,4 +1,4 @@
-"""A function of the plane as contours, and paths over it."""
+"""Contours of a function of the plane, with paths."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from dpodiff.plots.curves import MARKERS
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-LEVELS = 9  # of the contours
+LEVELS = 9  # number of contour lines
 
 
 def contours(
@@ -25,18 +25,18 @@ def contours(
     xlabel: str,
     ylabel: str,
 ) -> BookFigure:
-    """Contours of a function of the plane, with the paths of points over them.
+    """Plot contours of a function of the plane, with the paths of points.
 
     Args:
         x: (columns,) coordinates of the grid, increasing.
         y: (rows,) coordinates of the grid, increasing.
-        values: (rows, columns) of the function on the grid.
-        paths: groups of paths (steps, points, 2), by the name that the legend shows. A line joins
-            the steps of each point, and a marker is at the last one.
-        xlabel, ylabel: of the axes.
+        values: (rows, columns) values of the function on the grid.
+        paths: groups of paths (steps, points, 2) by their names in the legend. A line joins the
+            steps of each point, and a marker shows the last one.
+        xlabel, ylabel: names of the axes.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> axis = np.linspace(-2, 2, 21)
@@ -54,7 +54,7 @@ def contours(
     figure = BookFigure(figsize=(6, 4.6), layout="constrained")
     ax = figure.subplots()
     drawn = ax.contour(x, y, values, levels=LEVELS, cmap="Greys", linewidths=1)
-    drawn.set_clim(values.min() - np.ptp(values) / 2, values.max())  # the lowest line is visible
+    drawn.set_clim(values.min() - np.ptp(values) / 2, values.max())  # keeps the lowest line visible
     named: dict[str, Artist] = {}
     for index, (name, path) in enumerate(groups.items()):
         color, marker = color_of(index), MARKERS[index % len(MARKERS)]
@@ -78,7 +78,7 @@ def _check_grid(x: np.ndarray, y: np.ndarray, values: np.ndarray) -> None:
 
 
 def _checked_paths(paths: Any) -> dict[str, np.ndarray]:
-    """Paths as arrays (steps, points, 2); ValueError if they are none."""
+    """Return paths as arrays (steps, points, 2); ValueError if they have another shape."""
     check_kind("paths", paths, Mapping, "a mapping from names to paths")
     found = {}
     for name, path in paths.items():

@@ -1,4 +1,4 @@
-"""Tables that show prompts."""
+"""Tables with prompts."""
 
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
-# The style that pandas' own tables have in the book; MathJax leaves a "$" alone in the others.
+# "dataframe" is the style of pandas in the book; MathJax ignores "$" in the other classes.
 CLASSES = "dataframe tex2jax_ignore mathjax_ignore"
 
 
 def table(
     frame: "pd.DataFrame", *, caption: str = "", index: bool = True, precision: int = 3
 ) -> "Styler":
-    """A table for a page: long texts are wrapped, and prompts are shown as they are written.
+    """Return a table for a page, with long texts wrapped and prompts shown as written.
 
-    Markup in a text is no markup, and a "$" no formula.
+    Markup and "$" in a text have no effect.
 
     Args:
-        frame: to be shown.
-        caption: above the table.
+        frame: table to show.
+        caption: text above the table.
         index: whether to show the names of the rows.
-        precision: digits of numbers after the point.
+        precision: digits after the decimal point.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> import pandas as pd

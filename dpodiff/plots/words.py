@@ -1,4 +1,4 @@
-"""Words as a search sees them: weights over choices, what was learned, a population."""
+"""The words of a search: weights of choices, learned distributions, and populations."""
 
 import math
 from collections import Counter
@@ -23,21 +23,21 @@ from dpodiff.plots.images import MOST_COLUMNS
 from dpodiff.spaces.slots import SIGNS
 from dpodiff.spaces.space import Candidate, Slot, Space
 
-ROW = 0.34  # inches a row of words
-NOTHING = "–"  # stands for the empty choice
-LETTERS = 12.5  # of small print, an inch
+ROW = 0.34  # inches per row of words
+NOTHING = "–"  # shown for the empty choice
+LETTERS = 12.5  # characters per inch of small print
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", PALETTE[0]])
 
 
 def distribution(space: Space, probabilities: Sequence[Sequence[float]]) -> BookFigure:
-    """A table of all choices, one slot a row; the darker a word, the more likely it is.
+    """Plot a table of all choices, one slot per row; darker words are more likely.
 
     Args:
-        space: whose choices they are.
-        probabilities: (choices,) a slot, as in the state of GPO.
+        space: space of the choices.
+        probabilities: (choices,) per slot, as in the state of GPO.
 
     Raises:
-        ValueError: if there is not one probability a choice; names the slot.
+        ValueError: if a slot does not have one probability per choice; the message names it.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
@@ -73,19 +73,20 @@ def learned(
     ylabel: str = "probability",
     columns: int = 3,
 ) -> BookFigure:
-    """The probabilities of each slot's choices along a search, one small plot a slot.
+    """Plot the probabilities of each slot's choices during a search, one small plot per slot.
 
-    The choice that won is a thick line, the slot's first choice a dashed one, the others are gray.
+    The final choice has a thick line, the slot's first choice a dashed one, and the others are
+    gray.
 
     Args:
-        space: whose choices they are.
-        history: for each moment, probabilities (choices,) a slot.
-        xlabel: what the moments are.
-        ylabel: what is drawn, for shares that are no probabilities.
-        columns: plots a row.
+        space: space of the choices.
+        history: probabilities (choices,) per slot, for each moment.
+        xlabel: name of the moments.
+        ylabel: name of the shares.
+        columns: number of plots per row.
 
     Raises:
-        ValueError: if there is not one probability a choice; names the slot.
+        ValueError: if a slot does not have one probability per choice; the message names it.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
@@ -116,7 +117,7 @@ def learned(
     for ax in axes[len(space.slots) :]:
         ax.set_axis_off()
     for ax in axes[: len(space.slots)][-columns:]:
-        ax.tick_params(labelbottom=True)  # also where no plot stands below
+        ax.tick_params(labelbottom=True)  # also without a plot below
     figure.supxlabel(xlabel, fontsize=FONT, parse_math=False)
     figure.supylabel(ylabel, fontsize=FONT, parse_math=False)
     return figure
@@ -125,16 +126,16 @@ def learned(
 def population(
     space: Space, candidates: Sequence[Candidate], values: Sequence[float], *, parents: int = 0
 ) -> BookFigure:
-    """Candidates as rows of words, the best on top; the same word of a slot has the same color.
+    """Plot candidates as rows of words, the best at the top; equal words have equal colors.
 
     Args:
-        space: of the candidates; a white cell leaves its slot as it is.
-        candidates: at least one.
-        values: one a candidate, printed beside it; lower is better.
-        parents: so many of the best stand above a line.
+        space: space of the candidates; a white cell leaves its slot unchanged.
+        candidates: at least one candidate.
+        values: one per candidate, printed beside it; lower is better.
+        parents: number of the best candidates, which are separated by a line.
 
     Raises:
-        ValueError: if a candidate does not fit the space, or the values are not as many numbers.
+        ValueError: if a candidate does not fit the space, or the number of values differs.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
@@ -175,15 +176,15 @@ def population(
 def triangle(
     clouds: Mapping[str, np.ndarray], corners: Sequence[str], center: np.ndarray | None = None
 ) -> BookFigure:
-    """Weights over three choices as points in triangles, one beside the other.
+    """Plot weights over three choices as points in triangles, side by side.
 
     Args:
-        clouds: points (n, 3), each at least 0 with sum 1, by the title of their triangle.
+        clouds: points (n, 3), each nonnegative with sum 1, by the title of their triangle.
         corners: the three choices.
-        center: a point (3,) marked by a cross in all of them.
+        center: a point (3,) marked by a cross in all triangles.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> points = np.random.default_rng(0).dirichlet([1, 1, 1], size=50)
@@ -252,7 +253,7 @@ def _table(rows: int, columns: int) -> tuple[BookFigure, Axes]:
     figure = BookFigure(figsize=(WIDTH, ROW * rows + 0.4), layout="constrained")
     ax = figure.subplots()
     no_frame(ax)
-    ax.set(xlim=(0, max(columns, 1)), ylim=(max(rows, 1), 0))  # the first row on top
+    ax.set(xlim=(0, max(columns, 1)), ylim=(max(rows, 1), 0))  # the first row at the top
     return figure, ax
 
 
@@ -277,13 +278,13 @@ def _name_rows(ax: Axes, names: Sequence[str]) -> None:
 
 
 def _slot_name(slot: Slot, signed: bool = True) -> str:
-    """The word a slot stands for, with the sign of the side it is on."""
+    """Return the word of a slot with the sign of its side."""
     sign = f"{SIGNS.get(slot.side, '+').replace('-', '−')} "
     return (sign if signed else "") + (slot.text or "library")
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """The names, those that occur several times with a number."""
+    """Return the names, with numbers for those that occur several times."""
     often, seen, numbered = Counter(names), Counter(), []
     for name in names:
         seen[name] += 1
@@ -292,7 +293,7 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 
 def _fitted(word: str, columns: int) -> str:
-    """A word in at most two lines of the width of its column; what does not fit is cut."""
+    """Return a word in at most two lines of the column's width; the rest is cut."""
     room = max(3, int(0.85 * WIDTH / columns * LETTERS))
     if len(word) <= room:
         return word
@@ -304,10 +305,10 @@ def _fitted(word: str, columns: int) -> str:
 
 
 def _tint(choice: int) -> tuple[float, float, float]:
-    """White for a slot left as it is, else a light color for each choice."""
+    """Return white for a slot left unchanged, else a light color for each choice."""
     if choice == 0:
         return (1.0, 1.0, 1.0)
-    # Every palette color but black, and then the same ones paler.
+    # All palette colors except black, then paler versions.
     color = np.array(to_rgb(PALETTE[(choice - 1) % 6]))
     depth = 0.55 if choice <= 6 else 0.25
     red, green, blue = (1 - depth * (1 - color)).tolist()

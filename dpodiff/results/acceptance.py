@@ -1,7 +1,7 @@
-"""Verification as a part of a search: paid from the same budget, and the last word on the result.
+"""Verification as the last part of a search, paid from the same budget.
 
-The user's own prompt and the best candidate are scored on as many fresh seeds as half of the budget
-pays for. If these are too few to prove anything, the result says that it is not verified.
+The user's own prompt and the best candidate are scored on fresh seeds, as many as half of the
+budget pays for. If these are too few for a proof, the result is not verified and says so.
 """
 
 import math
@@ -21,7 +21,7 @@ from dpodiff.results.verification import LEVEL, check_seeds, verify
 if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
 
-PROMPTS = 2  # that are compared: the user's own and the best candidate
+PROMPTS = 2  # prompts to compare: the user's own and the best candidate
 OFF = "verification was turned off"
 ENDED_EARLY = {
     "stopped": "the search was stopped; dpodiff.verify(result) tests it",
@@ -31,12 +31,12 @@ ENDED_EARLY = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How a result will be verified.
+    """The planned verification of a result.
 
     Attributes:
-        seeds: fresh ones; 0 for no verification.
-        price: of it in evaluations, rounded up; the search has the rest of the budget.
-        why_not: reason that there will be no verification.
+        seeds: number of fresh seeds; 0 for no verification.
+        price: its price in evaluations, rounded up; the search gets the rest of the budget.
+        why_not: the reason if there is no verification.
     """
 
     seeds: int = 0
@@ -44,17 +44,17 @@ class Plan:
     why_not: str = ""
 
     def left(self, budget: Budget) -> Budget:
-        """What is left of a budget for the search."""
+        """Return the part of a budget that is left for the search."""
         return replace(budget, evaluations=budget.evaluations - self.price)
 
 
 def planned(fresh: int | None, budget: Budget, seeds: int) -> Plan:
-    """The verification that a budget allows: it may take half.
+    """Plan a verification that takes at most half of a budget.
 
     Args:
-        fresh: number of fresh seeds at most; 0 or None for no verification.
-        budget: of search and verification together.
-        seeds: of the search, that make up an evaluation.
+        fresh: largest number of fresh seeds; 0 or None for no verification.
+        budget: budget of the search and the verification together.
+        seeds: number of seeds of the search, which make up an evaluation.
 
     Raises:
         ValueError: if the number of fresh seeds is out of its range.
@@ -81,22 +81,22 @@ def planned(fresh: int | None, budget: Budget, seeds: int) -> Plan:
 def accept(
     result: Result, plan: Plan, losses: "Mapping[str, Loss]", *, progress: bool = True
 ) -> Result:
-    """Verify a result: what is proven is kept, else the user's own prompt.
+    """Verify a result; keep it if it is proven better, else return the user's own prompt.
 
-    A verification that is interrupted, or fails, leaves the result of the search with status
-    "stopped" or "failed", and not verified.
+    If a verification is interrupted or fails, the result of the search is returned. Its status is
+    "stopped" or "failed", and it is not verified.
 
     Args:
-        result: of a search of words.
-        plan: of the verification.
+        result: result of a search of words.
+        plan: plan of the verification.
         losses: second losses by name.
         progress: whether to show a progress bar on stderr.
 
     Returns:
-        the verified result. Its `found` is the one that was given.
+        the verified result. Its `found` is the given result.
 
     Warns:
-        UserWarning: if the verification failed, with the error.
+        UserWarning: if the verification failed, with its error.
     """
     if plan.why_not == OFF:
         return replace(result, unverified=OFF)
@@ -113,7 +113,7 @@ def accept(
         final = replace(result, status="stopped", unverified="it was interrupted", search=result)
     except Exception as error:
         if result.trace.reading:
-            raise  # the file has all that was found
+            raise  # the file holds all results so far
         final = _failed(result, error)
     final.cost = result.cost.plus(result.objective.cost.since(before))
     return _kept(final, time.monotonic() - start)
@@ -142,7 +142,7 @@ def _failed(result: Result, error: Exception) -> Result:
 
 
 def _kept(result: Result, seconds: float | None = None) -> Result:
-    """The result, with its verdict in the trace; seconds are those of the verification."""
+    """Return the result with its verdict in the trace; `seconds` is the verification's time."""
     trace, made = result.trace, result.verification
     line = {"verdict": result.verdict} | ({} if made is None else made.to_json())
     try:

@@ -1,7 +1,7 @@
-"""Which words of a found prompt does it need? Each is left out in turn.
+"""The effect of each word of a found prompt, measured by leaving it out.
 
-Leaving one out says what a word adds to all others. Two words with the same effect may both seem
-useless, as each makes up for the other.
+This measures what a word adds to all others. Two words with the same effect may both seem useless,
+since each compensates for the other.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,29 +28,27 @@ def attribution(
     *,
     level: float = 0.95,
 ) -> "pd.DataFrame":
-    """The found prompts without each of the words that the search has changed.
+    """Score the found prompts without each of the words that the search has changed.
 
-    The other slots stay as they were found. Images are not counted in the cost of the search.
+    The other slots stay as found. The images are not counted in the cost of the search.
 
     Args:
-        result: of a search of words; of a refused one, `result.found` says what was found.
-        seeds: of the images, none of them used by the search or its verification.
-        losses: from images and prompts to losses, by name; None is the loss of the search, named
-            "loss".
-        judge: adds its own measures, of one image at a time.
-        level: of the intervals.
+        result: result of a search of words; for a refused one use `result.found`.
+        seeds: seeds that neither the search nor its verification has used.
+        losses: losses by name; None is the loss of the search with the name "loss".
+        judge: judge whose measures are added, computed for one image at a time.
+        level: coverage of the intervals.
 
     Returns:
-        One row a change and measure: "word", what a slot changes, such as "+ sharp" or
-        "red -> crimson", or several slots alike; "measure"; "found" and "without", means of the
-        found prompts with it and without it; "mean", "low" and "high", without minus found with its
-        exact interval over seeds (`subset_interval`), which has no ends for fewer than 6 seeds. If
-        a loss rises without a word, the word lowers it. `plots.intervals` draws the rows of one
-        measure.
+        One row per change and measure: "word", the change of a slot, such as "+ sharp" or "red ->
+        crimson", or of several equal slots; "measure"; "found" and "without", the means with and
+        without the word; "mean", "low" and "high", without minus found with its exact interval over
+        seeds (`subset_interval`), whose ends are infinite for fewer than 6 seeds. If a loss rises
+        without a word, the word lowers it. `plots.intervals` plots the rows of one measure.
 
     Raises:
-        ValueError: if an argument is of a wrong kind, a seed was used before, noise was searched,
-            or the result changes no slot.
+        ValueError: if an argument is invalid, a seed was used before, noise was searched, or the
+            result changes no slot.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -87,7 +85,7 @@ def attribution(
 
 
 def _without(result: Result) -> list[tuple[str, Prompts]]:
-    """Each change, and what the found prompts read without it; slots may make the same one."""
+    """Return each change, and the found prompts without it; equal changes are merged."""
     space, candidate = result.objective.space, result.candidate
     changed: dict[str, list[int]] = {}
     for place, (slot, choice) in enumerate(zip(space.slots, candidate)):
@@ -105,7 +103,7 @@ def _without(result: Result) -> list[tuple[str, Prompts]]:
 
 
 def _named(slot: Slot, choice: int) -> str:
-    """What a slot changes, with the sign of its side."""
+    """Return the change of a slot, with the sign of its side."""
     if slot.side == "positive":
         return f"{slot.text} -> {slot.choices[choice] or '(dropped)'}"
     name = "" if slot.side in ("modifier", "negative") else f"{slot.text} "

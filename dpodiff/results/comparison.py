@@ -1,4 +1,4 @@
-"""What a verification says: each finalist against the user's own prompt, and the verdict."""
+"""The outcome of a verification: the comparison of each finalist, and the verdict."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dpodiff.spaces.space import Candidate, Prompts
 if TYPE_CHECKING:
     from dpodiff.objective.objective import Task
 
-SEARCHED = "loss"  # name of the loss that was searched
+SEARCHED = "loss"  # name of the searched loss
 ACCEPTED = {"improve": "better", "attack": "worse"}
 REFUSED = {
     "improve": "not proven better: keep your prompt",
@@ -21,13 +21,13 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against the user's prompt on fresh seeds.
+    """The comparison of a candidate with the user's prompt on fresh seeds.
 
     Attributes:
         candidate: a finalist of the search.
-        before, after: mean loss of the user's prompt, and of the candidate.
-        changes: after minus before by name of the loss, with interval.
-        task: of the search: "improve" wants changes below zero, "attack" above.
+        before, after: mean losses of the user's prompt and of the candidate.
+        changes: after minus before with its interval, by the name of the loss.
+        task: task of the search: "improve" needs changes below zero, "attack" above.
 
     Examples:
         >>> from dpodiff.results.statistics import Interval
@@ -59,17 +59,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found.
+    """The outcome of `verify`.
 
     Attributes:
-        accepted: whether a candidate is proven better than the user's prompt (worse, if the search
-            was an attack).
-        candidate: that candidate, or else the user's prompt.
-        prompts: what it reads.
-        comparisons: of all finalists, the best first.
-        seeds: the fresh seeds; none if there was nothing to test.
-        evaluations: the price of the images, in evaluations of the search.
-        task: of the search.
+        accepted: whether a candidate is proven better than the user's prompt, or worse for an
+            attack.
+        candidate: the accepted candidate, or else the user's prompt.
+        prompts: prompts of that candidate.
+        comparisons: comparisons of all finalists, the best first.
+        seeds: the fresh seeds; empty if there was nothing to test.
+        evaluations: price of the images, in evaluations of the search.
+        task: task of the search.
 
     Examples:
         >>> identity = (0, 0)
@@ -87,7 +87,7 @@ class Verification:
     task: "Task" = "improve"
 
     def to_json(self) -> dict[str, Any]:
-        """The fields, ready for JSON; "prompts" are the two texts, the others beside."""
+        """Return the fields, ready for JSON; "prompts" holds both texts and the settings."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         comparisons = [dataclasses.asdict(comparison) for comparison in self.comparisons]
         own = self.prompts

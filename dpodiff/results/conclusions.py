@@ -1,10 +1,10 @@
-"""Sentences about a result that are checked when the result is there."""
+"""Sentences about a result that are checked against it."""
 
 from dpodiff.checks import check_switch, check_text
 
 
 class Conclusion(str):
-    """A sentence that a notebook shows as text and not as output.
+    """A sentence that a notebook shows as text instead of output.
 
     Examples:
         >>> dpodiff.Conclusion("It holds.")._repr_markdown_()
@@ -16,18 +16,18 @@ class Conclusion(str):
 
 
 def conclusion(text: str, holds: bool, *, default: bool = True) -> Conclusion | None:
-    """A sentence about a result, shown only if it is about this result, and only if it is true.
+    """Return a sentence about a result, or raise an error if it is false.
 
     A notebook that runs with its own parameters shows the sentence, and fails if it is false. With
-    other parameters the result is another one, and nothing is said about it.
+    other parameters the result may differ, so nothing is shown.
 
     Args:
         text: the sentence, in Markdown; its numbers should come from the result.
-        holds: whether it is true of the result.
+        holds: whether the sentence is true for the result.
         default: whether the notebook runs with its own parameters, as `check_parameters` returns.
 
     Raises:
-        AssertionError: if the sentence is false, quoting it.
+        AssertionError: if the sentence is false; the message quotes it.
 
     Examples:
         >>> gain = dpodiff.paired_bootstrap([-0.03, -0.01] * 6)

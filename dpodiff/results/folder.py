@@ -1,7 +1,7 @@
 """The folder of one result: `result.json`, the trace, and the images of the search.
 
-The images `before-SEED.png` and `found-SEED.png` carry what practitioners' tools read
-(`dpodiff.results.metadata`). Where noise was searched, `noise.safetensors` holds it. Each file is
+The images `before-SEED.png` and `found-SEED.png` have metadata that common tools read
+(`dpodiff.results.metadata`). If noise was searched, `noise.safetensors` holds it. Each file is
 written to a temporary name and renamed, `result.json` last.
 """
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import torch
 
 RESULT, TRACE, NOISE = "result.json", "trace.jsonl", "noise.safetensors"
-FORMAT = 1  # of result.json
+FORMAT = 1  # version of result.json
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
     """Refuse a folder that holds a result, unless its files may be replaced.
 
     Raises:
-        ValueError: naming the folder.
+        ValueError: if so; the message names the folder.
     """
     if (folder / RESULT).exists() and not overwrite:
         raise ValueError(
@@ -45,15 +45,15 @@ def write_folder(
     rollout: Rollout,
     noise: "torch.Tensor | None",
 ) -> None:
-    """Write all files of a result but its trace.
+    """Write all files of a result except its trace.
 
     Args:
-        folder: is made if there is none.
-        data: of `result.json`.
-        images: name -> the prompts that were read, and images (seeds, 3, height, width) in [0, 1].
-        seeds: of the images.
-        rollout: of the model.
-        noise: that was found, if it was searched.
+        folder: path of the folder, which is made if it is missing.
+        data: content of `result.json`.
+        images: name -> prompts, and their images (seeds, 3, height, width) in [0, 1].
+        seeds: seeds of the images.
+        rollout: settings of the model.
+        noise: the found noise, if noise was searched.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, (prompts, batch) in images.items():
@@ -65,7 +65,7 @@ def write_folder(
 
 
 def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
-    """Texts as compel reads them, and where words have weights, as the web UI does."""
+    """Return texts in compel's notation, and weighted ones in that of the web UI too."""
     texts = {"prompt": str(prompts.positive), "negative_prompt": str(prompts.negative)}
     if isinstance(prompts.positive, WeightedText):
         texts["web_prompt"] = web_text(prompts.positive)

@@ -1,6 +1,6 @@
-"""Goals of the benchmarks: what was measured, and whether the goal was met.
+"""Goals of the benchmarks: measured numbers, and whether the goals were met.
 
-A record of `benchmarks/` holds them in `verdicts.txt`, a line a goal, with notes between them.
+A record of `benchmarks/` has them in `verdicts.txt`, one line per goal, with notes between them.
 """
 
 import re
@@ -17,14 +17,14 @@ MET = {"holds": "met", "FAILS": "missed"}
 
 
 def goal_table(*paths: Path) -> "pd.DataFrame":
-    """The goals of benchmarks as a table: a row a claim, what was measured, and "met" or "missed".
+    """Return a table of goals: one row per claim, the measured number, and "met" or "missed".
 
     Args:
-        paths: of the files `verdicts.txt`, in the order of the rows. Notes are left out.
+        paths: paths of the files `verdicts.txt`, in the order of the rows. Notes are left out.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: naming the file and the line if a goal cannot be read.
+        FileNotFoundError: if a file is missing.
+        ValueError: if a goal cannot be read; the message names the file and the line.
 
     Examples:
         >>> from dpodiff.results.records import RESULTS
@@ -45,13 +45,13 @@ def goal_table(*paths: Path) -> "pd.DataFrame":
 
 
 def _goals(path: Path) -> list[tuple[str, str, str, str]]:
-    """Claim, measured number, goal and verdict of each goal in a file."""
+    """Return claim, measured number, goal and verdict of each goal in a file."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if "(goal:" in line]
     found = []
     for line in lines:
         match = GOAL.fullmatch(line)
         if match is None:
-            raise ValueError(f"{path}: this is no goal with its verdict: {line}")
+            raise ValueError(f"{path}: this is not a goal with its verdict: {line}")
         claim, measured, goal, said = match.groups()
         found.append((claim, measured, goal, MET[said]))
     return found

@@ -1,6 +1,6 @@
-"""What there is to gain: settings against the best of them, and picks by loss and space.
+"""Headroom: settings compared with the best one, and gains of picks by loss and space.
 
-The input is a table of images that were made and judged before, so no image is made here.
+The input is a table of images that have been scored, so no image is made here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 
 
 def against_best(table: "pd.DataFrame", by: Sequence[str], measure: str) -> "pd.DataFrame":
-    """Each setting against the one with the highest mean, paired over prompts.
+    """Compare each setting with the one of the highest mean, paired over prompts.
 
-    The best is chosen on the same prompts, so its lead is flattered.
+    The best setting is chosen on the same prompts, so its lead is biased upwards.
 
     Args:
-        table: a row a setting and prompt, with columns "prompt", `by` and the measure.
-        by: the columns that say which setting a row is of.
-        measure: more is better.
+        table: one row per setting and prompt, with the columns "prompt", those of `by` and the
+            measure.
+        by: columns that identify a setting.
+        measure: name of the measure; more is better.
 
     Returns:
-        a row a setting, the best first: the columns of `by`, "mean"; "change", "low" and "high",
-        the setting minus the best with its 95% interval over prompts.
+        one row per setting, the best first: the columns of `by`, "mean"; "change", "low" and
+        "high", the setting minus the best with its 95% interval over prompts.
 
     Examples:
         >>> import pandas as pd
@@ -41,7 +42,7 @@ def against_best(table: "pd.DataFrame", by: Sequence[str], measure: str) -> "pd.
     import pandas as pd
 
     by = list(by)
-    # Any: pandas types the results of its methods by all they may be.
+    # Any: pandas annotates its results too generally.
     shares: Any = table.pivot_table(index=by, columns="prompt", values=measure, sort=False)
     means = shares.mean(axis=1).sort_values(ascending=False, kind="stable")
     rows = []
@@ -61,24 +62,24 @@ def headroom(
     losses: Sequence[str],
     measure: str,
 ) -> "pd.DataFrame":
-    """What a pick among n candidates of a space gains on seeds that it was not made on.
+    """Return the gain of the best of n candidates of a space on seeds not used for the pick.
 
     Args:
-        images: a row an image, with columns "prompt", "candidate", "space", "seed", the measure and
-            the losses. Candidate 0 of each prompt is the user's own.
-        spaces: name -> values of the column "space" that belong to it.
-        sizes: n; where a prompt has fewer candidates of the space, as many as there are.
-        seen: seeds that the pick is made on; it is tested on the others.
-        losses: by which of these it is made. "oracle" is always there: it picks by the measure.
-        measure: what is gained, more is better.
+        images: one row per image, with the columns "prompt", "candidate", "space", "seed", the
+            measure and the losses. Candidate 0 of each prompt is the user's own.
+        spaces: name -> values of the column "space" that belong to the space.
+        sizes: values of n. If a prompt has fewer candidates of the space, all are used.
+        seen: seeds on which candidates are picked; the gain is measured on the others.
+        losses: losses to pick by. "oracle" is always included: it picks by the measure.
+        measure: name of the gain; more is better.
 
     Returns:
-        a row a space, n and loss: "space", "n", "loss"; "mean", "low" and "high", the change of the
-        measure with its 95% interval over prompts; "better" and "worse", the shares of prompts that
-        it changes by more than 0.1; "prompts".
+        one row per space, n and loss: "space", "n", "loss"; "mean", "low" and "high", the change of
+        the measure with its 95% interval over prompts; "better" and "worse", the shares of prompts
+        with a change of more than 0.1; "prompts".
 
     Raises:
-        ValueError: if a space has no candidates of a prompt, or no seed is left unseen.
+        ValueError: if a space has no candidates for a prompt, or no seed is left unseen.
 
     Examples:
         >>> import pandas as pd
@@ -109,14 +110,14 @@ def headroom(
 def _gains(
     part: "pd.DataFrame", n: int, seen: Sequence[int], loss: str, measure: str
 ) -> np.ndarray:
-    """Change (prompts,) of the measure on unseen seeds."""
+    """Return the changes (prompts,) of the measure on unseen seeds."""
     value = -part[measure] if loss == "oracle" else part[loss]
     table = part[["prompt", "candidate", "seed", measure]].assign(value=value)
     return best_of(table, [n], seen, by="value")[measure].to_numpy()
 
 
 def summary(gains: np.ndarray) -> dict[str, float]:
-    """Mean change over (prompts,) with its interval, and the shares of large changes."""
+    """Return the mean of changes (prompts,) with its interval, and the shares of large changes."""
     mean, low, high = paired_bootstrap(gains)
     better, worse = float((gains > LARGE).mean()), float((gains < -LARGE).mean())
     ends = {"mean": mean, "low": low, "high": high}

@@ -1,9 +1,9 @@
-"""Whether a gain is real: unseen seeds, held-out losses, and a judge that took no part.
+"""Held-out evaluation: unseen seeds, held-out losses, and an independent judge.
 
-A search lowers the number it was given. `held_out` measures the same two prompts, before and after,
-by what the search never saw. Noise that was searched belongs to its own images, so what it gains
-is asked of these by `on_search_seeds`. For an attack two more questions count: how much of the
-meaning is left in the words, and how far the images have moved.
+A search lowers the loss that it was given. `held_out` measures the prompts before and after with
+seeds, losses and judges that the search did not use. Searched noise belongs to its own images, so
+`on_search_seeds` measures its gain on these. For an attack there are two more measures: the
+similarity of the words, and the distance of the images.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Judge(Protocol):
-    """An independent evaluation of images, such as `dpodiff.toy.judge.Judge`.
+    """The interface of an independent judge of images, such as `dpodiff.toy.judge.Judge`.
 
     Examples:
         >>> class Brightness:
@@ -41,7 +41,7 @@ class Judge(Protocol):
     """
 
     def measures(self, images: "torch.Tensor", prompt: str) -> dict[str, float]:
-        """Measures of images (batch, 3, height, width) of one prompt, by name."""
+        """Return the measures of images (batch, 3, height, width) of one prompt, by name."""
         ...
 
 
@@ -54,26 +54,26 @@ def held_out(
     encoder: "Encoder | None" = None,
     clip: "SphericalCLIP | None" = None,
 ) -> "pd.DataFrame":
-    """The user's own prompt and the one found, on other seeds; not counted in the search's cost.
+    """Score the user's own prompt and the found one on other seeds, at no cost to the search.
 
     Args:
-        result: of a search; of a refused one, `result.found` says what was found.
-        seeds: of the images, none of them used by the search or its verification.
-        losses: from images and prompts to losses, by name; each sees the same images.
-        judge: adds its own measures. The toy world's adds the share of images with all that the
-            prompt asks for ("judge, all as asked", more is better) and of those without a defect
-            ("judge, clean").
-        encoder: from n texts to vectors (n, dim). It adds the cosine of the positive prompt with
-            the user's own ("similarity", 1 before).
-        clip: adds the mean `visual_distance` to the user's own images ("visual distance", 0
-            before).
+        result: result of a search; for a refused one use `result.found`.
+        seeds: seeds that neither the search nor its verification has used.
+        losses: losses by name; all are computed on the same images.
+        judge: judge whose measures are added. For the toy world these are the shares of images that
+            show all that the prompt asks for ("judge, all as asked", more is better) and of images
+            without a defect ("judge, clean").
+        encoder: function from n texts to vectors (n, dim). It adds the cosine of the positive
+            prompt with the user's own ("similarity", 1 before).
+        clip: CLIP that adds the mean `visual_distance` to the user's own images ("visual distance",
+            0 before).
 
     Returns:
-        One row a measure, with columns "before", "after" and "difference".
+        One row per measure, with the columns "before", "after" and "difference".
 
     Raises:
-        ValueError: if an argument is of a wrong kind, or one of the seeds was used by the search or
-            its verification.
+        ValueError: if an argument is invalid, or one of the seeds was used by the search or its
+            verification.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -110,16 +110,15 @@ def held_out(
 def on_search_seeds(
     result: Result, losses: Mapping[str, "Loss"], judge: Judge | None = None
 ) -> "pd.DataFrame":
-    """The images of the search themselves, on the noise that it chose; not counted in its cost.
+    """Score the images of the search on the noise that it chose, at no cost to the search.
 
-    What noise gains lies here alone, as it belongs to these images. To a loss that took part in
-    the search the answer is flattering.
+    The gain of noise can only be measured on these images. A loss that the search used is biased.
 
     Args:
         losses, judge: as for `held_out`.
 
     Returns:
-        One row a measure, with columns "before", "after" and "difference".
+        One row per measure, with the columns "before", "after" and "difference".
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -143,20 +142,21 @@ def on_search_seeds(
 def visual_distance(
     before: "torch.Tensor", after: "torch.Tensor", clip: "SphericalCLIP"
 ) -> "torch.Tensor":
-    """1 - cosine of CLIP's features of two batches of images, one by one.
+    """Return 1 - cosine of CLIP's features, pairwise for two batches of images.
 
-    From 0 to 2. Images of one prompt with different seeds are not at 0 either; how far they are
-    from each other says which distances are large.
+    The range is 0 to 2. Images of one prompt with different seeds have a distance above 0 too.
+    Compare with it to tell which distances are large.
 
     Args:
         before, after: images (batch, 3, height, width) in [0, 1].
-        clip: whose features are compared; the loss of a search is not a neutral one.
+        clip: CLIP whose features are compared. The CLIP of the search's loss is biased.
 
     Returns:
         distances (batch,).
 
     Raises:
-        ValueError: if these are no images, not as many, or no CLIP.
+        ValueError: if an argument is not such images, their numbers differ, or `clip` is not a
+            CLIP.
 
     Examples:
         >>> clip = dpodiff.SphericalCLIP("toy-heldout")
@@ -171,24 +171,24 @@ def visual_distance(
     if len(first) != len(second):
         raise ValueError(f"{len(first)} images before, but {len(second)} after")
     apart = first - second
-    return apart.square().sum(dim=-1) / 2  # 1 - cosine of unit vectors, and 0 for equal ones
+    return apart.square().sum(dim=-1) / 2  # 1 - cosine of unit vectors, exactly 0 if equal
 
 
 def check_clip(clip: Any, *, optional: bool = False) -> None:
-    """Refuse what gives no features of images; None may stand for an optional argument.
+    """Check that a value returns features of images; an optional argument may be None.
 
     Raises:
-        ValueError: saying what would.
+        ValueError: if not; the message says what would.
     """
     if not (optional and clip is None) and not callable(getattr(clip, "features", None)):
         raise ValueError(f"clip must be a SphericalCLIP, not {shown(clip)}")
 
 
 def fresh_seeds(result: Result, seeds: Iterable[int]) -> list[int]:
-    """The seeds, none of which the search or its verification has used.
+    """Return seeds, none of which the search or its verification has used.
 
     Raises:
-        ValueError: naming the one that was used, or if there is none.
+        ValueError: if there are none, or one was used; the message names it.
     """
     seeds = check_each("seeds", seeds, check_seed)
     if not seeds:
@@ -203,10 +203,10 @@ def fresh_seeds(result: Result, seeds: Iterable[int]) -> list[int]:
 
 
 def check_measures(losses: Any, judge: Any) -> None:
-    """Refuse what is no mapping from names to losses, and what is no judge; None is none.
+    """Check a mapping from names to losses, and a judge or None.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if one is wrong; the message names the argument.
     """
     check_kind("losses", losses, Mapping, "a mapping from names to losses")
     for name, loss in losses.items():

@@ -1,4 +1,4 @@
-"""Results as HTML that needs no network: every text is escaped, every image inside the page."""
+"""Results as HTML without a network: texts are escaped, and images are embedded."""
 
 import base64
 import html
@@ -28,12 +28,12 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem
 .both::after { width: 2px }
 th { padding-right: 1rem; text-align: left; vertical-align: top }
 """
-MOST_ROWS = 10  # of a trace
+MOST_ROWS = 10  # rows of a trace
 MOVE = "this.parentElement.style.setProperty('--at', this.value + '%')"
 
 
 class Shown(Protocol):
-    """What is shown of a result: of `Result` and of `SavedResult`."""
+    """The attributes of `Result` and `SavedResult` that are shown."""
 
     @property
     def verdict(self) -> str: ...
@@ -52,17 +52,17 @@ class Shown(Protocol):
 
 
 def pixels(image: "torch.Tensor") -> Image.Image:
-    """An image (3, height, width) in [0, 1] with 8 bits a channel."""
+    """Return an image (3, height, width) in [0, 1] with 8 bits per channel."""
     return Image.fromarray((255 * image.permute(1, 2, 0)).round().byte().numpy())
 
 
 def data_uri(png: bytes) -> str:
-    """A PNG as it stands in the `src` of an image."""
+    """Return a PNG as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> str:
-    """A table, its cells escaped; the first of each row is its header."""
+    """Return a table with escaped cells; the first cell of each row is its header."""
     lines = ["<table>"]
     if head:
         lines.append("<tr>" + "".join(f"<th>{_escaped(cell)}</th>" for cell in head) + "</tr>")
@@ -73,7 +73,7 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> str:
 
 
 def summary(result: Shown) -> str:
-    """Verdict, prompts and losses as a table."""
+    """Return the verdict, prompts and losses as a table."""
     before, after = mean(result.baseline_losses), mean(result.losses)
     rows = [
         ("verdict", result.verdict),
@@ -87,7 +87,7 @@ def summary(result: Shown) -> str:
 
 
 def best_records(records: "Sequence[Record]", title: str) -> str:
-    """The best candidates of a search as a table below its title, best first."""
+    """Return a titled table of the best candidates of a search, the best first."""
     judged = [record for record in records if math.isfinite(record.value)]
     best = sorted(judged, key=lambda record: record.value)[:MOST_ROWS]
     rows = [
@@ -100,12 +100,12 @@ def best_records(records: "Sequence[Record]", title: str) -> str:
 
 
 def page(result: Shown, before: "torch.Tensor", after: "torch.Tensor", found: "Prompts") -> str:
-    """A page with the images before and after, one on the other, and a slider under each pair.
+    """Return a page with overlaid images before and after, and a slider below each pair.
 
     Args:
-        result: of a search.
+        result: result of a search.
         before: images (seeds, 3, height, width) in [0, 1] of the user's own prompt.
-        after: of the best candidate of the search, whether or not it was verified.
+        after: images of the best candidate of the search, whether or not it was verified.
         found: prompts of that candidate.
     """
     title = html.escape(result.user_prompts.positive)

@@ -1,15 +1,15 @@
-"""One writer at a time: a lock of an open file or folder that ends with its process."""
+"""Locks on an open file or folder for one writer, released when its process ends."""
 
 try:
     import fcntl
-except ImportError:  # Windows has none, so nothing keeps a second process from writing
+except ImportError:  # missing on Windows, where a second process is not stopped from writing
     fcntl = None
 
 
 def lock(descriptor: int) -> None:
-    """Lock an open file or folder for this process, until the descriptor is closed.
+    """Lock an open file or folder for this process until the descriptor is closed.
 
-    Nothing is locked on Windows, and on a file system without locks.
+    There is no lock on Windows, and on file systems without locks.
 
     Raises:
         BlockingIOError: if another process has locked it.

@@ -1,7 +1,7 @@
-"""An append-only file of JSON lines that survives a kill at any moment, with one writer.
+"""An append-only file of JSON lines for one writer that survives a kill at any moment.
 
-Every line is written whole, or taken back. A process that is killed leaves whole lines, and at most
-a last one that is cut short, which readers leave out. The lock ends with the process that holds it.
+Every line is written completely or removed. A killed process leaves complete lines, and at most one
+incomplete last line, which readers ignore. The lock ends with the process that holds it.
 """
 
 import json
@@ -17,14 +17,14 @@ from dpodiff.results.locks import lock
 from dpodiff.spaces.json_file import finite
 
 Line = dict[str, Any]
-SECONDS = 1.0  # between two waits for the disk; only a loss of power costs more lines
+SECONDS = 1.0  # between syncs to the disk; only a power failure loses more lines
 
 
 class Log:
     """A file of JSON lines.
 
     Args:
-        path: of the file.
+        path: path of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,10 +33,10 @@ class Log:
         self._synced = -math.inf
 
     def read(self) -> tuple[list[Line], bytes]:
-        """The whole lines, and what is left of a last one that is cut short.
+        """Return the complete lines, and the bytes of an incomplete last line.
 
         Raises:
-            ValueError: naming the line, if any other one cannot be read.
+            ValueError: if another line cannot be read; the message names it.
         """
         lines: list[Line] = []
         parts = self.path.read_bytes().split(b"\n")
@@ -53,11 +53,11 @@ class Log:
         return lines, b""
 
     def append(self, line: Mapping[str, Any], *, sync: bool = False) -> None:
-        """Add a line, all of it or, where the disk is full, none of it.
+        """Append a line completely, or not at all if the disk is full.
 
         Args:
-            line: numbers that are not finite become null.
-            sync: whether to wait until it is on the disk, as is done every second anyway.
+            line: data of the line; numbers that are not finite become null.
+            sync: whether to wait until the line is on the disk. This happens every second anyway.
         """
         data = as_line(line).encode("ascii")
         with self.path.open("ab", buffering=0) as file:
@@ -65,17 +65,17 @@ class Log:
             try:
                 while data:
                     data = data[file.write(data) :]
-            except BaseException:  # Ctrl-C too
-                with suppress(OSError):  # a device has no length
+            except BaseException:  # including Ctrl-C
+                with suppress(OSError):  # a device cannot be truncated
                     file.truncate(before)
                 raise
             if sync or time.monotonic() - self._synced > SECONDS:
-                with suppress(OSError):  # nor does it wait
+                with suppress(OSError):  # a device cannot be synced
                     os.fsync(file.fileno())
                 self._synced = time.monotonic()
 
     def mend(self, rest: bytes) -> None:
-        """Drop what `read` found of a last line that is cut short, and end the one before it."""
+        """Remove an incomplete last line that `read` returned, and end the line before it."""
         with self.path.open("rb+") as file:
             end = file.seek(-len(rest), os.SEEK_END)
             file.truncate()
@@ -84,23 +84,23 @@ class Log:
                 file.write(b"\n")
 
     def clear(self) -> None:
-        """Make the file, or empty it."""
+        """Create the file, or empty it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"")
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds nothing, or is not there."""
+        """Whether the file is empty or missing."""
         return not self.path.exists() or not self.path.stat().st_size
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing; the file is made if needed, and removed if unused.
+        """Lock the file for this process; it is created if needed, and removed if unused.
 
         Raises:
             BlockingIOError: if another search is writing it.
         """
-        if self._lock is not None:  # by this log, further out
+        if self._lock is not None:  # locked by an outer block
             yield
             return
         made = not self.path.exists()
@@ -126,5 +126,5 @@ class Log:
 
 
 def as_line(line: Mapping[str, Any]) -> str:
-    """A line as text; ASCII, so that no odd line break is inside."""
+    """Return a line as ASCII text, which has no line breaks inside."""
     return json.dumps(finite(line), allow_nan=False) + "\n"

@@ -1,9 +1,9 @@
-"""What PNG files say of how they were made, as the tools of practitioners read it.
+"""Metadata of PNG files in the formats of common tools.
 
-Two text chunks: "parameters" as AUTOMATIC1111's web UI writes it, and "prompt", a workflow of
-ComfyUI in its API format. Both tools write weights as `(red:1.2)`. The window of a negative prompt
-is prompt editing in the web UI, which may switch one step later than here; in ComfyUI the prompts
-are conditions with ranges of timesteps.
+There are two text chunks: "parameters", the format of AUTOMATIC1111's web UI, and "prompt", a
+workflow of ComfyUI in its API format. Both tools write weights as `(red:1.2)`. The window of a
+negative prompt becomes prompt editing in the web UI, which may switch one step later than here. In
+ComfyUI it becomes conditions with ranges of timesteps.
 """
 
 import json
@@ -16,7 +16,7 @@ from dpodiff.weighted_text import WeightedText
 if TYPE_CHECKING:
     from dpodiff.models.base import TextToImage
 
-# diffusers' scheduler -> the name in AUTOMATIC1111's web UI, and in ComfyUI.
+# Scheduler of diffusers -> name in AUTOMATIC1111's web UI, and in ComfyUI.
 SAMPLERS = {
     "DDIMScheduler": ("DDIM", "ddim"),
     "DPMSolverMultistepScheduler": ("DPM++ 2M", "dpmpp_2m"),
@@ -30,13 +30,13 @@ SAMPLERS = {
 
 @dataclass(frozen=True)
 class Rollout:
-    """How a model makes images; what a black box does not say is None.
+    """Settings of the sampler of a model; unknown ones of a black box are None.
 
     Attributes:
         model: name of the model.
-        steps: of the sampler, a number.
+        steps: number of steps of the sampler.
         guidance: weight of classifier-free guidance.
-        scheduler: its class, of diffusers.
+        scheduler: class of the scheduler in diffusers.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Rollout:
 
     @classmethod
     def of(cls, model: "TextToImage") -> "Rollout":
-        """That of a model, or the name alone of a black box."""
+        """Return the settings of a model, or only the name of a black box."""
         from dpodiff.models.base import Model
 
         if not isinstance(model, Model):
@@ -56,13 +56,13 @@ class Rollout:
 
 
 def chunks(prompts: Prompts, seed: int, size: tuple[int, int], rollout: Rollout) -> dict[str, str]:
-    """The text chunks of one image, by their keys.
+    """Return the text chunks of one image by their keys.
 
     Args:
-        prompts: that the image was made from.
-        seed: of its noise.
+        prompts: prompts of the image.
+        seed: seed of its noise.
         size: width and height in pixels.
-        rollout: of the model.
+        rollout: settings of the model.
     """
     found = {"parameters": parameters(prompts, seed, size, rollout)}
     if rollout.steps is not None:
@@ -71,7 +71,7 @@ def chunks(prompts: Prompts, seed: int, size: tuple[int, int], rollout: Rollout)
 
 
 def web_text(text: str) -> str:
-    r"""A text with its weights as the web UI and ComfyUI read them.
+    r"""Return a text with weights in the notation of the web UI and ComfyUI.
 
     Examples:
         >>> from dpodiff.results.metadata import web_text
@@ -87,7 +87,7 @@ def web_text(text: str) -> str:
 
 
 def web_negative(prompts: Prompts) -> str:
-    r"""The negative prompt, with its window as prompt editing of the web UI.
+    r"""Return the negative prompt; a window becomes prompt editing of the web UI.
 
     Examples:
         >>> from dpodiff.results.metadata import web_negative
@@ -104,7 +104,7 @@ def web_negative(prompts: Prompts) -> str:
 
 
 def parameters(prompts: Prompts, seed: int, size: tuple[int, int], rollout: Rollout) -> str:
-    """The text that AUTOMATIC1111's web UI keeps with an image; the noise is drawn on the CPU.
+    """Return the metadata of AUTOMATIC1111's web UI; the noise is drawn on the CPU.
 
     Args:
         prompts, seed, size, rollout: as in `chunks`.
@@ -126,11 +126,11 @@ def parameters(prompts: Prompts, seed: int, size: tuple[int, int], rollout: Roll
 def workflow(
     prompts: Prompts, seed: int, size: tuple[int, int], rollout: Rollout
 ) -> dict[str, Any]:
-    """A workflow of ComfyUI in its API format: the nodes by number.
+    """Return a workflow of ComfyUI in its API format: nodes by number.
 
     Args:
-        prompts, seed, size, rollout: as in `chunks`. The model's name stands for the file of its
-            checkpoint, which the user of ComfyUI chooses.
+        prompts, seed, size, rollout: as in `chunks`. The checkpoint is named after the model; the
+            user of ComfyUI selects the file.
     """
     width, height = size
     encode = {"clip": ["1", 1]}
@@ -160,10 +160,10 @@ def workflow(
 
 
 def _windows(prompts: Prompts, encode: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Nodes from 8 on that let node 3 act in its window and the empty text outside of it.
+    """Return nodes from number 8 on that apply node 3 inside its window and the empty text outside.
 
     Returns:
-        the nodes, and the number of the one that the sampler takes.
+        the nodes, and the number of the one that is connected to the sampler.
     """
     if prompts.window is None:
         return {}, "3"

@@ -1,4 +1,4 @@
-"""One line of a search: a candidate, its losses, and where the search stood after it."""
+"""One line of a search: a candidate, its losses, and the state of the search after it."""
 
 import math
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ Status = Literal["budget", "exhausted", "stopped", "seconds", "failed"]  # why a
 
 @dataclass(frozen=True)
 class Record:
-    """One candidate of a search, or one noise of it, and where the search stood after it.
+    """One evaluated candidate or noise of a search, and the state of the search after it.
 
     Attributes:
-        losses: one a seed; none if the candidate was rejected.
-        value: what the solver minimizes: the mean loss, or its negative for an attack, and the mean
-            penalty of the noise.
-        best: the lowest value so far; where noise is searched, the mean of the lowest a seed.
-        evaluations, images, denoiser_forwards: made so far by this search.
-        spent: the price of all work so far, in evaluations (see `Cost`).
-        seconds: since the search began.
-        guidance: of the candidate; None is the model's own.
-        window: shares of the steps between which its negative prompt acts; None is all steps.
+        losses: one per seed; empty if the candidate was rejected.
+        value: value that the solver minimizes: the mean loss, or its negative for an attack, plus
+            the mean penalty of the noise.
+        best: the lowest value so far; if noise is searched, the mean over seeds of the lowest ones.
+        evaluations, images, denoiser_forwards: numbers so far in this search.
+        spent: price of all work so far, in evaluations (see `Cost`).
+        seconds: time since the search began.
+        guidance: guidance of the candidate; None is the model's default.
+        window: shares of the steps between which the negative prompt acts; None is all steps.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
@@ -52,10 +52,10 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Record":
-        """The record of one line of a trace file."""
+        """Return the record in a line of a trace file."""
         losses = tuple(math.nan if loss is None else loss for loss in data["losses"])
         value, best = (math.inf if data[k] is None else data[k] for k in ("value", "best"))
-        window = data.get("window")  # older files have none
+        window = data.get("window")  # missing in older files
         fields = dict(data, window=None if window is None else tuple(window))
         fields.update(candidate=tuple(data["candidate"]), losses=losses, value=value, best=best)
         return cls(**fields)

@@ -1,8 +1,8 @@
-"""Recorded experiments: long runs of the book, kept with what is needed to trust them.
+"""Recorded experiments: long runs of the book, with the metadata that makes them verifiable.
 
 A record is a folder with `stamp.json` (parameters, commit, device, versions, seconds), `table.csv`
-(one row a search and measure, before and after) and the searches themselves: whole traces, or
-`curves.csv`, what was the best so far at what cost.
+(one row per search and measure, before and after) and the searches: whole traces, or `curves.csv`,
+the best value so far by cost.
 
 Claims are about prompts, so searches of one prompt with several seeds are averaged first.
 """
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    Claim = tuple[str, str, str]  # that the first solver is better than the second: text, both
+    Claim = tuple[str, str, str]  # text, and two solvers of which the first should be better
 
-LARGE = 0.1  # a change of a share that a user notices
+LARGE = 0.1  # a change of a share that users notice
 OTHER = "Made with other {} of the toy world than the installed ones."
 WIDTH = 76  # characters of a line of output in the book
-# Records ship with the package, so that every chapter runs after `pip install`.
+# Records are part of the package, so that every chapter runs after `pip install`.
 RESULTS = Path(str(resources.files("dpodiff.results") / "recorded"))
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """An experiment that was run before.
+    """A recorded experiment.
 
     Attributes:
-        name: of its folder.
-        stamp: where its numbers come from.
-        table: columns "prompt", "solver", "measure", "before", "after"; with several searches a
-            prompt and solver, "search_seed" too; of verified searches "verified", what the
-            verified result reached.
-        curves: columns "prompt", "solver", "search_seed", "spent" and "best", a row an improvement;
-            None if the record has traces instead.
+        name: name of its folder.
+        stamp: origin of its numbers.
+        table: columns "prompt", "solver", "measure", "before", "after". With several searches per
+            prompt and solver it also has "search_seed". For verified searches it also has
+            "verified", the value of the verified result.
+        curves: columns "prompt", "solver", "search_seed", "spent" and "best", one row per
+            improvement; None if the record has traces instead.
 
     Examples:
         >>> record = dpodiff.Recorded.load("claims")
@@ -66,8 +66,8 @@ class Recorded:
         """Read a record.
 
         Raises:
-            FileNotFoundError: there is none of that name, or it was not finished.
-            ValueError: naming the file that cannot be read, or lacks a column.
+            FileNotFoundError: if there is no finished record of that name.
+            ValueError: if a file cannot be read or lacks a column; the message names the file.
         """
         check_text("name", name)
         check_path("folder", folder, optional=False)
@@ -90,10 +90,10 @@ class Recorded:
         )
 
     def of(self, *solvers: str) -> "Recorded":
-        """The part of the record that is about these solvers.
+        """Return the part of the record with these solvers.
 
         Raises:
-            ValueError: if one was not recorded, naming those that were.
+            ValueError: if one was not recorded; the message names the recorded ones.
         """
         known = list(self.table["solver"].unique())
         if missing := [solver for solver in solvers if solver not in known]:
@@ -104,19 +104,20 @@ class Recorded:
         return replace(self, table=table[table["solver"].isin(solvers)], curves=curves)
 
     def gained(self, start: float, end: float) -> "Recorded":
-        """The record of what was gained between two costs, by the loss that the searches saw.
+        """Return the record of the gain between two costs, by the searched loss.
 
         Args:
             start: evaluations spent, from 0.
-            end: more of them.
+            end: evaluations spent, above `start`.
 
         Returns:
-            its only measure is "loss, search seeds", from 0 before to the change after, at most 0.
+            a record with the only measure "loss, search seeds": 0 before, and the change after, at
+            most 0.
 
         Raises:
-            ValueError: if the record kept no curves.
+            ValueError: if the record has no curves.
         """
-        curves: Any = self.curves  # pandas types the results of its methods by all they may be
+        curves: Any = self.curves  # pandas annotates its results too generally
         if curves is None:
             raise ValueError(f"{self.name} has no curves, so nothing is known between the ends")
         import pandas as pd
@@ -132,10 +133,10 @@ class Recorded:
         return replace(self, table=change.assign(measure="loss, search seeds", before=0.0))
 
     def stamp_text(self) -> str:
-        """Where, when and how it was recorded, in a few lines.
+        """Place, time and settings of the recording, in a few lines.
 
-        The last line of a record of the toy world says so if its stamp has a digest of other
-        weights than the installed ones: its numbers may then differ from what the model does now.
+        For the toy world the last line says if the recorded weights differ from the installed ones.
+        The numbers may then differ from those of the current model.
         """
         stamp = self.stamp
         commit = "commit " + ", ".join(commit[:12] for commit in stamp.commit.split("; "))
@@ -146,17 +147,17 @@ class Recorded:
         return "\n".join(textwrap.fill(line, WIDTH) for line in lines)
 
     def per_prompt(self) -> "pd.DataFrame":
-        """Mean before and after of each solver, measure and prompt."""
+        """Return the mean before and after of each prompt, solver and measure."""
         keys = ["solver", "measure", "prompt"]
-        # Any: pandas says that a mean of groups may be any scalar too.
+        # Any: pandas annotates a mean of groups as any scalar too.
         means: Any = self.table.groupby(keys, sort=False)[["before", "after"]].mean()
         return means.reset_index()
 
     def differences(self) -> "pd.DataFrame":
-        """Mean of after - before over prompts, with a paired 95% interval a solver and measure."""
+        """Return the mean change over prompts with its 95% interval, per solver and measure."""
         import pandas as pd
 
-        # Any: pandas knows keys of groups as Hashable only, though they are pairs here.
+        # Any: pandas annotates keys of groups as Hashable, although they are pairs here.
         groups: Any = self.per_prompt().groupby(["solver", "measure"], sort=False)
         rows = {
             f"{solver}: {measure}": {
@@ -171,15 +172,15 @@ class Recorded:
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def changes(self, measure: str) -> "pd.DataFrame":
-        """What each solver changes of one measure, a solver a row.
+        """Return the change of one measure, one row per solver.
 
         Returns:
             "before", "after"; "mean", "low" and "high", the change with its 95% interval over
-            prompts; "risen" and "fallen", the shares of prompts on which it rises or falls by more
-            than 0.1; "prompts".
+            prompts; "risen" and "fallen", the shares of prompts that rise or fall by more than 0.1;
+            "prompts".
 
         Raises:
-            ValueError: if the measure was not recorded, naming those that were.
+            ValueError: if the measure was not recorded; the message names the recorded ones.
 
         Examples:
             >>> record = dpodiff.Recorded.load("claims").of("random", "epo")
@@ -205,7 +206,7 @@ class Recorded:
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def verified(self) -> "Recorded":
-        """The record of what is left after verification: "after" is what the user gets.
+        """Return the record after verification: "after" is the value of the returned prompts.
 
         Raises:
             ValueError: if the searches were not verified.
@@ -215,7 +216,7 @@ class Recorded:
         return replace(self, table=self.table.assign(after=self.table["verified"]))
 
     def contrast(self, first: str, second: str) -> "pd.DataFrame":
-        """Mean over prompts of what `first` reached minus what `second` did, a measure a row.
+        """Return the mean over prompts of `first` minus `second` after the search, per measure.
 
         Only searches of the same prompt and search seed are compared.
         """
@@ -226,7 +227,7 @@ class Recorded:
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def _pairs(self, first: str, second: str) -> "pd.Series":
-        """`first` minus `second` a measure and prompt, over the searches that both made."""
+        """Return `first` minus `second` per measure and prompt, over the searches of both."""
         table = self.table
         if "search_seed" not in table:
             table = table.assign(search_seed=0)
@@ -237,14 +238,14 @@ class Recorded:
         return gaps.groupby(["measure", "prompt"], sort=False).mean()
 
     def contrasts(self, claims: "Sequence[Claim]", measure: str) -> "pd.DataFrame":
-        """`contrast` of each claim whose two solvers were recorded on enough prompts to compare.
+        """Return `contrast` of each claim whose two solvers were recorded on enough prompts.
 
         Args:
             claims: (text, first solver, second solver).
-            measure: by what they reached of this.
+            measure: measure to compare.
 
         Returns:
-            a row a claim, named by its text, as `plots.intervals` takes them.
+            one row per claim, named by its text, as `plots.intervals` takes them.
         """
         import pandas as pd
 
@@ -261,10 +262,10 @@ class Recorded:
     def tested(
         self, claims: "Sequence[Claim]", measure: str, better: str = "lower"
     ) -> list[Verdict]:
-        """The verdict on each claim of `contrasts`.
+        """Return the verdict on each claim of `contrasts`.
 
         Args:
-            claims, measure: as there.
+            claims, measure: as in `contrasts`.
             better: the side of zero on which the claims hold, "lower" or "higher".
         """
         return [
@@ -273,10 +274,10 @@ class Recorded:
         ]
 
     def verdicts(self, *, worse: bool = False) -> list[Verdict]:
-        """The verdict on "it gets better" for each solver and measure.
+        """Return the verdict on "it gets better" for each solver and measure.
 
         Args:
-            worse: whether the claim is "it gets worse", as of an attack.
+            worse: whether the claim is "it gets worse", for an attack.
         """
         found = []
         for _, row in self.differences().iterrows():
@@ -286,7 +287,7 @@ class Recorded:
         return found
 
     def _repr_html_(self) -> str:
-        """The stamp, folded."""
+        """Return the stamp in a folded block."""
         stamp = self.stamp
         title = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}"
         text = html.escape(self.stamp_text())
@@ -294,7 +295,7 @@ class Recorded:
 
 
 def _read_stamp(path: Path) -> Stamp:
-    """ValueError names the file that holds no stamp."""
+    """Read a stamp; ValueError names a file without one."""
     data, _ = read_json(path)
     try:
         stamp = Stamp(**data)
@@ -309,12 +310,12 @@ def _read_stamp(path: Path) -> Stamp:
 
 
 def _read_table(path: Path, columns: "Sequence[str]" = ()) -> "pd.DataFrame":
-    """ValueError names the file that is no table, or lacks one of the columns."""
+    """Read a table; ValueError names a file that is not a table or lacks one of the columns."""
     import pandas as pd
 
     try:
         table = pd.read_csv(path)
-    except (ValueError, pd.errors.ParserError) as error:  # an empty file, or no UTF-8, too
+    except (ValueError, pd.errors.ParserError) as error:  # also an empty file, or not UTF-8
         raise ValueError(f"{path}: not a table: {error}") from None
     if missing := [name for name in columns if name not in table]:
         raise ValueError(f"{path}: lacks the column {missing[0]!r}")
@@ -322,9 +323,9 @@ def _read_table(path: Path, columns: "Sequence[str]" = ()) -> "pd.DataFrame":
 
 
 def _other_weights(stamp: Stamp) -> list[str]:
-    """A line for each part of the toy world that is no longer the one the record was made with.
+    """Return a line for each part of the toy world that has changed since the recording.
 
-    Nothing is said of a record whose stamp has no digest.
+    A stamp without a digest gives no line.
     """
     lines, recorded = [], stamp.parameters
     if any(
@@ -338,7 +339,7 @@ def _other_weights(stamp: Stamp) -> list[str]:
 
 
 def _interval(gaps: "pd.Series") -> dict[str, float]:
-    """The mean over prompts, its interval, and how many prompts they are."""
+    """Return the mean over prompts, its interval, and the number of prompts."""
     mean, low, high = paired_bootstrap(gaps)
     return {"mean": mean, "low": low, "high": high, "prompts": len(gaps)}
 
@@ -348,6 +349,6 @@ def _lower_is_better(measure: str) -> bool:
 
 
 def _verdict(claim: str, row: Any, better: str, measure: str) -> Verdict:
-    """`verdict` on a row of a frame, which has "mean", "low", "high" and "prompts"."""
+    """Return the `verdict` for a row of a frame with "mean", "low", "high" and "prompts"."""
     gap = Interval(row["mean"], row["low"], row["high"])
     return verdict(claim, gap, row["prompts"], better, measure)

@@ -1,4 +1,4 @@
-"""What a trace file holds of a search that goes on: its settings, and its lines in order."""
+"""The content of a trace file for a continued search: its settings, and its lines in order."""
 
 import json
 import warnings
@@ -12,28 +12,28 @@ from dpodiff.results.log import Line, finite
 from dpodiff.results.record import Record, Status
 from dpodiff.results.stamp import Stamp
 
-# Settings that change how fast or how far a search goes, and not where.
+# Settings that change the speed or the end of a search, but not its candidates.
 FREE = {"batch_size", "budget.seconds"}
-# Settings that may grow as long as no fresh seed was looked at.
+# Settings that may increase before the first fresh seed is used.
 BUDGET, FRESH_SEEDS = "budget.evaluations", "fresh_seeds"
-SHOWN = 60  # letters of a value in an error
+SHOWN = 60  # characters of a value in an error
 
 
 class Replay:
-    """The lines of a trace file, read back one by one.
+    """The lines of a trace file, which are read one by one.
 
     Args:
-        path: of the file, for errors.
-        lines: of the file.
+        path: path of the file, for errors.
+        lines: lines of the file.
 
     Attributes:
-        stamp: of the search, with the largest budget that it was given so far.
-        end: the last one, if nothing came after it; else empty.
-        verification: what was said after the last end, if anything; else empty.
-        seconds: that the search has taken.
+        stamp: stamp of the search, with the largest budget so far.
+        end: the last end, if it is the last line; else empty.
+        verification: the verification after the last end; else empty.
+        seconds: time that the search has taken.
 
     Raises:
-        ValueError: if the lines are not of one search.
+        ValueError: if the lines do not belong to one search.
     """
 
     def __init__(self, path: Path, lines: Sequence[Line]) -> None:
@@ -60,7 +60,7 @@ class Replay:
             self._take_event(number, kind, line)
 
     def _take_event(self, number: int, kind: str, line: Line) -> None:
-        """A line that the search will ask for."""
+        """Take a line that the search will ask for."""
         if kind == "record":
             body = Record.from_json(line)
             self.seconds = body.seconds
@@ -73,12 +73,12 @@ class Replay:
         self._left.append((number, kind, body))
 
     def __bool__(self) -> bool:
-        """Whether there are lines left."""
+        """Return whether there are lines left."""
         return bool(self._left)
 
     @property
     def progress(self) -> str:
-        """How far the search had come, in words."""
+        """Progress of the recorded search, in words."""
         records = [body for _, kind, body in self._left if kind == "record"]
         spent = records[-1].spent if records else 0.0
         return f"{len(records)} candidates ({spent:.1f} evaluations) are read back"
@@ -92,10 +92,10 @@ class Replay:
         return self._search_end if _is_fresh(kind, body) else None
 
     def check(self, parameters: Mapping[str, Any]) -> None:
-        """Refuse to go on with other settings.
+        """Refuse to continue with other settings.
 
         Raises:
-            ValueError: naming those that differ.
+            ValueError: if settings differ; the message names them.
         """
         recorded, given = _flat(self.stamp.parameters), _flat(json.loads(_json(parameters)))
         free = set(FREE)
@@ -117,30 +117,30 @@ class Replay:
 
     @staticmethod
     def may_grow(now: Stamp) -> dict[str, Any]:
-        """Those settings that may be larger than they were."""
+        """Return the settings that may be larger than before."""
         return {k: v for k, v in now.parameters.items() if k in ("budget", FRESH_SEEDS)}
 
     def warn_of_changes(self, now: Stamp) -> None:
-        """Say what the search goes on with that it was not begun with."""
+        """Warn about settings that differ from those at the start of the search."""
         before, after = (dict(one.versions, device=one.device) for one in (self.stamp, now))
         changed = [k for k in after if before.get(k) != after[k]]
         if changed:
             listed = ", ".join(f"{k} {after[k]} instead of {before.get(k)}" for k in changed)
             warnings.warn(
-                f"{self.path} goes on with {listed}: the last digits may be others than without "
-                "an interruption",
+                f"{self.path} continues with {listed}: the last digits may differ from those "
+                "without an interruption",
                 stacklevel=2,
             )
 
     def next(self, kind: str, what: str) -> Any:
-        """The next line, as a `Record` or what the line holds, which must be of this kind.
+        """Return the next line of a kind, as a `Record` or as data.
 
         Args:
             kind: "answer", "record" or "step".
-            what: the search is at, for the error.
+            what: the current question or candidate, for the error.
 
         Raises:
-            ValueError: if another one is recorded.
+            ValueError: if the next line is of another kind.
         """
         _, found, body = self._left[0]
         if found != kind:
@@ -152,27 +152,27 @@ class Replay:
         self._left.popleft()
 
     def differs(self, what: str) -> ValueError:
-        """The error that the search is at something else than the recorded one was."""
+        """Return the error for a search that differs from the recorded one."""
         number, kind, body = self._left[0]
         recorded = f"the answer to {body['kind']!r}" if kind == "answer" else f"a {kind}"
         return ValueError(
             f"{self.path}, line {number}: the search is at {what}, where {recorded} is recorded. "
             "Package, functions or words have changed since, or the objective was used before; "
-            "the file is left as it is"
+            "the file is unchanged"
         )
 
 
 def kind_of(line: Line) -> str:
-    """Of a line: "stamp", "resumed", "answer", "record", "step", "end" or "verification"."""
+    """Return the kind of a line, such as "stamp", "answer", "record" or "end"."""
     kinds = ("stamp", "resumed", "answer", "step", "end", "verification")
     return next((kind for kind in kinds if kind in line), "record")
 
 
 def check_lines(path: Path, lines: Sequence[Line]) -> None:
-    """Refuse what is not one search.
+    """Check that lines belong to one search.
 
     Raises:
-        ValueError: if the first line, and it alone, is not the stamp.
+        ValueError: if the first line is not a stamp, or another line is one.
     """
     if not lines or "stamp" not in lines[0]:
         raise ValueError(f"{path}, line 1: a trace begins with its stamp, and this has none")
@@ -190,7 +190,7 @@ def _json(data: Any) -> str:
 
 
 def _flat(data: Any, name: str = "") -> dict[str, Any]:
-    """Settings by dotted names."""
+    """Return settings by dotted names."""
     found: dict[str, Any] = {}
     for key, value in _items(data):
         inner = f"{name}.{key}" if name else str(key)

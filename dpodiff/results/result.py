@@ -1,7 +1,7 @@
-"""What a search returns: the best candidate it evaluated, beside the user's own prompt.
+"""The result of a search: the best evaluated candidate and the user's own prompt.
 
-A verified result (`dpodiff.improve`, `dpodiff.attack`) holds what was proven better on fresh seeds,
-and if nothing was, the user's own prompt. The best candidate of the search is in `Result.found`.
+A verified result (`dpodiff.improve`, `dpodiff.attack`) holds the candidate that is proven better on
+fresh seeds, or else the user's own prompt. `Result.found` holds the best candidate of the search.
 """
 
 import math
@@ -29,30 +29,32 @@ if TYPE_CHECKING:
     from dpodiff.objective.objective import Objective
     from dpodiff.results.comparison import Verification
 
-WIDTH = 88  # of the printed verdict
+WIDTH = 88  # width of the printed verdict
 
 
 @dataclass
 class Result:
-    """What a search found: the best candidate it evaluated, beside the user's own prompt.
+    """The result of a search: the best evaluated candidate and the user's own prompt.
 
     `print(result)` begins with the verdict of the verification.
 
     Attributes:
-        candidate, prompts: the best of the search; if it was verified, the finalist that is proven
-            better on fresh seeds, and if none is, the user's own prompt.
-        losses, baseline_losses: of the candidate and of the user's own prompt, one a seed of the
-            search. After a refusal both are equal.
-        status: "budget" or "seconds" used up, space "exhausted", "stopped" by the user, or "failed"
-            by an error after the baseline was evaluated; then all else is of the search so far.
-        cost: of this search alone, with its verification.
-        noise: (seeds, vectors, channel, h, w), the best of each seed; None if none was searched.
-        noise_images: (seeds, 3, height, width), its images; None if the search did not keep them,
-            as where it was read back from a trace. Then `images` makes them again.
-        error: the exception that ended a search that failed, with its traceback; else None.
-        verification: of the result, on fresh seeds; None if there was none.
-        unverified: reason that there was none.
-        search: the result before its verification, which `found` gives; None if there was none.
+        candidate, prompts: the best candidate of the search. If it was verified, the finalist that
+            is proven better on fresh seeds, or else the user's own prompt.
+        losses, baseline_losses: losses of the candidate and of the user's own prompt, one per seed
+            of the search. After a refusal both are equal.
+        status: why the search ended: "budget" or "seconds" are used up, the space is "exhausted",
+            "stopped" by the user, or "failed" by an error after the baseline. Then the rest is the
+            result so far.
+        cost: cost of this search and its verification.
+        noise: (seeds, vectors, channel, h, w), the best noise of each seed; None if none was
+            searched.
+        noise_images: (seeds, 3, height, width), images of the noise; None if they were not kept,
+            for example after reading a trace. Then `images` makes them again.
+        error: the exception that ended a failed search, with its traceback; else None.
+        verification: verification on fresh seeds, or None.
+        unverified: the reason if there was no verification.
+        search: the result before its verification, which `found` returns; None if there was none.
 
     Examples:
         >>> result = dpodiff.improve(
@@ -83,14 +85,14 @@ class Result:
 
     @property
     def found(self) -> "Result":
-        """The result of the search before it was verified, whether or not it was accepted."""
+        """The result of the search before verification, accepted or not."""
         return self if self.search is None else self.search
 
     @property
     def verdict(self) -> str:
-        """A line: better, by how much and how sure; not proven better; or not verified, and why.
+        """One line: better, by how much and how sure; not proven better; or not verified, and why.
 
-        If the losses of all candidates were NaN or infinite, it says so instead.
+        If all losses are NaN or infinite, the line says so.
         """
         if not any(math.isfinite(mean(r.losses)) for r in self.found.trace.records):
             return "nothing found: no candidate has a finite loss"
@@ -133,24 +135,24 @@ class Result:
 
     @property
     def ended_by(self) -> str:
-        """The status, and if the search failed the type and the text of its error."""
+        """The status; for a failed search also the type and text of its error."""
         return self.status if self.error is None else f"{self.status}, {describe(self.error)}"
 
     def save(self, folder: str | os.PathLike, overwrite: bool = False) -> Path:
-        """Write the result into a folder; `dpodiff.load_result` reads it without the model.
+        """Write the result to a folder; `dpodiff.load_result` reads it without the model.
 
-        The folder holds `result.json`, `trace.jsonl` and the images, whose metadata the tools of
-        practitioners read (`dpodiff.results.metadata`).
+        The folder holds `result.json`, `trace.jsonl` and the images, with metadata for common tools
+        (`dpodiff.results.metadata`).
 
         Args:
-            folder: is made if there is none.
-            overwrite: whether the files of another result in it may be replaced.
+            folder: path of the folder, which is made if it is missing.
+            overwrite: whether files of another result may be replaced.
 
         Returns:
             the folder.
 
         Raises:
-            ValueError: if it has such files and they may not be replaced.
+            ValueError: if there are such files and they must not be replaced.
         """
         folder = Path(folder)
         check_folder(folder, overwrite)
@@ -165,10 +167,10 @@ class Result:
         return folder
 
     def compare(self, path: str | os.PathLike) -> Path:
-        """Write a page with the images before and after, one on the other; it needs no network.
+        """Write a page with overlaid images before and after; it needs no network.
 
         Args:
-            path: of the HTML file; an older one is replaced.
+            path: path of the HTML file; an existing one is replaced.
 
         Returns:
             the path.
@@ -177,7 +179,7 @@ class Result:
         return write_text(path, page(self, self.before, found.images, found.prompts))
 
     def to_json(self) -> dict[str, Any]:
-        """What the result says, ready for JSON; losses are one a seed."""
+        """Return the content of the result, ready for JSON; losses are one per seed."""
         verification, stamp = self.verification, self.trace.stamp
         return {
             "format": FORMAT,
@@ -232,25 +234,25 @@ class Result:
 
 
 def _wrapped(verdict: str) -> str:
-    """A verdict in lines that fit on a page of the book; the first says the most."""
+    """Return a verdict in lines that fit on a page of the book."""
     return textwrap.fill(
         verdict, WIDTH, subsequent_indent=" " * 18, break_long_words=False, break_on_hyphens=False
     )
 
 
 def _settings_lines(whose: str, prompts: Prompts) -> str:
-    """Empty for the model's own guidance and a negative prompt that acts in all steps."""
+    """Return the guidance and the window, each if it differs from the default."""
     lines = settings_lines(prompts)
     return "".join(f"{f'{whose}{name}:':<18}{value}\n" for name, value in lines)
 
 
 def describe(error: Exception) -> str:
-    """Type and text of an error."""
+    """Return the type and text of an error."""
     return f"{type(error).__name__}: {error}"
 
 
 def release(error: BaseException) -> None:
-    """Let go of what an error's frames hold, such as the tensors that filled the memory.
+    """Clear the frames of an error, which may hold large tensors.
 
     The lines of the traceback stay.
     """
@@ -265,7 +267,7 @@ def release(error: BaseException) -> None:
 
 
 def price_text(cost: "Cost") -> str:
-    """What a search has cost in evaluations, by kind of work."""
+    """Return the cost of a search in evaluations, by kind of work."""
     cheaper = {"gradients": cost.gradients, "previews": cost.previews}
     made = "".join(f" + {count} {name}" for name, count in cheaper.items() if count)
     made += f" + {cost.verification:g} of verification" if cost.verification else ""

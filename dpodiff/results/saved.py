@@ -1,4 +1,4 @@
-"""A result read back from its folder, without the model.
+"""A result read from its folder, without the model.
 
 result.save("runs/plane")
 saved = dpodiff.load_result("runs/plane")
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SavedResult:
-    """What `load_result` reads: a result without its model.
+    """A result without its model, as `load_result` reads it.
 
     Attributes:
-        folder: it was read from.
-        verdict: a line, as `Result.verdict`.
-        user_prompts, prompts: the user's own, and those of the result.
-        losses, baseline_losses: of the result and of the user's own prompt, one a seed.
-        seeds: of the search.
-        status, ended_by: why the search ended; the second with the text of an error.
-        cost: by name, as `Cost`.
-        search: the result before its verification, which `found` gives; None if there was none.
+        folder: folder of the result.
+        verdict: one line, as in `Result.verdict`.
+        user_prompts, prompts: the user's own prompts, and those of the result.
+        losses, baseline_losses: losses of the result and of the user's own prompt, one per seed.
+        seeds: seeds of the search.
+        status, ended_by: why the search ended; the second includes the text of an error.
+        cost: cost by the names of `Cost`.
+        search: the result before its verification, which `found` returns; None if there was none.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
@@ -61,7 +61,7 @@ class SavedResult:
 
     @property
     def found(self) -> "SavedResult":
-        """The best candidate of the search, whether or not it was verified."""
+        """The best candidate of the search, accepted or not."""
         return self if self.search is None else self.search
 
     @cached_property
@@ -72,7 +72,7 @@ class SavedResult:
     @cached_property
     def images(self) -> "torch.Tensor":
         """Images (seeds, 3, height, width) in [0, 1] of the result, with 8 bits."""
-        if self.prompts != self.found.prompts:  # refused, so it is the user's own prompt
+        if self.prompts != self.found.prompts:  # refused, so these are the user's own prompts
             return self.before
         return _read_images(self.folder, "found", self.seeds)
 
@@ -101,14 +101,14 @@ class SavedResult:
 
 
 def load_result(folder: str | os.PathLike) -> "SavedResult":
-    """Read a result that `Result.save` or the command line wrote, without its model.
+    """Read a result without its model, saved by `Result.save` or the command line.
 
     Args:
-        folder: that it was saved to.
+        folder: folder of the result.
 
     Raises:
-        OSError: if there is no such file.
-        ValueError: naming the file, if it is none that this version of the package writes.
+        OSError: if a file is missing.
+        ValueError: if a file is not one of this version of the package; the message names it.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
@@ -148,12 +148,12 @@ def _saved(
 
 
 def _losses(values: list[float | None]) -> tuple[float, ...]:
-    """JSON has no NaN; it is written as null."""
+    """Read losses; null becomes NaN, since JSON has no NaN."""
     return tuple(float("nan") if value is None else value for value in values)
 
 
 def _prompts(data: dict[str, Any]) -> Prompts:
-    window = data.get("window")  # older files have none
+    window = data.get("window")  # missing in older files
     return prompts_of(
         data["prompt"],
         data["negative_prompt"],
@@ -170,10 +170,10 @@ def _read_images(folder: Path, name: str, seeds: tuple[int, ...]) -> "torch.Tens
 
 
 def _read_image(path: Path) -> np.ndarray:
-    """An image (height, width, 3) of bytes.
+    """Return an image (height, width, 3) of bytes.
 
     Raises:
-        ValueError: naming the file, if it is no image.
+        ValueError: if the file is not an image; the message names it.
     """
     try:
         with Image.open(path) as image:

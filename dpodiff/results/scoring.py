@@ -1,4 +1,4 @@
-"""Many prompts by many measures: each image is made once, and kept no longer than its batch."""
+"""Scores of many prompts by many measures; each image is made once and kept only for its batch."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
     from dpodiff.models.base import TextToImage
 
-Measures = dict[str, float]  # of one image, by name
+Measures = dict[str, float]  # measures of one image, by name
 
 
 class Asked(NamedTuple):
-    """An image, and what it should show.
+    """An image to make, and the prompt to score it with.
 
     Attributes:
-        wanted: the prompt that losses and judge compare it with.
-        prompts: the image is made from.
-        seed: of its noise.
+        wanted: prompt for the losses and the judge.
+        prompts: prompts of the image.
+        seed: seed of its noise.
     """
 
     wanted: str
@@ -43,15 +43,15 @@ def scores(
     *,
     eta: float = 0.0,
 ) -> dict[Asked, Measures]:
-    """Losses and the judge's measures of each image, by name.
+    """Return the losses and the judge's measures of each image, by name.
 
-    An image that is asked for several times, or compared with several prompts, is made once.
+    An image that is requested several times, or compared with several prompts, is made once.
 
     Args:
-        model: makes the images.
-        asked: in any order.
-        losses: from images and prompts to losses, by name.
-        judge: is given one image at a time, so that its measures can be paired.
+        model: model that makes the images.
+        asked: the images, in any order.
+        losses: losses by name.
+        judge: judge, called with one image at a time so that its measures can be paired.
         eta: see `dpodiff.models.noise`.
 
     Examples:
@@ -81,12 +81,12 @@ def changes(
     after: Sequence[Asked],
     level: float = 0.95,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row a measure: "before" and "after", means; "mean", "low", "high", of the change.
+    """Yield one row per measure with the means before and after, and the change with its interval.
 
     Args:
-        known: measures of the images, as `scores` gives them.
-        before, after: images in pairs, one a seed.
-        level: of the interval, which is exact (`subset_interval`).
+        known: measures of the images, as `scores` returns them.
+        before, after: images in pairs, one per seed.
+        level: coverage of the interval, which is exact (`subset_interval`).
     """
     for measure in known[before[0]]:
         old, new = ([known[image][measure] for image in images] for images in (before, after))
@@ -96,10 +96,10 @@ def changes(
 
 
 def check_words(name: str, result: Any) -> None:
-    """Refuse what is no result of a search of words.
+    """Check that a value is the result of a search of words.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     check_kind(name, result, Result, "the Result of a search")
     if result.noise is not None:
@@ -110,7 +110,7 @@ def check_words(name: str, result: Any) -> None:
 def _measured(
     images: torch.Tensor, texts: list[str], losses: "Mapping[str, Loss]", judge: Judge | None
 ) -> list[Measures]:
-    """Measures of each image (batch, 3, height, width), by name."""
+    """Return the measures of each image (batch, 3, height, width), by name."""
     columns = [values(loss, images, texts).double().tolist() for loss in losses.values()]
     rows = [{name: c[i] for name, c in zip(losses, columns)} for i in range(len(texts))]
     if judge is None:

@@ -1,9 +1,9 @@
-"""What a search would have picked: the best of n, read off from candidates already judged.
+"""Selection: the best of n candidates, computed from candidates that have been scored.
 
-Best-of-n is the plainest pressure on a loss, and n says how hard it presses. Where every candidate
-has also been judged by something that took no part, the reward for pressing harder can be followed
-step by step, and so can the point where it ends (Gao et al., 2023, arXiv 2210.10760). With all
-candidates judged beforehand the mean over the draws is exact, and no image is made.
+Best-of-n is the simplest form of optimization pressure, and n is its strength. If every candidate
+has also been scored by an independent measure, the gain can be followed as the pressure grows, up
+to the point where it ends (Gao et al., 2023, arXiv 2210.10760). With scores of all candidates the
+mean over random draws is exact, and no image is made.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,21 +14,21 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-OWN = 0  # the candidate that is the user's prompt as it is
+OWN = 0  # the candidate that is the user's own prompt
 
 
 def rank_probabilities(count: int, n: int) -> np.ndarray:
-    """Chance of each of `count` candidates, best first, to be the best of `n` of them.
+    """Return the probability of each of `count` ranked candidates to be the best of `n`.
 
     Args:
-        count: candidates there are.
-        n: of them drawn without replacement, 1 to `count`.
+        count: number of candidates.
+        n: number of candidates drawn without replacement, 1 to `count`.
 
     Returns:
-        probabilities (count,), of rank r `C(count - 1 - r, n - 1) / C(count, n)`.
+        probabilities (count,), for rank r from 0 `C(count - 1 - r, n - 1) / C(count, n)`.
 
     Raises:
-        ValueError: if `n` lies outside.
+        ValueError: if `n` is out of its range.
 
     Examples:
         >>> from dpodiff.results.selection import rank_probabilities
@@ -40,7 +40,7 @@ def rank_probabilities(count: int, n: int) -> np.ndarray:
     chances, left = np.zeros(count), 1.0
     for rank in range(count - n + 1):
         # eq. (improving-best-of), factor by factor
-        chances[rank] = left * n / (count - rank)  # drawn, if none that is better was
+        chances[rank] = left * n / (count - rank)  # drawn, and no better one was drawn
         left -= chances[rank]
     return chances
 
@@ -48,20 +48,20 @@ def rank_probabilities(count: int, n: int) -> np.ndarray:
 def best_of(
     table: "pd.DataFrame", sizes: Iterable[int], seen: Sequence[int], *, by: str = "loss"
 ) -> "pd.DataFrame":
-    """What picking the best of n random candidates changes, on seeds seen and unseen.
+    """Return the change by the best of n random candidates, on seen and unseen seeds.
 
-    A prompt is replaced only by a candidate that is better than it on the seen seeds.
+    A prompt is replaced only by a candidate that is better on the seen seeds.
 
     Args:
-        table: a row an image, with columns "prompt", "candidate", "seed" and measures; candidate 0
-            is the user's own prompt.
-        sizes: n, each from 1 to the number of other candidates.
-        seen: seeds that the pick is made on. All measures are taken on the others.
-        by: the measure that is minimized, on the seen seeds.
+        table: one row per image, with the columns "prompt", "candidate", "seed" and measures;
+            candidate 0 is the user's own prompt.
+        sizes: values of n, each from 1 to the number of other candidates.
+        seen: seeds on which candidates are picked. All measures are taken on the others.
+        by: measure that is minimized on the seen seeds.
 
     Returns:
-        a row a prompt and n, with columns "prompt" and "n", "seen" (change of `by` on the seen
-        seeds), and the change of each measure on the unseen ones by its own name.
+        one row per prompt and n, with the columns "prompt" and "n", "seen" (change of `by` on the
+        seen seeds), and the change of each measure on the unseen seeds under its name.
 
     Raises:
         ValueError: if no seed is left unseen, or an n is too large.
@@ -76,7 +76,7 @@ def best_of(
     """
     import pandas as pd
 
-    images: Any = table  # pandas types the results of its methods by all they may be
+    images: Any = table  # pandas annotates its results too generally
     measures = [name for name in images if name not in ("prompt", "candidate", "seed")]
     known = images["seed"].isin(seen)
     if known.all():
@@ -97,19 +97,20 @@ def best_of(
 def word_effects(
     table: "pd.DataFrame", words: "pd.DataFrame", *, measure: str = "loss", fewest: int = 10
 ) -> "pd.DataFrame":
-    """Mean of a measure with a word in the negative prompt, minus that without it.
+    """Return the mean of a measure with a word in the negative prompt minus that without it.
 
-    The candidates are random, so the other words are the same on both sides in the mean.
+    The candidates are random, so the other words have the same distribution on both sides.
 
     Args:
-        table: a row an image, with columns "prompt", "candidate" and the measure.
-        words: a row a candidate, with columns "prompt", "candidate" and "negative", words joined
-            by commas.
-        measure: what is compared.
-        fewest: prompts that must have candidates with the word and without it.
+        table: one row per image, with the columns "prompt", "candidate" and the measure.
+        words: one row per candidate, with the columns "prompt", "candidate" and "negative", which
+            holds words joined by commas.
+        measure: name of the measure.
+        fewest: least number of prompts that have candidates with and without the word.
 
     Returns:
-        a row a word, lowest first, with "mean", "low" and "high" over prompts and their number.
+        one row per word, the lowest mean first, with "mean", "low" and "high" over prompts and
+        their number.
 
     Examples:
         >>> import pandas as pd
@@ -147,7 +148,7 @@ def word_effects(
 
 
 def _ranked_gains(group: "pd.DataFrame") -> "pd.DataFrame":
-    """Change of each measure if a candidate is taken, the likeliest to be picked first."""
+    """Return the change of each measure if a candidate is taken, the likeliest pick first."""
     change = group.drop(index=OWN) - group.loc[OWN]
     change = change.sort_values("seen")
     return change.where(change["seen"] < 0, 0.0)

@@ -1,4 +1,4 @@
-"""Where numbers come from: parameters, commit, device, versions, time."""
+"""The origin of numbers: parameters, commit, device, versions and time."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PACKAGES = ("dpodiff", "torch", "diffusers", "transformers", "open_clip_torch", 
 
 @dataclass
 class Stamp:
-    """Where numbers come from: parameters, commit, device, versions, start (UTC), seconds.
+    """The origin of numbers: parameters, commit, device, versions, start (UTC) and seconds.
 
     Examples:
         >>> stamp = dpodiff.Stamp.collect({"budget": 40})
@@ -32,7 +32,7 @@ class Stamp:
 
     @classmethod
     def collect(cls, parameters: Mapping[str, Any], device: object = "cpu") -> "Stamp":
-        """The stamp of a run that starts now on `device`, a torch device or its name."""
+        """Return the stamp of a run that starts now on a torch device or its name."""
         return cls(
             parameters=dict(parameters),
             commit=_commit(),
@@ -43,7 +43,7 @@ class Stamp:
 
 
 def _commit() -> str:
-    """The commit of the checkout that holds the package, "-dirty" if changed, else "unknown"."""
+    """Return the commit of the checkout, with "-dirty" if it has changes, or "unknown"."""
     command = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
         run = subprocess.run(

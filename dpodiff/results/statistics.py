@@ -1,4 +1,4 @@
-"""Intervals for claims. A claim is reported over prompts, in pairs: after minus before."""
+"""Intervals for claims, over prompts and paired: after minus before."""
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,9 +10,9 @@ from dpodiff.checks import check_finite, check_seed, check_whole, shown
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-MOST_DRAWS = 100_000_000  # numbers drawn for a bootstrap
-FEWEST = 6  # differences of which `subset_interval` is computed
-SUBSETS = 2**14  # with the empty one, of which the interval of a few differences is made
+MOST_DRAWS = 100_000_000  # largest number of draws of a bootstrap
+FEWEST = 6  # least number of differences for `subset_interval`
+SUBSETS = 2**14  # number of subsets for an interval, with the empty one
 
 
 class Interval(NamedTuple):
@@ -36,13 +36,13 @@ def paired_bootstrap(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """The mean of paired differences with its percentile bootstrap interval (Efron, 1979).
+    """Return the mean of paired differences with its percentile bootstrap interval (Efron, 1979).
 
     Args:
-        differences: (n,), one a pair, n >= 2, all finite.
+        differences: (n,), one per pair, n >= 2, all finite.
         level: coverage of the interval, between 0 and 1.
-        resamples: how often the pairs are drawn again with replacement.
-        seed: of those draws.
+        resamples: number of bootstrap samples.
+        seed: seed of the bootstrap.
 
     Raises:
         ValueError: if the differences or the level are out of these ranges.
@@ -65,22 +65,22 @@ def paired_bootstrap(
 
 
 def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interval:
-    """The mean of a few paired differences with an exact interval (Hartigan, 1969).
+    """Return the mean of a few paired differences with an exact interval (Hartigan, 1969).
 
-    For differences that are symmetric about a center, the center is equally likely to lie in each
-    of the 2^n gaps that the means of all nonempty subsets leave on the real line. Their order
-    statistics are therefore the ends of an interval of exact coverage, whatever the distribution,
-    also for a handful of seeds. The same holds of random subsets, which stand for all of them if
-    there are more than 14 differences. Before and after with one seed are exchangeable if nothing
-    has changed, so then the differences are symmetric about zero. A bootstrap of a few seeds is too
-    narrow, and Student's interval needs normal differences.
+    If differences are symmetric about a center, the center lies with equal probability in each of
+    the 2^n gaps between the means of all nonempty subsets. So order statistics of these means are
+    the ends of an interval with exact coverage, for any such distribution and for a few seeds. The
+    same holds for random subsets, which are used for more than 14 differences. Without an effect,
+    before and after are exchangeable for each seed, so the differences are symmetric about zero.
+    For a few seeds a bootstrap interval is too narrow, and Student's interval needs normal
+    differences.
 
     Args:
         differences: (n,), one per seed, n >= 6, all finite.
         level: coverage of the interval, between 0 and 1.
 
     Returns:
-        the mean, and the ends of the interval: each is on the wrong side of the center with
+        the mean, and the ends of the interval. Each end is on the wrong side of the center with
         probability at most (1 - level) / 2.
 
     Raises:
@@ -104,13 +104,13 @@ def subset_interval(differences: "ArrayLike", *, level: float = 0.95) -> Interva
 
 
 def change_over_seeds(before: "ArrayLike", after: "ArrayLike", *, level: float = 0.95) -> Interval:
-    """The mean of after - before with its exact interval, as `subset_interval` gives it.
+    """Return the mean of after - before over seeds with its exact interval (`subset_interval`).
 
-    Where nothing can be said of the change, the interval has no ends: of fewer than 6 seeds, and
-    where a value is not finite, which makes the mean NaN too.
+    The ends are infinite for fewer than 6 seeds, and if a value is not finite. In the second case
+    the mean is NaN.
 
     Args:
-        before, after: (n,), one a seed, n >= 1.
+        before, after: (n,), one per seed, n >= 1.
         level: coverage of the interval, between 0 and 1.
 
     Examples:
@@ -127,7 +127,7 @@ def change_over_seeds(before: "ArrayLike", after: "ArrayLike", *, level: float =
 
 
 def _differences(values: "ArrayLike") -> np.ndarray:
-    """Numbers in a row, as float64; ValueError if they are none."""
+    """Return numbers as a row in float64; ValueError if they are not numbers."""
     try:
         found = np.asarray(values)
     except ValueError:  # rows of different lengths
@@ -146,7 +146,7 @@ def _check_interval(values: np.ndarray, level: float) -> None:
 
 
 def _subsets(count: int) -> np.ndarray:
-    """Nonempty subsets of `count` things, all or random ones: (subsets, count) of 0 and 1."""
+    """Return the nonempty subsets of `count` items, or random ones: (subsets, count) of 0 and 1."""
     if 2**count > SUBSETS:
         members = np.random.default_rng(0).integers(2, size=(SUBSETS - 1, count))
         return members[members.any(axis=1)]

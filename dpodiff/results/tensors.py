@@ -1,4 +1,4 @@
-"""What is too large for a line of a trace: files of tensors in a folder beside it."""
+"""Data too large for a line of a trace: files of tensors in a folder beside it."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Tensors:
-    """The folder of a trace, one file a line.
+    """The tensor folder of a trace, with one file per line.
 
     Args:
         trace: path of the trace file.
@@ -21,7 +21,7 @@ class Tensors:
         self.folder = trace.with_name(f"{trace.name}.tensors")
 
     def save(self, line: int, tensors: "Mapping[str, torch.Tensor]") -> str:
-        """Write the tensors of a line, whole or not at all; returns the name of the file."""
+        """Write the tensors of a line completely or not at all; return the name of the file."""
         from safetensors.torch import save_file
 
         self.folder.mkdir(exist_ok=True)
@@ -34,10 +34,10 @@ class Tensors:
         return name
 
     def load(self, name: str) -> "dict[str, torch.Tensor]":
-        """What `save` wrote.
+        """Read the tensors that `save` wrote.
 
         Raises:
-            ValueError: if the file is gone or damaged.
+            ValueError: if the file is missing or damaged.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -47,11 +47,11 @@ class Tensors:
         except (OSError, SafetensorError) as error:
             raise ValueError(
                 f"{self.folder / name} cannot be read ({error}), and without it the search cannot "
-                "go on; overwrite=True begins anew"
+                "continue; overwrite=True starts again"
             ) from None
 
     def copy(self, trace: Path) -> None:
-        """Copy the files beside another trace file."""
+        """Copy the files to the folder of another trace file."""
         if self.folder.exists():
             shutil.copytree(self.folder, Tensors(trace).folder, dirs_exist_ok=True)
 

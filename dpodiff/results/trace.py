@@ -1,6 +1,6 @@
-"""What a search leaves behind: a stamp, one record a candidate, and the result.
+"""The trace of a search: a stamp, one record per candidate, and the result.
 
-A trace file is JSON Lines, written as the search runs, so a run that dies keeps what it has:
+A trace file has JSON lines, which are written during the search and survive a crash:
 
     {"stamp": {"parameters": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
     {"answer": {"kind": "losses", "question": [...], "losses": [[...]], "seconds": ..., ...}}
@@ -14,16 +14,16 @@ A trace file is JSON Lines, written as the search runs, so a run that dies keeps
     {"verification": {"verdict": "better: ...", "accepted": true, "comparisons": [...], ...}}
     {"end": {"status": "budget", "seconds": ..., "cost": {...}}}
 
-An answer is what the model was asked, in short, and what it said (`dpodiff.objective.journal`); the
-gradient of a noise lies beside the file, `trace.jsonl.tensors/000012.safetensors` for line 12. A
-search that goes on reads the answers back, and leaves the line "resumed" before it writes more.
+An answer is a question to the model, in short form, and its result (`dpodiff.objective.journal`).
+The gradient of a noise is stored beside the file, in `trace.jsonl.tensors/000012.safetensors` for
+line 12. A continued search reads the answers, and writes the line "resumed" before it writes more.
 
-A verified search has a second end, of search and verification together, and one that went on may
-have more: the last counts. The end of a search that failed has its "error" too. The file is begun
-when the first images are judged, so a search that is refused, or fails before that, leaves an older
-file as it is.
+A verified search has a second end, for search and verification together, and a continued one may
+    have more: the last one counts. The end of a failed search also has its "error". The file is
+    created when the first images are scored. So a search that is refused, or fails before that,
+    leaves an older file unchanged.
 
-JSON has no NaN and no infinity: both are written as null, and a null loss is read back as NaN.
+JSON has no NaN and no infinity: both are written as null, and a null loss is read as NaN.
 """
 
 import math
@@ -53,26 +53,26 @@ if TYPE_CHECKING:
 
 
 class Trace(Journal):
-    """The records of one search, in memory and, given a path, in a file as they come.
+    """The records of one search, in memory and, with a path, in a file.
 
-    A search that is given the file of an interrupted search with the same settings goes on: what is
-    recorded is read back, no image of it is made again, and the result is that of a search without
-    an interruption. A file of a finished search gives its result again.
+    If the file holds an interrupted search with the same settings, the search continues: recorded
+    results are read, no recorded image is made again, and the result is the same as without the
+    interruption. For a finished search its result is returned.
 
     Args:
-        path: of the trace file.
-        overwrite: whether an existing file is replaced, once the first images are judged.
-        settings: what the search itself does not know, ready for JSON; a part of its stamp.
+        path: path of the trace file.
+        overwrite: whether to replace an existing file, once the first images are scored.
+        settings: further settings for the stamp, ready for JSON.
 
     Attributes:
-        records: one a candidate, in order.
-        steps: one a gradient or preview, in order: its "kind", "value" (the best of it), what the
-            solver believed after it, "spent" and "seconds" so far.
-        stamp: of the search, once it started.
-        status: why the search ended; None while it runs, and for ever if it was killed.
-        error: type and text of the error, if the search failed.
-        cost: at the end, by name.
-        verification: of the result, by name; empty if there was none.
+        records: one per candidate, in order.
+        steps: one per gradient or preview, in order: its "kind", "value" (the best one), the state
+            of the solver after it, "spent" and "seconds" so far.
+        stamp: stamp of the search, once it has started.
+        status: why the search ended; None while it runs, and after it was killed.
+        error: type and text of the error of a failed search.
+        cost: cost at the end, by name.
+        verification: content of the verification; empty if there was none.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))
@@ -101,10 +101,10 @@ class Trace(Journal):
         self.error: str | None = None
         self.cost: dict[str, float] = {}
         self.verification: dict[str, Any] = {}
-        self._kept: list[str] = []  # the lines of a trace without a file
+        self._kept: list[str] = []  # lines of a trace without a file
         self._log = None if self.path is None else Log(self.path)
-        self._new: Stamp | None = None  # of the search that is about to begin or to go on
-        self._replay: Replay | None = None  # until something is written
+        self._new: Stamp | None = None  # of the search that is about to start or continue
+        self._replay: Replay | None = None  # None once something is written
         self._lines = 0
 
     def __repr__(self) -> str:
@@ -115,14 +115,14 @@ class Trace(Journal):
 
     @property
     def verdict(self) -> str | None:
-        """What the verification said, in a line; None if there was none."""
+        """The verdict of the verification in one line; None if there was none."""
         return self.verification.get("verdict")
 
     def check(self) -> None:
-        """See that a search can be written to it; changes nothing.
+        """Check that a search can be written to it; this changes nothing.
 
         Raises:
-            ValueError: if it holds a search already, or the path is a folder.
+            ValueError: if it already holds a search, or the path is a folder.
             OSError: if the file cannot be written.
         """
         if self.stamp is not None:
@@ -140,24 +140,24 @@ class Trace(Journal):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """While this lasts, no other process may write the file.
+        """Inside the block, no other process may write the file.
 
         Raises:
-            ValueError, OSError: as `check`; BlockingIOError if another search is writing it.
+            ValueError, OSError: as in `check`; BlockingIOError if another search is writing it.
         """
         self.check()
         with nullcontext() if self._log is None else self._log.locked():
             yield
 
     def open(self, stamp: Stamp) -> None:
-        """Begin a search, or go on with the one that the file holds. Changes nothing yet.
+        """Start a search, or continue the one in the file; this writes nothing.
 
         Raises:
-            ValueError, OSError: as `check`; ValueError also if the file holds a search of other
-                settings, naming them, or is no trace.
+            ValueError, OSError: as in `check`. Also ValueError if the file is not a trace, or holds
+                a search with other settings, which the message names.
 
         Warns:
-            UserWarning: if the last line was cut short; it is dropped.
+            UserWarning: if the last line is incomplete; it is dropped.
         """
         self.check()
         self._new = stamp
@@ -165,7 +165,7 @@ class Trace(Journal):
             return
         lines, rest = self._log.read()
         if not lines and rest.startswith(b'{"stamp"'):
-            return  # nothing was written but a part of the stamp
+            return  # the file has only a part of the stamp
         self._replay = _replay(self._log.path, lines)
         self._replay.check(stamp.parameters)
         if rest:
@@ -175,26 +175,26 @@ class Trace(Journal):
 
     @property
     def reading(self) -> bool:
-        """Whether there are lines to be read back before the search goes on."""
+        """Whether there are lines to read before the search continues."""
         return bool(self._replay)
 
     @property
     def progress(self) -> str:
-        """What there is to be read back, in words."""
+        """Description of the lines to read."""
         return "" if self._replay is None else f"{self._replay.progress} from {self.path}"
 
     @property
     def ended(self) -> Status | None:
-        """The status with which the search ended here, if its verification is read back next."""
+        """The status with which the search ended here, if its verification is read next."""
         return self._replay.ended if self._replay else None
 
     @property
     def seconds(self) -> float:
-        """Those that the search has taken before it was interrupted."""
+        """Seconds of the search before it was interrupted."""
         return self._replay.seconds if self._replay is not None else 0.0
 
     def recall(self, kind: str, question: Sequence[str]) -> Answer | None:
-        """The answer that is recorded next; see `dpodiff.objective.journal`."""
+        """Return the next recorded answer; see `dpodiff.objective.journal`."""
         if not self._replay:
             return None
         data = self._replay.next("answer", what := f"the question {kind!r}")
@@ -217,7 +217,7 @@ class Trace(Journal):
         self._write({"answer": line})
 
     def append(self, record: Record) -> Record:
-        """Add a record, and write it at once; returns it, or the one that is read back instead."""
+        """Write a record at once and return it, or return the recorded one."""
         if not self._replay:
             self.records.append(record)
             self._begin()
@@ -232,7 +232,7 @@ class Trace(Journal):
         return recorded
 
     def note(self, step: dict[str, Any]) -> None:
-        """Add a gradient or a preview, and write it at once."""
+        """Write a gradient or a preview at once."""
         if self._replay:
             self.steps.append(self._replay.next("step", f"the step {step['kind']!r}"))
             self._replay.done()
@@ -242,7 +242,7 @@ class Trace(Journal):
             self._write({"step": step})
 
     def verify(self, verification: Mapping[str, Any]) -> None:
-        """Add what the verification said: its "verdict", and the fields of `Verification`."""
+        """Add a verification: its "verdict", and the fields of `Verification`."""
         self.verification = dict(verification)
         known = {} if self._replay is None else self._replay.verification
         if not self.reading and known.get("verdict") != self.verification["verdict"]:
@@ -251,28 +251,28 @@ class Trace(Journal):
     def finish(
         self, status: Status, seconds: float, cost: "Cost", error: str | None = None
     ) -> None:
-        """Close the trace with the reason the search ended and what it cost.
+        """Close the trace with the reason for the end and the cost.
 
         Args:
             status: why the search ended.
-            seconds: since it began.
-            cost: of this search.
+            seconds: time since it began.
+            cost: cost of this search.
             error: type and text of the error, if it failed.
         """
         self.status, self.cost, self.error = status, asdict(cost), error
         if self.stamp is None:
-            return  # it could not even be opened
+            return  # the file was never opened
         self.stamp.seconds = seconds
         if self.reading:
-            return  # the file has more than this run has asked for
+            return  # the file has more lines than this run has asked for
         if self._replay is not None and self._replay.end.get("status") == status:
             self.cost, self.stamp.seconds = self._replay.end["cost"], self._replay.seconds
-            return  # it is written
+            return  # it is written already
         end = {"status": status, "seconds": seconds, "cost": self.cost}
         self._write({"end": end if error is None else end | {"error": error}}, sync=True)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the trace to another file; nothing happens if it is its own."""
+        """Write the trace to another file; does nothing for its own path."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.path is None:
@@ -282,7 +282,7 @@ class Trace(Journal):
             Tensors(self.path).copy(path)
 
     def frame(self) -> "pd.DataFrame":
-        """One row a record, with the mean loss over the seeds as `loss`."""
+        """Return one row per record, with the mean loss over the seeds as `loss`."""
         import pandas as pd
 
         frame = pd.DataFrame([asdict(r) | {"loss": mean(r.losses)} for r in self.records])
@@ -290,10 +290,10 @@ class Trace(Journal):
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Trace":
-        """Read a trace file. A last line cut short by a killed run is left out with a warning.
+        """Read a trace file. An incomplete last line of a killed run is dropped with a warning.
 
         Raises:
-            ValueError: naming the line, if any other one cannot be read.
+            ValueError: if another line cannot be read; the message names it.
         """
         trace, log = cls(path), Log(Path(path))
         lines, rest = log.read()
@@ -325,7 +325,7 @@ class Trace(Journal):
                 self.records.append(Record.from_json(line))
 
     def _begin(self) -> None:
-        """Write the stamp of a new search, or that an older one goes on, before what is new."""
+        """Write the stamp of a new search, or the line of a continued one."""
         new, self._new = self._new, None
         if new is None:
             return
@@ -356,7 +356,7 @@ def _replay(path: Path, lines: list[Line]) -> Replay:
 
 
 def _with_nan(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer whose losses have NaN where its file has null."""
+    """Return an answer with NaN in the place of null losses."""
     if "losses" not in answer:
         return dict(answer)
     rows = [_row(one) if isinstance(one, list) else one for one in answer["losses"]]

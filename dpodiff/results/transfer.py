@@ -1,8 +1,9 @@
-"""Do found prompts transfer to other models, losses and seeds?
+"""Transfer of found prompts to other models, losses and seeds.
 
-A search sees one model, one loss and a few seeds. What it found is scored with others, each change
-paired with the user's own prompt on the same model and seeds. A matrix of such changes, with
-origins as rows and targets as columns, says what belongs to the prompt and what to its origin.
+A search uses one model, one loss and a few seeds. Its found prompt is scored with others, and
+compared with the user's own prompt on the same model and seeds. In a matrix of such changes the
+rows are origins and the columns are targets. It shows which gains belong to the prompt, and which
+to its origin.
 """
 
 import math
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dpodiff.losses.base import Loss
     from dpodiff.models.base import TextToImage
 
-CELL = ("found", "model", "seeds", "measure")  # of a transfer matrix
+CELL = ("found", "model", "seeds", "measure")  # columns that identify a cell of the matrix
 
 
 def transfer(
@@ -34,30 +35,29 @@ def transfer(
     *,
     level: float = 0.95,
 ) -> "pd.DataFrame":
-    """Scores found prompts with every model, on every set of seeds, by every loss.
+    """Score found prompts with every model, on every set of seeds, by every loss.
 
-    Images are made once a prompt, model and seed, and shared between losses. They are not counted
-    in the cost of a search.
+    Each image is made once for all losses. The images are not counted in the cost of a search.
 
     Args:
-        results: of searches of words, one or several by their origin, such as "toy, matcher". Of a
-            search that was refused, `result.found` says what was found.
-        models: by name; each must take all the prompts.
-        losses: from images and prompts to losses, by name; they are asked about the user's prompt.
+        results: results of searches of words, one or several by their origin, such as "toy,
+            matcher". For a refused search use `result.found`.
+        models: models by name; each must be able to take all prompts.
+        losses: losses by name; they are computed for the user's prompt.
         seeds: sets of seeds by name, such as those of the searches and fresh ones.
-        judge: adds its own measures, of one image at a time.
-        level: of the intervals.
+        judge: judge whose measures are added, computed for one image at a time.
+        level: coverage of the intervals.
 
     Returns:
-        One row an origin, prompt, model, set of seeds and measure, with columns "found", "prompt",
-        "model", "seeds" and "measure"; "before" and "after", means of the user's own prompt and of
-        the one found; "mean", "low" and "high", after minus before with its exact interval over
-        seeds (`subset_interval`), which has no ends for fewer than 6 seeds. An interval over
-        prompts is what `results.transfer.over_prompts` gives.
+        One row per origin, prompt, model, set of seeds and measure, with the columns "found",
+        "prompt", "model", "seeds" and "measure"; "before" and "after", means of the user's own
+        prompt and of the found one; "mean", "low" and "high", after minus before with its exact
+        interval over seeds (`subset_interval`), whose ends are infinite for fewer than 6 seeds. For
+        intervals over prompts use `results.transfer.over_prompts`.
 
     Raises:
-        ValueError: if an argument is of a wrong kind or empty, noise was searched, or the searches
-            differ in eta.
+        ValueError: if an argument is invalid or empty, noise was searched, or the searches differ
+            in eta.
         PromptError: if a model cannot take a prompt, before any image is made.
 
     Examples:
@@ -93,15 +93,16 @@ def transfer(
 
 
 def over_prompts(table: "pd.DataFrame", by: Sequence[str] = CELL) -> "pd.DataFrame":
-    """A transfer matrix, as rows: the mean change over prompts of each origin and target.
+    """Return the transfer matrix as rows: the mean change over prompts per origin and target.
 
     Args:
-        table: as `transfer` gives it, with "prompt", "before", "after" and the columns of `by`.
-        by: what a cell of the matrix is.
+        table: table of `transfer`, with "prompt", "before", "after" and the columns of `by`.
+        by: columns that identify a cell of the matrix.
 
     Returns:
-        a row a cell: the columns of `by`; "before" and "after"; "mean", "low" and "high", the
-        change with its 95% interval over prompts, without ends for one prompt; "prompts".
+        one row per cell: the columns of `by`; "before" and "after"; "mean", "low" and "high", the
+        change with its 95% interval over prompts, whose ends are infinite for one prompt;
+        "prompts".
 
     Examples:
         >>> import pandas as pd
@@ -114,7 +115,7 @@ def over_prompts(table: "pd.DataFrame", by: Sequence[str] = CELL) -> "pd.DataFra
     import pandas as pd
 
     by, rows = list(by), []
-    # Any: pandas types the results of its methods by all they may be.
+    # Any: pandas annotates its results too generally.
     means: Any = table.groupby([*by, "prompt"], sort=False)[["before", "after"]].mean()
     for cell, group in means.groupby(by, sort=False):
         gaps = group["after"] - group["before"]
@@ -130,7 +131,7 @@ def over_prompts(table: "pd.DataFrame", by: Sequence[str] = CELL) -> "pd.DataFra
 
 
 def _origins(results: Any) -> list[tuple[str, Result]]:
-    """Each result with the name of its origin."""
+    """Return each result with the name of its origin."""
     check_kind("results", results, Mapping, "a mapping from origins to results of searches")
     origins = []
     for name, found in results.items():
@@ -168,7 +169,7 @@ def _check_models(models: Any, results: Sequence[Result]) -> None:
 
 
 def _pairs(result: Result, seeds: Sequence[int]) -> tuple[list[Asked], list[Asked]]:
-    """Images of the user's own prompt and of the one found, one a seed each."""
+    """Return images of the user's own prompt and of the found one, one per seed each."""
     space = result.objective.space
     own, found = (
         [Asked(space.prompt, prompts, seed) for seed in seeds]

@@ -1,4 +1,4 @@
-"""Claims on differences between means over prompts: which of them hold."""
+"""Verdicts on claims about differences between means over prompts."""
 
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-FEWEST = 10  # prompts that a claim is made on
+FEWEST = 10  # least number of prompts for a claim
 
 
 class Verdict(NamedTuple):
-    """A claim on a difference, its interval, and whether the claim holds.
+    """A claim about a difference, its interval, and whether the claim holds.
 
     Attributes:
-        claim: in words.
-        measure: what it is about.
+        claim: the claim in words.
+        measure: measure of the difference.
         effect, low, high: mean difference, and the ends of its interval.
         prompts: number of prompts.
         verdict: "holds"; "opposite", if the interval lies on the other side of zero; "not shown",
@@ -43,17 +43,17 @@ class Verdict(NamedTuple):
 def verdict(
     claim: str, difference: Interval, prompts: float, better: str = "lower", measure: str = ""
 ) -> Verdict:
-    """Whether a claim on a difference holds.
+    """Decide whether a claim about a difference holds.
 
     Args:
-        claim: in words.
-        difference: its mean and interval, as `paired_bootstrap` gives them.
-        prompts: how many it is the mean of.
+        claim: the claim in words.
+        difference: mean difference and its interval, as `paired_bootstrap` returns them.
+        prompts: number of prompts.
         better: the side of zero on which the claim holds, "lower" or "higher".
-        measure: what it is about.
+        measure: measure of the difference.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> gain = dpodiff.paired_bootstrap([-0.03, 0.01] * 6)
@@ -81,10 +81,11 @@ def verdict(
 
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> "pd.DataFrame":
-    """Verdicts as a table: a row a claim, its effect and interval written with their signs.
+    """Return verdicts as a table with one row per claim; effects and intervals have signs.
 
     Args:
-        verdicts: in the order of the rows. The measure is left out if none has one.
+        verdicts: verdicts in the order of the rows. The column of measures is dropped if all are
+            empty.
 
     Examples:
         >>> gain = dpodiff.paired_bootstrap([-0.03, -0.01] * 6)

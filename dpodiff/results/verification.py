@@ -1,8 +1,8 @@
-"""Is a found prompt better on seeds that the search never saw? If not, keep the user's own.
+"""Verification of found prompts on fresh seeds; without a proof the user's own prompt is kept.
 
-A search returns the lowest of many noisy values, so its own seeds flatter the result. `verify`
-scores the best few candidates and the user's prompt on fresh seeds, in pairs, and accepts one only
-if the interval of the change is on the right side of zero for every loss.
+A search returns the lowest of many noisy values, so its result is biased on its own seeds. `verify`
+scores the best candidates and the user's prompt on fresh seeds, in pairs. It accepts a candidate
+only if the interval of the change is on the right side of zero for every loss.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,28 +45,28 @@ def verify(
     level: float = LEVEL,
     progress: bool = False,
 ) -> Verification:
-    """Test the best candidates of a search against the user's prompt on fresh seeds.
+    """Compare the best candidates of a search with the user's prompt on fresh seeds.
 
     The images are added to the cost of the result's objective.
 
     Args:
-        result: of a search of words.
-        seeds: how many fresh seeds, at least 6: those that follow the largest seed that the search,
-            or an earlier verification of it, has used.
-        finalists: how many of the best candidates are tested, of those that the search found better
+        result: result of a search of words.
+        seeds: number of fresh seeds, at least 6. They follow the largest seed that the search, or
+            an earlier verification of it, has used.
+        finalists: number of the best candidates to test, among those that the search found better
             than the user's prompt. If there are none, no image is made.
-        losses: second losses by name; a candidate has to be better by each of them too.
-        level: of the intervals of the changes. They are exact (`subset_interval`) and corrected for
-            the number of finalists (Bonferroni). If each finalist and the user's prompt are
-            exchangeable on fresh seeds, one is accepted with probability at most (1 - level) / 2,
-            however many candidates the search has evaluated. A few seeds cannot rule out harm that
-            is rarer than one image in a few.
+        losses: second losses by name; a candidate must be better by each of them too.
+        level: coverage of the intervals of the changes. They are exact (`subset_interval`) and
+            corrected for the number of finalists (Bonferroni). If each finalist and the user's
+            prompt are exchangeable on fresh seeds, one is accepted with probability at most (1 -
+            level) / 2, for any number of candidates in the search. A few seeds cannot exclude harm
+            to a small share of the images.
         progress: whether to show a progress bar on stderr.
 
     Raises:
-        ValueError: if noise was searched, whose gain belongs to its own seeds alone; if a number
-            is out of its range; if a second loss has the name of the searched one, "loss"; or if so
-            few seeds cannot prove anything at this level.
+        ValueError: if noise was searched, whose gain belongs to its own seeds only; if a number is
+            out of its range; if a second loss is named "loss" like the searched one; or if there
+            are too few seeds for a proof at this level.
 
     Examples:
         >>> result = dpodiff.improve("a red ball", budget=2, seeds=1, verify=0, progress=False)
@@ -114,15 +114,15 @@ def verify(
 
 
 def can_prove(seeds: int, finalists: int, level: float = LEVEL) -> bool:
-    """Whether the intervals of so few seeds have ends at all; see `subset_interval`."""
+    """Return whether intervals with so few seeds have finite ends; see `subset_interval`."""
     return min(2 ** min(seeds, SUBSETS.bit_length()), SUBSETS) * (1 - level) / 2 >= finalists
 
 
 def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
-    """Refuse numbers with which nothing could be proven.
+    """Refuse numbers that allow no proof.
 
     Raises:
-        ValueError: saying what would be right.
+        ValueError: if so; the message says what would be right.
     """
     check_whole("finalists", finalists, 1)
     check_whole("seeds", seeds, most=MOST_IMAGES)
@@ -142,7 +142,7 @@ def check_seeds(seeds: int, finalists: int, level: float = LEVEL) -> None:
 
 
 def best_candidates(result: Result, count: int) -> list[Candidate]:
-    """Candidates of a search that were better than the user's prompt, its first; best first."""
+    """Return the candidates that were better than the user's prompt, the best first."""
     own, *others = result.trace.records
     space = result.objective.space
     seen: set[Prompts] = set()
@@ -163,7 +163,7 @@ def _comparison(
     names: Sequence[str],
     level: float,
 ) -> Comparison:
-    """Of two arrays (losses, seeds); a loss that is not finite proves nothing."""
+    """Compare two arrays (losses, seeds); a loss that is not finite proves nothing."""
     changes = {
         name: change_over_seeds(*pair, level=level)
         for name, *pair in zip(names, before, after, strict=True)
@@ -185,7 +185,7 @@ def _scores(
     measures: "Mapping[str, Loss]",
     progress: bool,
 ) -> np.ndarray:
-    """Losses (candidates, losses, seeds); each image is made once, and counted at once."""
+    """Return losses (candidates, losses, seeds); each image is made and counted once."""
     decoded = [objective.space.decode(candidate) for candidate in candidates]
     jobs = [(prompts, seed) for prompts in decoded for seed in seeds]
     with tqdm(total=len(jobs), desc="verify", disable=not progress) as bar:
@@ -202,7 +202,7 @@ def _scores(
 def _batches(
     objective: "Objective", jobs: Sequence[Job], measures: "Mapping[str, Loss]"
 ) -> Iterator[np.ndarray]:
-    """Yield the losses (losses, batch) of each batch, and add it to the cost."""
+    """Yield the losses (losses, batch) of each batch, and add its cost."""
     cost, model = objective.cost, objective.model
 
     def work(batch: Sequence[Job]) -> list[list[float]]:

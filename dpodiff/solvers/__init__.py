@@ -1,17 +1,17 @@
-"""Solvers: one a file, all run by the one loop `search`.
+"""Solvers, one per file. The loop `search` runs all of them.
 
 `base`            the interface: `ask`, `tell`, `learn`, `recommend`
 `loop`            `search`, which runs any solver
-`run`             one run of it: budget, incumbent, failures and trace
-`random_search`, `epo`, `forward_selection`, `tpe`, `screening`    of words
-`llm_search`      of whole prompts, by a language model
-`gpo`, `hpo`, `pez`                                                of words, with gradients
-`dno`, `zero_order`, `best_of_n`                                   of noise
-`joint`           of both, alternately
-`recipes`         solvers by name, with every setting written out
+`run`             the state of one search: budget, incumbent, failures and trace
+`random_search`, `epo`, `forward_selection`, `tpe`, `screening`    search of words
+`llm_search`      search of whole prompts by a language model
+`gpo`, `hpo`, `pez`                                                search of words with gradients
+`dno`, `zero_order`, `best_of_n`                                   search of noise
+`joint`           search of words and noise, alternately
+`recipes`         solvers by name with all settings
 
-Imports from every folder but `plots`, `api` and `toy`. Names are imported on first use, since some
-solvers need torch.
+It imports from every folder except `plots`, `api` and `toy`. Names are imported on first use, since
+some solvers need torch.
 """
 
 import lazy_loader

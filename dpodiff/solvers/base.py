@@ -1,17 +1,17 @@
-"""The interface of every solver: ask for candidates, be told their values, recommend one.
+"""The interface of solvers: ask for candidates, tell their values, recommend one.
 
     solver = EPO(space, seed=0)
     candidates = solver.ask()
     solver.tell(candidates, [f(candidate) for candidate in candidates])
     solver.recommend()
 
-A solver knows the space by its index operations only: it never sees a prompt, a model or an image.
-`dpodiff.search` runs the first two alternately, with budget and trace, and returns the best
-candidate that it evaluated itself. `recommend` is for those who run a solver without it.
+A solver uses only index operations of the space: it never sees a prompt, a model or an image.
+`dpodiff.search` calls `ask` and `tell` alternately, with a budget and a trace, and returns the best
+candidate that it evaluated. Use `recommend` if you run a solver without `dpodiff.search`.
 
-Instead of candidates a solver may ask a question of `dpodiff.objective.queries`: a
-`GradientQuery`, a `PreviewQuery` or a `NoiseQuery`. It gets the answer by `learn`, and asks again;
-a subclass implements the method for each kind of query that it asks, such as `_learn_gradient`.
+Instead of candidates `ask` may return a query of `dpodiff.objective.queries`: a `GradientQuery`, a
+`PreviewQuery` or a `NoiseQuery`. The solver gets the answer by `learn`. A subclass implements a
+method for each kind of query that it asks, such as `_learn_gradient`.
 """
 
 import math
@@ -35,22 +35,22 @@ from dpodiff.spaces.space import Candidate, Space
 
 Query = GradientQuery | PreviewQuery | NoiseQuery
 
-# Candidates, or what gives them at the first `ask`.
+# Candidates, or a function that returns them at the first `ask`.
 FirstCandidates = Iterable[Candidate] | Callable[[], Iterable[Candidate]]
 
-TRIES = 100  # draws that may repeat a seen candidate before a surer way is taken
+TRIES = 100  # draws that may repeat a known candidate before the space is enumerated
 
 
 class Solver(ABC):
-    """Base of the solvers that propose each candidate at most once.
+    """Base class of solvers that propose each candidate at most once.
 
     Args:
-        space: where to search.
-        seed: of the solver's own random numbers; equal seeds and equal values give equal searches.
+        space: the space to search.
+        seed: seed of the solver's random numbers. Equal seeds and values give equal searches.
 
     Attributes:
-        name: short, for traces and legends.
-        values: what was told so far, by candidate; lower is better, NaN counts as infinite.
+        name: short name for traces and legends.
+        values: values by candidate so far; lower is better, NaN counts as infinite.
 
     Examples:
         >>> class InOrder(dpodiff.Solver):
@@ -75,12 +75,12 @@ class Solver(ABC):
 
     @property
     def follows_gradients(self) -> bool:
-        """Whether it asks for gradients, so that the loss must have one."""
+        """Whether the solver needs gradients, so that the loss must have one."""
         return False
 
     @abstractmethod
     def ask(self) -> list[Candidate] | Query:
-        """The next candidates to evaluate, or another question; none if all have been seen."""
+        """Return the next candidates to evaluate, or a query; none if all candidates are known."""
 
     @overload
     def learn(self, query: GradientQuery, answer: ValueAndGradient) -> None: ...
@@ -89,10 +89,10 @@ class Solver(ABC):
     @overload
     def learn(self, query: NoiseQuery, answer: NoiseEvaluation) -> None: ...
     def learn(self, query: Query, answer: Any) -> None:
-        """Take the answer to a question that was asked instead of candidates.
+        """Process the answer to a query.
 
         Raises:
-            NotImplementedError: if the solver does not ask such questions.
+            NotImplementedError: if the solver does not ask such queries.
         """
         match query:
             case GradientQuery():
@@ -115,14 +115,14 @@ class Solver(ABC):
         raise NotImplementedError(f"{self.name} does not ask a {type(query).__name__}")
 
     def state(self) -> dict[str, Any]:
-        """What the solver believes now, JSON-ready, for the trace; nothing by default."""
+        """Return the state of the solver for the trace, ready for JSON; empty by default."""
         return {}
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
-        """Learn the values of candidates, whether or not they were asked for.
+        """Process the values of candidates, whether or not the solver asked for them.
 
         Raises:
-            ValueError: if there is not one number for each candidate of the space.
+            ValueError: if there is not one number per candidate of the space.
         """
         candidates = check_each("candidates", candidates, lambda _, one: self.space.check(one))
         values = check_each("values", values, _check_value)
@@ -133,24 +133,24 @@ class Solver(ABC):
             self.values[candidate] = math.inf if math.isnan(value) else value
 
     def recommend(self) -> Candidate:
-        """The best candidate told so far, or the user's own prompt if there is none."""
+        """Return the best candidate so far, or the user's own prompt if there is none."""
         return min(self.values, key=self.values.__getitem__, default=self.space.identity)
 
     @property
     def parameters(self) -> dict[str, bool | int | float | str]:
-        """The name and the hyperparameters, for the record: all numbers and texts but private ones.
+        """Return the name and the public hyperparameters, for the record.
 
-        A search goes on from a trace only if these are the same.
+        A search continues from a trace only if these are the same.
         """
         public = {k: v for k, v in vars(self).items() if not k.startswith("_")}
         scalars = {k: v for k, v in public.items() if isinstance(v, bool | int | float | str)}
         return {"name": self.name} | scalars
 
     def _fresh(self, proposals: Sequence[Callable[[], Candidate]]) -> list[Candidate]:
-        """An unseen candidate from each proposal, or fewer if the space has no more of them.
+        """Return an unseen candidate for each proposal, or fewer if the space has no more.
 
-        A proposal that only repeats what was seen falls back to the whole space at random, and then
-        to the first unseen candidate in order.
+        If a proposal repeats known candidates only, a random candidate of the space replaces it, or
+        finally the first unseen candidate in order.
         """
         fresh = []
         for propose in proposals[: self.space.size - len(self._seen)]:
@@ -164,7 +164,7 @@ class Solver(ABC):
         return fresh
 
     def _new(self, candidates: Iterable[Candidate], most: int | None = None) -> list[Candidate]:
-        """Up to `most` of the given candidates, those not seen yet; from now on they are seen."""
+        """Return up to `most` of the given candidates that are unseen, and mark them as seen."""
         new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._seen]
         self._seen.update(new[:most])
         return new[:most]
@@ -179,11 +179,11 @@ def _check_value(name: str, value: Any) -> None:
 
 
 class First:
-    """The candidates that a solver is told to try before all others.
+    """The candidates that a solver tries before all others.
 
     Args:
-        space: of the candidates.
-        given: the candidates, or a callable that gives them when the solver first asks, such as a
+        space: space of the candidates.
+        given: the candidates, or a function that returns them at the first `ask`, such as a
             `Diagnosis`.
 
     Raises:
@@ -195,14 +195,14 @@ class First:
         self.given = given if callable(given) else self._checked(given)
 
     def __call__(self) -> tuple[Candidate, ...]:
-        """The candidates; a callable is called once."""
+        """Return the candidates; a function is called once."""
         if callable(self.given):
             self.given = self._checked(self.given())
         return self.given
 
     @property
     def parameters(self) -> list[list[int]] | str:
-        """JSON-ready, for the record."""
+        """Return the candidates or the function's name, ready for JSON."""
         return name_of(self.given) if callable(self.given) else [list(c) for c in self.given]
 
     def _checked(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:

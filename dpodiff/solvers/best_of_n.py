@@ -1,12 +1,12 @@
-"""Best of N: leave the prompt alone, draw more noise, keep the best images.
+"""Best of N: keep the prompt, draw more noise, and keep the best images.
 
-What everyone does without any optimizer, and so a baseline at equal cost: where a search makes
-images of many prompts, this makes images of one. It finds no better prompt, only lucky noise,
-so nothing of its gain is left on unseen seeds.
+This needs no optimizer and is a baseline at equal cost: a search makes images of many prompts, this
+makes as many images of one. It finds no better prompt, only favorable noise, so none of its gain
+carries over to unseen seeds.
 
-It runs through the same loop as the solvers. There a candidate k stands for "the best n of the
-first k + 1 groups of n noises", n the number of seeds of the objective; candidate 0 is the user's
-prompt on the objective's own seeds, the baseline of every search.
+It uses the same loop as the solvers. Let n be the number of seeds of the objective. Candidate k is
+then "the best n noises of the first k + 1 groups of n". Candidate 0 is the user's prompt on the
+objective's seeds, the baseline of every search.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,15 +29,15 @@ def search_noise(
     progress: bool = True,
     callback: Callback | None = None,
 ) -> Result:
-    """Spend a budget on the user's own prompt.
+    """Spend a budget on images of the user's own prompt.
 
     Args:
-        objective: whose model, loss, prompt, seeds and task are taken; its cost is not changed.
-        budget: when to end; one evaluation is as many images as the objective has seeds.
-        trace, progress, callback: as for `search`.
+        objective: objective with the model, loss, prompt, seeds and task; its cost is not changed.
+        budget: limits of the search. One evaluation is one image per seed of the objective.
+        trace, progress, callback: as in `search`.
 
     Returns:
-        The result; its images and losses are those of the best noises.
+        The result with the images and losses of the best noises.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -55,30 +55,30 @@ def search_noise(
 
 
 class InOrder(Solver):
-    """Asks for every candidate of the space in turn."""
+    """Asks for every candidate of the space in order."""
 
     name = "best of n"
 
     def ask(self) -> list[Candidate]:
-        """The next candidates not yet told."""
+        """Return the next candidates."""
         return list(islice((c for c in self.space if c not in self._seen), 16))
 
 
 class Groups(Space):
-    """Groups of noise for one prompt: every candidate reads the same."""
+    """Groups of noise for one prompt: all candidates have the same prompts."""
 
     def decode(self, candidate: Candidate) -> Prompts:
-        """The user's own prompts."""
+        """Return the user's own prompts."""
         return Prompts(self.prompt, self.negative_prompt)
 
 
 class Noises(Objective):
-    """The user's prompt on more and more noise; a candidate's losses are those of its best.
+    """The user's prompt with more and more noise; a candidate's losses are those of its best noise.
 
     Args:
-        objective: whose model, loss, prompt, seeds and task are taken.
-        groups: of noise at most; the seeds of group g are the objective's moved by g times their
-            range, so no two groups share one.
+        objective: objective with the model, loss, prompt, seeds and task.
+        groups: largest number of groups. The seeds of group g are those of the objective shifted by
+            g times their range, so no two groups share a seed.
     """
 
     def __init__(self, objective: Objective, groups: int) -> None:
@@ -96,7 +96,7 @@ class Noises(Objective):
         self.drawn: dict[int, float] = {}  # seed -> loss, group by group
 
     def stream(self, candidates: Sequence[Candidate]) -> Iterator[Evaluation]:
-        """Yield the evaluations of the candidates; each pays for its groups not yet drawn."""
+        """Yield the evaluations of the candidates; each pays for its new groups."""
         prompts = self.space.decode(self.space.identity)
         count, last = len(self.seeds), max((group for (group,) in candidates), default=-1)
         new = [(prompts, seed) for seed in self._noise(last)[len(self.drawn) :]]
@@ -113,12 +113,12 @@ class Noises(Objective):
             yield Evaluation(candidate, prompts, best, self._value(best))
 
     def best(self, candidate: Candidate) -> list[int]:
-        """The seeds of a candidate's best images, best first."""
+        """Return the seeds of a candidate's best images, the best first."""
         noise = self._noise(candidate[0])
         return sorted(noise, key=lambda seed: self._value([self.drawn[seed]]))[: len(self.seeds)]
 
     def _noise(self, group: int) -> list[int]:
-        """The seeds of all groups up to this one."""
+        """Return the seeds of all groups up to this one."""
         width = max(self.seeds) - min(self.seeds) + 1
         return [seed + g * width for g in range(group + 1) for seed in self.seeds]
 

@@ -1,16 +1,16 @@
-"""DNO, direct noise optimization (Tang et al., 2024, arXiv 2405.18881), and its relative ReNO.
+"""DNO, direct noise optimization (Tang et al., 2024, arXiv 2405.18881), and its variant ReNO.
 
-The prompt stays; the noise is the variable. Each seed is a problem of its own,
+The prompt is fixed and the noise is optimized. Each seed is a separate problem,
 
     minimize over z    loss(image(z)) + gamma * improbability(z),
 
-and all of them are solved in one batch: no update mixes what belongs to different images. The
-gradient goes back through the sampler, so an iteration that makes the image once and goes back
-with checkpoints costs four evaluations.
+and all are solved in one batch: an update of one image does not depend on the others. The gradient
+passes through the sampler. An iteration makes the image once and computes a gradient with
+checkpoints, which costs four evaluations.
 
-ReNO (Eyring et al., 2024, arXiv 2406.04312) was made for models of one step. On others a rollout of
-a few steps stands for the whole one: iterations are cheap, but lower the loss of another image
-than the one that is kept, which is looked at from time to time.
+ReNO (Eyring et al., 2024, arXiv 2406.04312) was made for one-step models. On other models it uses a
+rollout of a few steps. Its iterations are cheap, but lower the loss of another image than the full
+rollout's. So the full rollout is evaluated at regular intervals.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -33,22 +33,23 @@ class DNO(Solver):
     """Gradient descent on the noise with AdamW; the defaults are the paper's.
 
     Args:
-        space: of the objective; only the user's own prompt is used.
-        noise: where to start, (seeds, vectors, channel, h, w), as `Objective.noise()` gives it.
-        seed: of permutations and perturbations.
-        lr: of AdamW, which moves an entry by about so much an iteration. It decays no weight.
-        gamma: weight of the improbability of the noise; 0 leaves it out.
-        estimator: the gradient; `Hybrid()` for losses that have none.
+        space: space of the objective; only the user's own prompt is used.
+        noise: initial noise (seeds, vectors, channel, h, w), as `Objective.noise()` returns it.
+        seed: seed of permutations and perturbations.
+        lr: learning rate of AdamW, about the change of an entry per iteration. There is no weight
+            decay.
+        gamma: weight of the improbability of the noise; 0 disables it.
+        estimator: gradient estimator; `Hybrid()` for losses without a gradient.
         clip: largest norm of an image's gradient.
         k, permutations: as in `improbability`.
 
     Attributes:
-        noise: where it stands, a leaf.
-        taken: iterations so far.
-        skipped: gradients of single images that were not finite; they counted as zero.
+        noise: current noise, a leaf tensor.
+        taken: number of iterations so far.
+        skipped: number of gradients of single images that were not finite; they counted as zero.
 
     Raises:
-        ValueError: naming the argument that makes no sense.
+        ValueError: if an argument is out of its range; the message names it.
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
@@ -90,23 +91,23 @@ class DNO(Solver):
 
     @property
     def follows_gradients(self) -> bool:
-        """Whether the loss must have a gradient; the hybrid one needs that of the image only."""
+        """Whether the loss must have a gradient; the hybrid estimator needs none."""
         from dpodiff.gradients import Hybrid
 
         return not isinstance(self.estimator, Hybrid)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name and the hyperparameters, for the record."""
+        """Return the name and the hyperparameters, for the record."""
         vectors = self.noise.shape[1]
         return super().parameters | {"estimator": name_of(self.estimator), "vectors": vectors}
 
     def ask(self) -> NoiseQuery:
-        """The gradient where the noise stands."""
+        """Return a query for the gradient at the current noise."""
         return self._query(self.estimator)
 
     def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
-        """Take a step down the gradient of loss and penalty."""
+        """Take a gradient step on loss and penalty."""
         if answer.gradients is None:
             raise ValueError(f"{self.name} learns from gradients, and this answer has none")
         self.taken += 1
@@ -125,11 +126,11 @@ class DNO(Solver):
         self._optimizer.step()
 
     def state(self) -> dict[str, Any]:
-        """The mean penalty that was added to the loss, without its weight, and the skipped ones."""
+        """Return the mean penalty without its weight, and the number of skipped gradients."""
         return {"penalty": float(self._penalty.detach().mean()), "skipped": self.skipped}
 
     def penalties(self) -> tuple[float, ...]:
-        """Penalties of the noise where it stands, with their weight, one a seed."""
+        """Return the weighted penalties of the current noise, one per seed."""
         if self.gamma > 0:
             self._penalty = self._improbability(self.noise)
         return tuple((self.gamma * self._penalty.detach()).tolist())
@@ -154,21 +155,21 @@ class DNO(Solver):
 
 
 class ReNO(DNO):
-    """DNO's few-step relative: Nesterov's momentum, regularized by the norm alone, a short rollout.
+    """The few-step variant of DNO: Nesterov momentum, a penalty of the norm, a short rollout.
 
-    After every `every` iterations the noise is looked at on the whole rollout, which costs an
-    evaluation; only these looks can be kept. The defaults are the release's for one-step models,
-    but for `every`, which there is nothing like, and the steps.
+    After every `every` iterations the noise is evaluated on the full rollout, which costs an
+    evaluation. Only these evaluations can be kept. The defaults are those of the release for
+    one-step models, except `every` and `steps`, which it does not have.
 
     Args:
-        space, noise, seed: as in `DNO`; one vector a seed.
-        steps: of the short rollout.
-        every: iterations between two looks at the whole one.
+        space, noise, seed: as in `DNO`; with one vector per seed.
+        steps: number of steps of the short rollout.
+        every: number of iterations between two evaluations on the full rollout.
         lr, gamma, estimator, clip: as in `DNO`; gamma is the weight of `norm_surprise`.
-        momentum: of Nesterov's kind.
+        momentum: Nesterov momentum.
 
     Raises:
-        ValueError: naming the argument that makes no sense.
+        ValueError: if an argument is out of its range; the message names it.
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
@@ -212,13 +213,13 @@ class ReNO(DNO):
         self._looked = 0
 
     def ask(self) -> NoiseQuery:
-        """A gradient of the short rollout, or a look at the whole one."""
+        """Return a query for a gradient of the short rollout, or for the losses of the full one."""
         if self.taken >= self._looked + self.every:
             return self._query(None)
         return self._query(self.estimator, steps=self.steps)
 
     def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
-        """Take a step after a gradient; a look changes nothing."""
+        """Take a step after a gradient; an evaluation changes nothing."""
         if query.estimator is None:
             self._looked = self.taken
         else:
@@ -232,10 +233,10 @@ class ReNO(DNO):
 
 
 def check_noise(noise: torch.Tensor) -> None:
-    """Refuse what is no noise of some seeds.
+    """Check that a value is noise of some seeds.
 
     Raises:
-        ValueError: saying what it must be.
+        ValueError: if it is not; the message says what it must be.
     """
     shape = "a tensor (seeds, vectors, channel, h, w) of floating point"
     check_kind("noise", noise, torch.Tensor, shape)

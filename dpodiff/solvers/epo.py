@@ -1,11 +1,11 @@
 """EPO, the evolutionary prompt optimizer of DPO-Diff (Wang et al., 2024, arXiv 2407.01606).
 
-A first population is drawn at random. From then on each generation comes from the best candidates
-of all earlier ones: some by mutation of one parent, some by crossover of two. In the released code
-a child that was seen before is drawn again; here that goes on until an unseen one is found, so no
-evaluation is spent twice.
+The first population is drawn at random. Each later generation consists of mutations of one parent
+and crossovers of two; the parents are the best candidates of all earlier generations. The released
+code draws a known child again, a limited number of times. Here this is repeated until a child is
+new, so no evaluation is spent twice.
 
-A random candidate of a negative space fills nearly all of its slots, and that many words harm most
+A random candidate of a negative space fills nearly all of its slots, and so many words harm most
 images. With `changed` the first population stays near the user's prompt instead.
 """
 
@@ -20,24 +20,23 @@ from dpodiff.spaces.space import Candidate, Space
 
 
 class EPO(Solver):
-    """Evolution with elitist parents; the defaults are the paper's.
+    """Evolutionary search with elitist parents; the defaults are the paper's.
 
     Args:
-        space: where to search.
-        seed: of the random numbers.
-        population: candidates known before evolution starts.
-        parents: the best ones, from which children are made.
-        mutations: children of one parent each, a generation.
+        space: the space to search.
+        seed: seed of the random numbers.
+        population: number of evaluated candidates before evolution starts.
+        parents: number of the best candidates that become parents.
+        mutations: number of children by mutation per generation.
         rate: probability that a mutation changes a slot; at least one slot changes.
-        crossovers: children of two parents each, a generation.
-        changed: a candidate of the first population changes 1 to so many slots; None, as in the
-            paper, draws it from the whole space.
-        first: candidates that are evaluated before all others, as members of the first population;
-            or a callable that gives them once the user's prompt is evaluated, such as a
-            `Diagnosis`.
+        crossovers: number of children by crossover per generation.
+        changed: largest number of slots that a candidate of the first population changes. None
+            draws it from the whole space, as in the paper.
+        first: candidates to evaluate before all others, as members of the first population; or a
+            function that returns them once the user's prompt is evaluated, such as a `Diagnosis`.
 
     Raises:
-        ValueError: if there are less than 2 parents, more parents than population, or no children;
+        ValueError: if there are fewer than 2 parents, more parents than population, or no children;
             if `changed` is below 1, or a candidate of `first` does not fit the space.
 
     Examples:
@@ -84,11 +83,11 @@ class EPO(Solver):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name and the hyperparameters, for the record."""
+        """Return the name and the hyperparameters, for the record."""
         return super().parameters | {"first": self.first.parameters}
 
-    def ask(self) -> list[Candidate] | GradientQuery:  # HPO, which is an EPO, begins with gradients
-        """The missing part of the first population, then a generation of children."""
+    def ask(self) -> list[Candidate] | GradientQuery:  # HPO, a subclass, begins with gradients
+        """Return the rest of the first population, then generations of children."""
         usable = [candidate for candidate, value in self.values.items() if value < math.inf]
         first = self._new(self.first())
         missing = self.population - len(usable) - len(first)
@@ -101,7 +100,7 @@ class EPO(Solver):
         )
 
     def _newcomers(self, count: int) -> list[Callable[[], Candidate]]:
-        """Proposals for the first population."""
+        """Return proposals for the first population."""
         return [self._sample] * count
 
     def _sample(self) -> Candidate:

@@ -1,14 +1,14 @@
-"""Forward selection: which single change helps, then which of them help together.
+"""Forward selection: find single changes that help, then combine them.
 
-A candidate of many random words says little about any one of them. Here the user's prompt is tried
-with one slot changed at a time. A ridge regression of all values so far on the choices, one
-coefficient per choice, gives the effect of each. Then each round tries the best effects together
-and the neighbors of the best candidate, those first that the effects put lowest; so words that
-helped alone are added, and words that do not help any more are taken out.
+A candidate of many random words tells little about each word. Here the user's prompt is first
+evaluated with one slot changed at a time. Ridge regression of all values on the choices, with one
+coefficient per choice, estimates the effect of each. Each later round evaluates combinations of the
+best effects, and those neighbors of the best candidate with the lowest predicted values. So helpful
+words are added, and words that no longer help are removed.
 
-It is stepwise regression's forward selection (Efroymson, 1960) as a search. With a `Screening`
-around it, `Screening(ForwardSelection(space), [Rung(seeds=1), Rung(seeds=2)])`, the changes race
-over the seeds, and many more of them are tried at the same cost.
+This is forward selection of stepwise regression (Efroymson, 1960) used as a search. Inside a
+`Screening`, `Screening(ForwardSelection(space), [Rung(seeds=1), Rung(seeds=2)])`, the changes race
+over the seeds, so many more of them are tried at the same cost.
 """
 
 import itertools
@@ -24,17 +24,17 @@ from dpodiff.spaces.space import Candidate, Space
 
 
 class ForwardSelection(Solver):
-    """One-slot changes first, then their combinations, then the neighbors of the best.
+    """Search of one-slot changes, then of their combinations and the neighbors of the best.
 
     Args:
-        space: where to search.
-        seed: of the random numbers.
-        singles: one-slot changes that are evaluated before any are combined. Every slot gets one
-            before any gets two, the choices of a slot in their order.
-        batch: candidates of a round after that.
-        ridge: weight of the penalty that draws the effect of a choice to the mean effect of all.
-        first: candidates that are evaluated before all others, or a callable that gives them once
-            the user's prompt is evaluated, such as a `Diagnosis`.
+        space: the space to search.
+        seed: seed of the random numbers.
+        singles: number of one-slot changes to evaluate before any are combined. Every slot gets one
+            before any slot gets two; the choices of a slot are taken in order.
+        batch: number of candidates per later round.
+        ridge: weight of the penalty that pulls the effect of a choice to the mean effect.
+        first: candidates to evaluate before all others, or a function that returns them once the
+            user's prompt is evaluated, such as a `Diagnosis`.
 
     Raises:
         ValueError: if a number is out of its range, or a candidate of `first` does not fit.
@@ -74,18 +74,18 @@ class ForwardSelection(Solver):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name and the hyperparameters, for the record."""
+        """Return the name and the hyperparameters, for the record."""
         return super().parameters | {"first": self.first.parameters}
 
     def ask(self) -> list[Candidate]:
-        """One-slot changes until enough are known, then a round around the best candidate."""
+        """Return one-slot changes until enough are known, then rounds around the best candidate."""
         first = self._new([self.space.identity, *self.first()])
         known = sum(np.count_nonzero(candidate) == 1 for candidate in self.values)
         singles = self._new(self._one_slot_changes(), max(0, self.singles - known))
         return first + singles or self._round()
 
     def _one_slot_changes(self) -> list[Candidate]:
-        """The user's prompt with one slot changed: all first choices, then all second ones, ..."""
+        """Return all one-slot changes: the first choices of all slots, then the second choices."""
         most = max((len(slot.choices) for slot in self.space.slots), default=0)
         return [
             _changed(self.space.identity, slot, choice)
@@ -95,7 +95,7 @@ class ForwardSelection(Solver):
         ]
 
     def _round(self) -> list[Candidate]:
-        """The best effects together, then the best neighbors, then mutations if these run out."""
+        """Return combinations of the best effects, then the best neighbors, then mutations."""
         effects = additive_effects(self.space, self.values, self.ridge)
         best = self.recommend()
         together = [c for c in _best_together(effects) if c not in self._seen]
@@ -111,16 +111,16 @@ class ForwardSelection(Solver):
 def additive_effects(
     space: Space, values: Mapping[Candidate, float], ridge: float = 1.0
 ) -> list[np.ndarray]:
-    """What each choice adds to the value of the user's own prompt, by ridge regression.
+    """Estimate the effect of each choice on the value of the user's prompt by ridge regression.
 
     Args:
-        space: of the candidates.
-        values: of candidates; infinite ones are left out.
+        space: space of the candidates.
+        values: values by candidate; infinite ones are ignored.
         ridge: weight of the penalty on the distance of an effect from the mean effect, above 0.
 
     Returns:
-        effects (choices,) per slot, 0 for the first choice; the mean effect for a choice that is in
-        none of the candidates.
+        effects (choices,) per slot, 0 for the first choice. A choice that is in no candidate has
+        the mean effect.
 
     Examples:
         >>> from dpodiff.solvers.forward_selection import additive_effects
@@ -147,7 +147,7 @@ def additive_effects(
 
 
 def _best_together(effects: list[np.ndarray]) -> list[Candidate]:
-    """The two best slots at their best choices, then the three best, and so on."""
+    """Return the best choices of the two best slots, then of the three best, and so on."""
     helpful = [slot for slot, row in enumerate(effects) if len(row) and row.min() < 0]
     helpful.sort(key=lambda slot: effects[slot].min())
     candidate = (0,) * len(effects)
@@ -159,7 +159,7 @@ def _best_together(effects: list[np.ndarray]) -> list[Candidate]:
 
 
 def _neighbors(candidate: Candidate, effects: list[np.ndarray]) -> list[Candidate]:
-    """The candidates with one slot changed, those first that the effects put lowest."""
+    """Return the candidates with one slot changed, the lowest predicted value first."""
     changes = [
         (row[choice] - row[candidate[slot]], slot, choice)
         for slot, row in enumerate(effects)

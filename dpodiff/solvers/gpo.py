@@ -1,15 +1,16 @@
 """GPO, the gradient prompt optimizer of DPO-Diff (Wang et al., 2024, arXiv 2407.01606, section 4).
 
-Random search and EPO only learn how good a prompt is. GPO asks at a mixture of prompts which way
-each word should go. It keeps one distribution a slot, p = softmax(logits), and descends
+Random search and EPO learn only the value of a prompt. GPO evaluates a mixture of prompts and
+learns how the value changes with each word. It keeps one distribution per slot, p =
+softmax(logits), and descends
 
     d E[value(w)] / d logits,    w ~ Gumbel-Softmax(logits)
 
-by the chain rule: the model gives d value / d w through a few of its steps, the sample gives
-dw / d logits. Then it evaluates candidates drawn from what it learned. The distribution knows no
-pairs of words and cannot leave what the first phase found. So GPO alone plateaus, says the paper
-(chapter 10 of the book asks whether it does); HPO hands it to evolution, and PEZ does without a
-distribution.
+by the chain rule: the model gives d value / d w through a few of its steps, and the sample gives dw
+/ d logits. Then it evaluates candidates drawn from the learned distribution. The distribution does
+not represent pairs of words, and it stays fixed after the gradient phase. According to the paper,
+GPO alone therefore plateaus (chapter 10 of the book tests this). HPO continues with evolution from
+the distribution, and PEZ uses no distribution.
 """
 
 import warnings
@@ -32,7 +33,7 @@ from dpodiff.spaces.space import Candidate, Space
 if TYPE_CHECKING:
     from dpodiff.gradients import Estimator
 
-# From the steps of a rollout to one estimator a gradient step.
+# Function from the number of steps of a rollout to one estimator per gradient step.
 Schedule = Callable[[int], "Sequence[Estimator]"]
 
 
@@ -45,17 +46,17 @@ def shortcuts(
     repeat: int = 2,
     k: int = 1,
 ) -> list[Shortcut]:
-    """The paper's schedule: shortcuts from ever later steps, 15, 15, 16, 16, ..., 24 of 50.
+    """Return the paper's schedule: shortcuts from increasing steps, 15, 15, 16, 16, ..., 24 of 50.
 
     Args:
-        steps: of the rollout.
-        iterations: how many gradient steps.
-        first, last: where the first and the last begin, as shares of the rollout.
-        repeat: gradient steps in a row from the same place.
-        k: denoiser steps with a graph, each.
+        steps: number of steps of the rollout.
+        iterations: number of gradient steps.
+        first, last: start of the first and the last shortcut, as shares of the rollout.
+        repeat: number of successive gradient steps with the same start.
+        k: number of denoiser steps with a graph in each.
 
     Raises:
-        ValueError: if a number is below 1, or a shortcut would not fit the rollout.
+        ValueError: if a number is below 1, or a shortcut does not fit the rollout.
 
     Examples:
         >>> dpodiff.solvers.shortcuts(50, iterations=3, repeat=1)
@@ -64,7 +65,7 @@ def shortcuts(
     if min(iterations, repeat, k) < 1:
         raise ValueError(f"shortcuts need numbers from 1 on, not {iterations}, {repeat}, {k}")
     shares = np.linspace(first, last, -(-iterations // repeat))
-    places = np.floor(steps * shares + 1e-9).astype(int)  # 50 * 0.32 is a hair off 16
+    places = np.floor(steps * shares + 1e-9).astype(int)  # 50 * 0.32 is slightly below 16
     if places.min() < 0 or places.max() + k > steps:
         raise ValueError(
             f"{k} steps from places {first} to {last} of the rollout do not fit in {steps}"
@@ -75,29 +76,30 @@ def shortcuts(
 class GPO(Solver):
     """Gradient descent on a distribution over candidates, then samples from it.
 
-    The defaults are the paper's. With its RMSprop the first step moves each logit by
-    lr / sqrt(1 - alpha), a whole unit, whatever the size of the gradient: logits run from bound to
-    bound in a few steps, and `clip` acts only by evening out gradients of different steps.
+    The defaults are the paper's. The first step of its RMSprop moves each logit by lr / sqrt(1 -
+    alpha), which is 1, for any size of the gradient. So logits move from bound to bound in a few
+    steps, and `clip` only balances the gradients of different steps.
 
     Args:
-        space: where to search.
-        steps: of the model's rollout.
-        seed: of the random numbers.
-        schedule: the estimators of the gradient steps for so many `steps`.
-        temperature: of the Gumbel-Softmax; lower is nearer to single words, with wilder gradients.
-        first: logit of each slot's first choice at the start; the others are 0.
-        low, high: bounds of the logits. `high` keeps every choice possible.
-        lr, momentum, alpha: of RMSprop.
+        space: the space to search.
+        steps: number of steps of the model's rollout.
+        seed: seed of the random numbers.
+        schedule: function from `steps` to the estimators of the gradient steps.
+        temperature: temperature of the Gumbel-Softmax. A lower one is closer to single words, with
+            a higher variance of the gradient.
+        first: initial logit of each slot's first choice; the others are 0.
+        low, high: bounds of the logits. With `high` every choice stays possible.
+        lr, momentum, alpha: parameters of RMSprop.
         clip: largest absolute value of an entry of the gradient.
-        batch: samples asked for at a time; it does not change which ones.
+        batch: number of samples per `ask`; it does not change the samples.
 
     Attributes:
         relaxed: the distribution.
-        taken: gradient steps so far.
-        skipped: those of them whose gradient was not finite; they changed nothing.
+        taken: number of gradient steps so far.
+        skipped: number of them whose gradient was not finite; they changed nothing.
 
     Raises:
-        ValueError: naming the argument that makes no sense.
+        ValueError: if an argument is out of its range; the message names it.
 
     Warns:
         UserWarning: after the last gradient step, if any was skipped.
@@ -157,7 +159,7 @@ class GPO(Solver):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name and the hyperparameters, for the record."""
+        """Return the name and the hyperparameters, for the record."""
         return super().parameters | {"estimators": [name_of(e) for e in self.estimators]}
 
     @property
@@ -166,18 +168,18 @@ class GPO(Solver):
 
     @property
     def learning(self) -> bool:
-        """Whether there are gradient steps left, and something to choose by them."""
+        """Whether there are gradient steps left, and a choice to make."""
         return self.taken < len(self.estimators) and len(self._seen) < self.space.size
 
     def ask(self) -> list[Candidate] | GradientQuery:
-        """The gradient at a sample of the distribution; after the last one, candidates from it."""
+        """Return gradient queries at samples of the distribution, then candidates from it."""
         if not self.learning:
             return self._fresh([self.sample] * self.batch)
         self._weights = self.relaxed.gumbel(self._rng, self.temperature)
         return GradientQuery(tuple(w.detach() for w in self._weights), self.estimators[self.taken])
 
     def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
-        """Take a step down the gradient, unless it is not finite."""
+        """Take a gradient step, unless the gradient is not finite."""
         self.taken += 1
         if all(gradient.isfinite().all() for gradient in answer.gradients):
             self._descend(answer.gradients)
@@ -207,9 +209,9 @@ class GPO(Solver):
         )
 
     def sample(self) -> Candidate:
-        """A candidate drawn from the distribution."""
+        """Return a candidate drawn from the distribution."""
         return self.relaxed.draw(self._rng)
 
     def state(self) -> dict[str, Any]:
-        """The probabilities of each slot's choices."""
+        """Return the probabilities of each slot's choices."""
         return {"probabilities": [row.tolist() for row in self.relaxed.probabilities()]}

@@ -1,11 +1,11 @@
 """HPO, the hybrid prompt optimizer of DPO-Diff (Wang et al., 2024, arXiv 2407.01606).
 
-GPO learns fast which words help, one by one, and then, the paper says, stands still; EPO finds
-pairs of words, but starts blind. HPO is EPO whose first population is drawn from what GPO learned.
-(It has nothing to do with the tuning of hyperparameters.)
+According to the paper, GPO learns fast which single words help and then plateaus, and EPO finds
+pairs of words but starts at random. HPO is EPO with a first population drawn from GPO's
+distribution. (It is unrelated to hyperparameter optimization.)
 
-The gradient phase is paid for like any other work: about 9 of 40 evaluations with the paper's
-schedule. What is left, not the whole budget, has to feed the evolution.
+The gradient phase is paid for like other work: about 9 of 40 evaluations with the paper's schedule.
+Only the rest of the budget is left for evolution.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,22 +21,22 @@ from dpodiff.spaces.space import Candidate, Space
 class HPO(EPO):
     """A gradient phase, then evolution from its distribution; the defaults are the paper's.
 
-    The first population begins with the most likely candidate, as the released code means to; the
-    others are drawn. Candidates told before, such as the user's own prompt, are members of it.
+    The first population begins with the most likely candidate, as the released code intends; the
+    others are drawn. Candidates with known values, such as the user's own prompt, belong to it.
 
     Args:
-        space: where to search.
-        steps: of the model's rollout.
-        seed: of the random numbers.
-        gpo: makes the solver of the gradient phase from space, `steps` and `seed`; for other
-            settings give `functools.partial(GPO, ...)`.
+        space: the space to search.
+        steps: number of steps of the model's rollout.
+        seed: seed of the random numbers.
+        gpo: function that makes the solver of the gradient phase from the space, `steps` and
+            `seed`. For other settings use `functools.partial(GPO, ...)`.
         population, parents, mutations, rate, crossovers: as in `EPO`.
 
     Attributes:
         gpo: the solver of the gradient phase.
 
     Raises:
-        ValueError: as `GPO` and `EPO` do.
+        ValueError: as in `GPO` and `EPO`.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -79,24 +79,24 @@ class HPO(EPO):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name and the hyperparameters of both phases, for the record."""
+        """Return the name and the hyperparameters of both phases, for the record."""
         return super().parameters | {"gpo": self.gpo.parameters}
 
     def ask(self) -> list[Candidate] | GradientQuery:
-        """What GPO asks while it learns, then what EPO does."""
+        """Return GPO's gradient queries while it learns, then candidates of EPO."""
         return self.gpo.ask() if self.gpo.learning else super().ask()
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
-        """Learn the values of candidates, whether or not they were asked for."""
+        """Process the values of candidates, whether or not the solver asked for them."""
         super().tell(candidates, values)
         self.gpo.tell(candidates, values)
 
     def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
-        """Hand the answer to GPO."""
+        """Pass the answer to GPO."""
         self.gpo.learn(query, answer)
 
     def state(self) -> dict[str, Any]:
-        """What GPO believes."""
+        """Return the state of GPO."""
         return self.gpo.state()
 
     def _newcomers(self, count: int) -> list[Callable[[], Candidate]]:

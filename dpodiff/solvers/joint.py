@@ -1,13 +1,13 @@
-"""Words and noise together: the two searches take turns under one budget.
+"""Joint search of words and noise: two solvers take turns within one budget.
 
-DPO-Diff changes the prompt and takes the noise as it comes, DNO changes the noise and takes the
-prompt as it is. `Joint` lets any solver of either kind run, each on what the other has found:
+DPO-Diff changes the prompt with given noise, and DNO changes the noise with a given prompt. `Joint`
+runs a solver of each kind, each based on what the other has found:
 
-    words    asks about prompts, on the noise of each seed as it stands
-    noise    asks about noise, under the best prompt known
+    words    asks about prompts with the current noise of each seed
+    noise    asks about noise with the best known prompt
 
-What words gain holds for new noise too; what noise gains is for its own seeds only, and under a
-noise that was made for one prompt another one looks worse than it is. So words come first.
+The gain of words carries over to new noise; the gain of noise is limited to its own seeds. With
+noise that was optimized for one prompt, other prompts have higher losses. So words come first.
 """
 
 import math
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 
 class Joint(Solver):
-    """Turns of prompts and turns of noise, the prompts first.
+    """Alternating turns of prompts and noise, the prompts first.
 
-    Values of prompts on noise that has moved on say little, so each turn of the words after the
-    first begins by looking at the best prompt again, and ends with the best one of this turn. A
-    gradient that the words ask for belongs to their turn and does not count in its length.
+    Values of prompts on earlier noise are outdated. So each later turn of the words begins with an
+    evaluation of the best prompt, and ends with the best prompt of the turn. Gradient queries of
+    the words are part of their turn, but do not count in its length.
 
     Args:
         words: a solver of prompts that asks for evaluations and gradients, such as `GPO` or `EPO`.
-            Use it through this one only.
-        noise: a `DNO` of the same space, likewise.
-        prompts: evaluated in a turn of the words.
-        steps: of the noise in its turn.
+            Do not use it outside of this solver.
+        noise: a `DNO` of the same space, used in the same way.
+        prompts: number of prompts per turn of the words.
+        steps: number of steps per turn of the noise.
 
     Raises:
         ValueError: if the spaces differ, or a turn is empty.
@@ -70,18 +70,18 @@ class Joint(Solver):
         check_whole("steps", steps, 1)
         self.words, self.noise, self.prompts, self.steps = words, noise, prompts, steps
         self._best = self.space.identity
-        self._turn: dict[Candidate, float] = {}  # values of this turn of the words
+        self._turn: dict[Candidate, float] = {}  # values in this turn of the words
         self._waiting: list[Candidate] = []
         self._tried = self._stepped = 0
 
     @property
     def follows_gradients(self) -> bool:
-        """Whether either of the two does."""
+        """Whether one of the two solvers needs gradients."""
         return self.words.follows_gradients or self.noise.follows_gradients
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name, the turns, and the parameters of both solvers, for the record."""
+        """Return the name, the turns, and the parameters of both solvers, for the record."""
         return {
             **super().parameters,
             "words": self.words.parameters,
@@ -89,7 +89,7 @@ class Joint(Solver):
         }
 
     def ask(self) -> GradientQuery | NoiseQuery:
-        """What the solver whose turn it is asks, on what the other has found."""
+        """Return the next query of the solver whose turn it is."""
         if self._tried < self.prompts:
             request = self._ask_words()
             if request is not None:
@@ -98,11 +98,11 @@ class Joint(Solver):
         return replace(self.noise.ask(), candidate=self._best)
 
     def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
-        """Hand the answer to the words, which alone ask for such gradients."""
+        """Pass the answer to the words, which alone ask for such gradients."""
         self.words.learn(query, answer)
 
     def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
-        """Hand the answer to the solver that asked, and change turns when one is over."""
+        """Pass the answer to the solver that asked, and change turns if one is complete."""
         if query.estimator is None:
             self._learn_prompt(query, answer)
         else:
@@ -112,17 +112,17 @@ class Joint(Solver):
                 self._begin_words()
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
-        """Learn the values of candidates on the seeds' own noise."""
+        """Process the values of candidates on the seeds' own noise."""
         super().tell(candidates, values)
         self.words.tell(candidates, values)
         self._turn |= {candidate: self.values[candidate] for candidate in candidates}
 
     def recommend(self) -> Candidate:
-        """The best prompt of the latest turn."""
+        """Return the best prompt of the latest turn."""
         return min(self._turn, key=self._turn.__getitem__, default=self._best)
 
     def state(self) -> dict[str, Any]:
-        """What both believe, and whose turn it is."""
+        """Return the states of both solvers, and whose turn it is."""
         turn = "words" if self._tried < self.prompts else "noise"
         return self.words.state() | self.noise.state() | {"turn": turn}
 
@@ -137,7 +137,7 @@ class Joint(Solver):
                 raise ValueError(f"{self.name}: words that ask for {what} cannot take turns")
             self._waiting = list(request)
         if not self._waiting:
-            return None  # all have been seen
+            return None  # all candidates are known
         return NoiseQuery(noise, self._waiting.pop(0), penalties=self.noise.penalties())
 
     def _learn_prompt(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
@@ -164,6 +164,6 @@ def epo_and_dno(
     steps: int = 4,
     **settings: Any,
 ) -> Joint:
-    """`Joint` of EPO with small generations, of eight prompts, and `DNO` with its settings."""
+    """Return `Joint` of EPO with small generations and `DNO` with its settings."""
     words = EPO(space, seed=seed, population=8, parents=4, mutations=4, crossovers=4)
     return Joint(words, DNO(space, noise, seed=seed, **settings), prompts=prompts, steps=steps)

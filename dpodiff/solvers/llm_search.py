@@ -1,12 +1,12 @@
-"""Search by a language model that reads what was tried and writes whole prompts.
+"""Search by a language model that reads earlier results and writes whole prompts.
 
-The model is shown the user's prompt, the best and the worst prompts so far with their losses, and,
-where the loss can tell, what the images of the user's own prompt miss. It answers with new prompts
-and negative prompts. This is the way of OPT2I (Mañas et al., 2024, arXiv 2403.17804) and RATTPO
-(Kim et al., 2025, arXiv 2506.16853), which train nothing either.
+The model gets the user's prompt, the best and the worst prompts so far with their losses, and, if
+the loss supports it, what the images of the user's own prompt miss. It answers with new prompts and
+negative prompts. OPT2I (Mañas et al., 2024, arXiv 2403.17804) and RATTPO (Kim et al., 2025, arXiv
+2506.16853) work in the same way; they do not train either.
 
-Nobody promises that a written prompt means what the user's does: an attack needs a constraint, and
-an improvement a loss that is asked about the user's prompt, as in `Objective`.
+A written prompt need not have the meaning of the user's. So an attack needs a constraint, and an
+improvement needs a loss that is computed for the user's prompt, as in `Objective`.
 """
 
 import math
@@ -47,23 +47,24 @@ MOST_MISSED = 5
 
 
 class LLMSearch(Solver):
-    """Asks a language model for prompts until the budget, or the number of questions, is used up.
+    """Asks a language model for prompts until the budget or the number of questions is used up.
 
     Args:
-        space: of written prompts, as empty as the search is new.
-        seed: of no use here, as nothing is drawn; a language model's answers are kept in files.
-        llm: the language model; if not given, `LLM` with its defaults.
-        task: what the prompts are for, "improve" or "attack".
-        calls: questions at most, whatever their answers are worth.
-        batch: prompts asked for with a question.
-        best, worst: how many of those tried are shown; of those rejected, as many as of the worst.
-        missed: gives what the images of the user's own prompt miss, such as `Missed`; asked once.
+        space: space of written prompts, empty at the start of a search.
+        seed: unused, since nothing is drawn; a language model's answers are stored in files.
+        llm: the language model; the default is `LLM` with its defaults.
+        task: purpose of the prompts, "improve" or "attack".
+        calls: largest number of questions.
+        batch: number of prompts per question.
+        best, worst: numbers of earlier prompts to show, and `worst` also of rejected ones.
+        missed: function that returns what the images of the user's own prompt miss, such as
+            `Missed`. It is called once.
 
     Attributes:
-        unusable: what was wrong with the answers that could not be used, in words.
+        unusable: errors of the answers that could not be used, in words.
 
     Raises:
-        ValueError: if the space is of another kind, or a number is below its least.
+        ValueError: if the space is of another kind, or a number is too small.
 
     Examples:
         >>> space = dpodiff.WrittenSpace("a red ball")
@@ -110,25 +111,26 @@ class LLMSearch(Solver):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name, the language model and the hyperparameters, for the record."""
+        """Return the name, the language model and the hyperparameters, for the record."""
         return super().parameters | {"model": self._writer.llm.model}
 
     def check(self) -> None:
-        """Refuse a language model that cannot be asked, before any image is made.
+        """Check that the language model can be asked, before any image is made.
 
         Raises:
-            ImportError, ServerError: as `PromptWriter.check`.
+            ImportError, ServerError: as in `PromptWriter.check`.
         """
         self._writer.check()
 
     def ask(self) -> list[Candidate]:
-        """New prompts, of as many questions as it takes; none once all questions are asked.
+        """Ask until there are new prompts, and return them; none if no questions are left.
 
         Raises:
-            ImportError, ServerError: as `PromptWriter`.
+            ImportError, ServerError: as in `PromptWriter`.
 
         Warns:
-            UserWarning: if an answer cannot be used. It counts as a question, and the next follows.
+            UserWarning: if an answer cannot be used. It counts as a question, and the next one
+                follows.
         """
         while len(self._asked) < self.calls:
             self._asked.append(self._question())
@@ -164,7 +166,7 @@ class LLMSearch(Solver):
         return "\n".join(["What its images miss:", *(f"- {fact}" for fact in self._facts), ""])
 
     def _shown(self) -> list[str]:
-        """The best prompts so far, the worst ones, each with its loss, and some rejected ones."""
+        """Return the best and worst prompts so far with their losses, and some rejected ones."""
         ranked = sorted(self.values, key=self.values.__getitem__)
         finite = [candidate for candidate in ranked if math.isfinite(self.values[candidate])]
         shown = finite[: self.best]

@@ -1,8 +1,8 @@
-"""The one loop that runs every solver.
+"""The loop that runs every solver.
 
-It alone owns the budget, the incumbent, the reasons to stop, failures, the trace and the progress
-bar; solvers only propose. It begins with the user's own prompt, which is the baseline, costs one
-evaluation like any other candidate, and is told to the solver.
+It manages the budget, the incumbent, the reasons to stop, failures, the trace and the progress bar.
+Solvers only propose. It begins with the user's own prompt, which is the baseline. The baseline
+costs one evaluation like any other candidate, and the solver gets its value.
 """
 
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dpodiff.objective import Objective
     from dpodiff.objective.cost import Budget
 
-# Gradients and previews cost fractions, so the counts of the bar are not whole.
+# Gradients and previews cost fractions, so the counts of the progress bar are not whole.
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
@@ -34,50 +34,49 @@ def search(
     callback: Callback | None = None,
     viewer: Viewer | None = None,
 ) -> Result:
-    """Run a solver on an objective until the budget is used up, and return the best it evaluated.
+    """Run a solver on an objective until the budget is used up, and return the best candidate.
 
-    The budget is never exceeded by evaluations and previews. A gradient is begun as long as an
-    evaluation can be paid for, so one that costs more than that may end a search beyond its budget,
-    by less than its own price. If the last gradient of the noise cost more than is left, the noise
-    is only looked at where it stands, and the search ends. Seeds are problems of their own to a
-    search of noise: each keeps its best.
+    Evaluations and previews never exceed the budget. A gradient is started if an evaluation could
+    still be paid for. If it costs more, it may exceed the budget by less than its own price. If the
+    last gradient of the noise costs more than is left, the current noise is evaluated instead, and
+    the search ends. A search of noise treats each seed separately and keeps its best noise.
 
-    Candidates that the constraint rejects are recorded and free, and so are those that the
-    objective knows already: compare solvers on a fresh objective each.
+    Candidates that the constraint rejects are recorded at no cost, and so are candidates that the
+    objective knows already. To compare solvers, use a new objective for each.
 
-    What was found is never lost. Once the baseline is evaluated, an exception ends the search as
-    Ctrl-C does, with the result so far: a model, a loss or a callback that raises, memory that runs
-    out with a single image, a full disk under the trace. Its `status` is "failed" and its `error`
-    the exception, which the trace names too. Before that, any exception passes through, and a
-    trace file that was there is left as it is.
+    Results are not lost. After the baseline an exception ends the search as Ctrl-C does, with the
+    result so far: a model, a loss or a callback that raises, a single image that does not fit into
+    memory, a full disk. The `status` is then "failed" and `error` is the exception, which is also
+    in the trace. An exception before that is raised, and an existing trace file stays unchanged.
 
-    A trace whose file holds an interrupted search of the same settings goes on with it: solver and
-    objective must be new, and are brought to where they were by the recorded answers of the model.
+    If the file of the trace holds an interrupted search with the same settings, the search
+    continues. The solver and the objective must be new; their state is restored from the recorded
+    answers.
 
     Args:
-        solver: proposes candidates of the objective's space.
-        objective: evaluates them.
-        budget: when to end.
-        trace: keeps the records, and the answers of the model; one in memory if not given.
-        progress: whether to show a bar with the best loss on stderr.
-        callback: called with each record, read back or not; the search stops once it returns True.
+        solver: solver that proposes candidates of the objective's space.
+        objective: objective that evaluates them.
+        budget: limits of the search.
+        trace: trace for the records and the answers of the model; the default is in memory.
+        progress: whether to show a progress bar with the best loss on stderr.
+        callback: called with each new or recorded record; the search stops if it returns True.
         viewer: called with the record and the images of each new step of a search of noise.
 
     Returns:
-        The result, with status "budget", "seconds", "exhausted" (no new candidate left), "stopped"
-        (by the callback, or by an interrupt after the baseline) or "failed" (by an error after the
-        baseline).
+        The result, with the status "budget", "seconds", "exhausted" (no new candidate is left),
+        "stopped" (by the callback, or by an interrupt after the baseline) or "failed" (by an error
+        after the baseline).
 
     Raises:
-        ValueError: if an argument is of a wrong kind, solver and objective have different spaces,
-            the solver follows gradients and the loss has none, the trace was used before, or its
-            file holds a search of other settings, naming them.
+        ValueError: if an argument is invalid, the solver and the objective have different spaces,
+            the solver needs gradients and the loss has none, the trace was used before, or its file
+            holds a search with other settings. The message names them.
         OSError: if the trace cannot be written, or another search is writing it.
-        Exception: whatever the evaluation of the baseline raises.
+        Exception: any exception during the evaluation of the baseline.
 
     Warns:
-        UserWarning: if losses were not finite, once; they count as infinitely bad. If the search
-            failed, with the error.
+        UserWarning: once if losses were not finite, since they count as infinite; and if the search
+            failed, with its error.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((8, 8, 3), 0.5))

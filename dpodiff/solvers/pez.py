@@ -1,23 +1,24 @@
 """PEZ adapted to a search space (Wen et al., 2023, "Hard Prompts Made Easy", arXiv 2302.03668).
 
-PEZ optimizes soft prompts that are hard whenever the model sees them: project the continuous point
-to the nearest real prompt, take the gradient there, and apply it to the continuous point, which so
-remembers what a rounded one would forget. The original moves token embeddings and projects them to
-the nearest of the vocabulary; its loss is cheap, so it takes thousands of steps.
+PEZ optimizes soft prompts that the model only sees as hard prompts. It projects a continuous point
+to the nearest real prompt, computes the gradient there, and applies it to the continuous point. So
+changes smaller than a rounding step accumulate. The original optimizes token embeddings and
+projects them to the nearest ones of the vocabulary. Its loss is cheap, so it takes thousands of
+steps.
 
-Here the point has one number for each choice of each slot, x in R^choices, and the vocabulary is
-the slot's one-hot vectors. The nearest of them is that of the largest number, because
-|x - e_k|^2 = |x|^2 - 2 x_k + 1. So there is no softmax and no temperature, unlike in GPO. Three
-things had to be made up for a space:
+Here the point has one number per choice of each slot, x in R^choices, and the vocabulary consists
+of the slot's one-hot vectors. The nearest one belongs to the largest number, since |x - e_k|^2 =
+|x|^2 - 2 x_k + 1. So there is no softmax and no temperature, unlike in GPO. A search space needs
+three changes:
 
-- The gradient is taken a hair off the corner (`softness`): where a slot's empty choice has all the
-  weight, no word is shown and none has a gradient.
-- A slot's weights have the sum 1, so only the part of the gradient along that plane counts; AdamW,
-  which levels the sizes of entries, would drown it in the part they share.
-- A point that keeps its projection for `patience` steps is given up for a random unseen one, as
-  the original is run from several random prompts.
+- The gradient is computed slightly off the corner (`softness`). If a slot's empty choice had all
+the weight, its words would not be shown and would have no gradient.
+- A slot's weights have the sum 1, so only the component of the gradient along that plane counts.
+AdamW, which normalizes the sizes of entries, would be dominated by the component they share.
+- If the projection does not change for `patience` steps, the point restarts at a random unseen
+candidate, as the original is run from several random prompts.
 
-Each new projection costs a full evaluation, like any candidate.
+Each new projection costs a full evaluation.
 """
 
 import itertools
@@ -36,22 +37,22 @@ from dpodiff.spaces.space import Candidate, Space
 
 
 class PEZ(Solver):
-    """Descends on a point between the candidates with gradients taken at the nearest of them.
+    """Descends on a point between the candidates with gradients at the nearest candidate.
 
-    Starts at the user's own prompt; learning rate and weight decay are the paper's.
+    It starts at the user's own prompt; learning rate and weight decay are the paper's.
 
     Args:
-        space: where to search.
-        steps: of the model's rollout.
-        seed: of the random numbers.
-        schedule: the estimators of the gradient steps for so many `steps`, used over and over.
-        lr: of AdamW; a slot changes its word after about 1 / (2 lr) steps.
-        weight_decay: of AdamW.
-        softness: weight spread evenly over a slot's choices where the gradient is taken.
-        patience: steps without a new candidate before a restart.
+        space: the space to search.
+        steps: number of steps of the model's rollout.
+        seed: seed of the random numbers.
+        schedule: function from `steps` to the estimators of the gradient steps, which are repeated.
+        lr: learning rate of AdamW; a slot changes its word after about 1 / (2 lr) steps.
+        weight_decay: weight decay of AdamW.
+        softness: weight spread evenly over a slot's choices at the point of the gradient.
+        patience: number of steps without a new candidate before a restart.
 
     Raises:
-        ValueError: naming the argument that makes no sense.
+        ValueError: if an argument is out of its range; the message names it.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)
@@ -94,13 +95,13 @@ class PEZ(Solver):
         self._start(space.identity)
 
     def _start(self, candidate: Candidate) -> None:
-        """Put the point on a corner, with a fresh optimizer."""
+        """Move the point to a corner, with a new optimizer."""
         self.point = [row.requires_grad_() for row in corner(self.space, candidate)]
         self._optimizers = [
             torch.optim.AdamW([row], lr=self.lr, weight_decay=self.weight_decay)
             for row in self.point
         ]
-        self._idle = 0  # steps since the last new candidate
+        self._idle = 0  # number of steps since the last new candidate
 
     @property
     def follows_gradients(self) -> bool:
@@ -113,11 +114,11 @@ class PEZ(Solver):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name and the hyperparameters, for the record."""
+        """Return the name and the hyperparameters, for the record."""
         return super().parameters | {"estimators": [name_of(e) for e in self.estimators]}
 
     def ask(self) -> list[Candidate] | GradientQuery:
-        """The projection if it is new, else the gradient there."""
+        """Return the projection if it is new, else a query for the gradient there."""
         if len(self._seen) >= self.space.size:
             return []
         if self._idle >= self.patience:
@@ -133,7 +134,7 @@ class PEZ(Solver):
         return GradientQuery(tuple(soft), next(self._estimators))
 
     def _learn_gradient(self, query: GradientQuery, answer: ValueAndGradient) -> None:
-        """Move the point down the gradient, unless it is not finite."""
+        """Move the point by a gradient step, unless the gradient is not finite."""
         self._idle += 1
         if not all(gradient.isfinite().all() for gradient in answer.gradients):
             warnings.warn("a gradient was not finite; PEZ leaves its point there", stacklevel=2)
@@ -143,5 +144,5 @@ class PEZ(Solver):
             optimizer.step()
 
     def state(self) -> dict[str, Any]:
-        """The point, one number a choice of each slot."""
+        """Return the point, with one number per choice of each slot."""
         return {"point": [row.tolist() for row in self.point]}

@@ -1,4 +1,4 @@
-"""Random search: the baseline that every other solver has to beat."""
+"""Random search, the baseline for all other solvers."""
 
 from dpodiff.checks import check_whole
 from dpodiff.solvers.base import Solver
@@ -9,9 +9,9 @@ class RandomSearch(Solver):
     """Draws candidates uniformly, without replacement.
 
     Args:
-        space: where to search.
-        seed: of the random numbers.
-        batch: candidates asked at a time; it does not change which ones.
+        space: the space to search.
+        seed: seed of the random numbers.
+        batch: number of candidates per `ask`; it does not change the candidates.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly", "dark"], slots=1)

@@ -1,20 +1,20 @@
-"""Recipes: solvers by name, every setting said.
+"""Recipes: solvers by name, with all settings.
 
 A recipe makes a solver from a space, the steps of the model's rollout, and a seed:
 
     solver = RECIPES["dpodiff-hpo"](space, steps=model.steps, seed=0)
 
-which is what `dpodiff.improve(prompt, solver="dpodiff-hpo")` does. Those of evolution and forward
-selection also take `first`, candidates that are evaluated before all others.
+`dpodiff.improve(prompt, solver="dpodiff-hpo")` does the same. The recipes of evolution and forward
+selection also take `first`, candidates to evaluate before all others.
 
-Those named "dpodiff-..." are the paper's (Wang et al., 2024, arXiv 2407.01606); where its released
-code does something else, the recipe says so. The others are ours. What a recipe does not hold is
-the same for all solvers and belongs to objective and model. In the paper: a budget of 40
-evaluations on 3 or 4 seeds, 50 steps, guidance 7.5, spherical CLIP loss, and for attacks a
-similarity of at least 0.9 to the user's prompt by sentence-T5-base.
+The names "dpodiff-..." are those of the paper (Wang et al., 2024, arXiv 2407.01606); each recipe
+lists the differences of the released code. The others are new here. Settings of the objective and
+the model are the same for all solvers. In the paper they are: a budget of 40 evaluations on 3 or 4
+seeds, 50 steps, guidance 7.5, spherical CLIP loss, and for attacks a similarity of at least 0.9 to
+the user's prompt by sentence-T5-base.
 
-Budgets are counted otherwise than in the release, which prices 20 gradient steps at the steps they
-reach (7.6 evaluations, "8") and their backward passes at nothing. Here a backward pass counts as
+Budgets are counted differently in the release. It charges 20 gradient steps for the steps they
+reach (7.6 evaluations, "8") and nothing for their backward passes. Here a backward pass counts as
 two forward passes: 9.0 evaluations at 50 steps, 10.0 at 25. So the paper's 8 + 32 is 9 + 31 at
 equal cost.
 """
@@ -33,13 +33,13 @@ Recipe = Callable[..., Solver]
 
 
 def dpodiff_epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
-    """The paper's EPO: at 40 evaluations, a random population of 20 and one generation.
+    """Return the paper's EPO: at 40 evaluations, a random population of 20 and one generation.
 
     The release differs from `EPO`, which follows the paper:
 
-    - A mutated slot may draw its old word again, and a mutation may change no slot.
+    - A mutated slot may get its old word again, and a mutation may change no slot.
     - Both parents of a crossover may be the same.
-    - After 10 proposals for each child wanted, most of them seen before, the search gives up.
+    - The search stops after 10 proposals per wanted child, most of which are known already.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -55,13 +55,13 @@ def dpodiff_epo(space: Space, *, steps: int | None = None, seed: int = 0) -> Sol
 
 
 def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> "solvers.GPO":
-    """The paper's GPO: 20 gradient steps, then samples for the rest of the budget.
+    """Return the paper's GPO: 20 gradient steps, then samples for the rest of the budget.
 
-    The release differs; none of it is followed:
+    The release has these differences, which are not adopted:
 
-    - Mixed token embeddings go to the denoiser without passing the text encoder.
-    - Words of several tokens are left out of negative slots and never replace positive ones.
-    - Images reach CLIP with height and width swapped.
+    - Mixed token embeddings are passed to the denoiser without the text encoder.
+    - Words of several tokens are omitted from negative slots and never replace positive ones.
+    - Images are passed to CLIP with height and width swapped.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -88,14 +88,14 @@ def dpodiff_gpo(space: Space, *, steps: int, seed: int = 0) -> "solvers.GPO":
 
 
 def dpodiff_hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
-    """The paper's HPO: `dpodiff_gpo`'s gradient phase, then `dpodiff_epo` from what it learned.
+    """Return the paper's HPO: the gradient phase of `dpodiff_gpo`, then `dpodiff_epo`.
 
     The release differs:
 
-    - It looks for its setting `explore` in the wrong place and so draws the first population
-      uniformly: what GPO learned is thrown away. Here it is used, the most likely candidate first.
-    - It ends after whole generations: asked for 32 evaluations after the gradient phase, it makes
-      40. Here the budget holds.
+    - It reads its setting `explore` from the wrong place, so the first population is uniform and
+    ignores what GPO learned. Here it is used, the most likely candidate first.
+    - It ends after whole generations: with 32 evaluations after the gradient phase it makes 40.
+    Here the budget is kept.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -121,10 +121,11 @@ def dpodiff_hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
 def epo(
     space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
 ) -> Solver:
-    """EPO for small budgets: eight candidates a generation instead of twenty.
+    """Return EPO for small budgets: eight candidates per generation instead of twenty.
 
-    The paper's generation of 20 leaves a budget of 40 one step of evolution; this leaves it four.
-    In the recorded comparison (chapter 10 of the book) it ends lower than the paper's.
+    With the paper's generation of 20, a budget of 40 allows one step of evolution; this recipe
+    allows four. In the recorded comparison (chapter 10 of the book) it ends with a lower loss than
+    the paper's.
     """
     return solvers.EPO(
         space, seed=seed, population=8, parents=4, mutations=4, crossovers=4, first=first
@@ -134,7 +135,7 @@ def epo(
 def sparse_epo(
     space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
 ) -> Solver:
-    """`epo` whose first population changes one or two slots of the user's prompt."""
+    """Return `epo` with a first population that changes one or two slots of the user's prompt."""
     return solvers.EPO(
         space,
         seed=seed,
@@ -150,17 +151,17 @@ def sparse_epo(
 def forward(
     space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
 ) -> Solver:
-    """Forward selection from twelve one-slot changes, for budgets from 20 on."""
+    """Return forward selection from twelve one-slot changes, for budgets from 20 on."""
     return solvers.ForwardSelection(space, seed=seed, singles=12, batch=4, ridge=1.0, first=first)
 
 
 def raced_forward(
     space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
 ) -> Solver:
-    """Forward selection whose changes race over the seeds: 32 on one, 16 on two, 8 on all.
+    """Return forward selection with a race over the seeds: 32 on one, 16 on two, 8 on all.
 
     In a simulation (additive effects, most of them harmful, 28 evaluations on 4 seeds) it gains a
-    third more than `forward`. With 2 seeds or fewer the last look is an evaluation already.
+    third more than `forward`. With 2 seeds or fewer the last preview is a full evaluation.
     """
     changes = solvers.ForwardSelection(space, seed=seed, singles=8, batch=4, ridge=1.0)
     rungs = [solvers.Rung(step=None, seeds=seeds, best_of=2) for seeds in (1, 2)]
@@ -170,14 +171,14 @@ def raced_forward(
 def tpe(
     space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
 ) -> Solver:
-    """Optuna's TPE with its defaults: ten candidates at random, then one at a time."""
+    """Return Optuna's TPE with its defaults: ten random candidates, then one at a time."""
     return solvers.TPE(space, seed=seed, startup=10, batch=1, first=first)
 
 
 def hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
-    """HPO whose evolution has the generations of `epo`, for what the gradients leave over.
+    """Return HPO with the generations of `epo` after its gradient phase.
 
-    In the recorded comparison it ends lower than the paper's HPO, and no lower than `epo`.
+    In the recorded comparison it ends with a lower loss than the paper's HPO, not lower than `epo`.
     """
     return solvers.HPO(
         space, steps=steps, seed=seed, population=8, parents=4, mutations=4, crossovers=4
@@ -185,38 +186,38 @@ def hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
 
 
 def screened_epo(space: Space, *, steps: int, seed: int = 0) -> Solver:
-    """`epo`, choosing the best of four by a look at one seed after three tenths of the steps.
+    """Return `epo` that previews four candidates for each one, on one seed after 30% of the steps.
 
-    Kept for comparison: in the record of chapter 10 its looks gain nothing over `epo`.
+    It is kept for comparison: in the record of chapter 10 its previews give no gain over `epo`.
     """
     return solvers.Screening(epo(space, steps=steps, seed=seed), [_look(steps)])
 
 
 def screened_hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
-    """`hpo`, screened like `screened_epo` once its gradient phase is over.
+    """Return `hpo`, screened like `screened_epo` after its gradient phase.
 
-    In the same record it ends lower than the paper's HPO, and no lower than `hpo`.
+    In the same record it ends with a lower loss than the paper's HPO, not lower than `hpo`.
     """
     return solvers.Screening(hpo(space, steps=steps, seed=seed), [_look(steps)])
 
 
 def _look(steps: int) -> "solvers.Rung":
-    """One seed: at this step a second one doubles the price and hardly betters the ranking."""
+    """Return a rung with one seed; a second one doubles the price with hardly a better ranking."""
     return solvers.Rung(step=max(1, round(0.3 * steps)), seeds=1, best_of=4)
 
 
 def random_search(space: Space, *, steps: int | None = None, seed: int = 0) -> Solver:
-    """Random search."""
+    """Return random search."""
     return solvers.RandomSearch(space, seed=seed)
 
 
 def llm(space: WrittenSpace, *, steps: int | None = None, seed: int = 0) -> Solver:
-    """A language model that writes whole prompts, four to a question, on a space of such."""
+    """Return a language model that writes four whole prompts per question."""
     return solvers.LLMSearch(space, seed=seed, calls=20, batch=4, best=5, worst=3)
 
 
 def pez(space: Space, *, steps: int, seed: int = 0) -> Solver:
-    """PEZ on the schedule of the paper's shortcuts."""
+    """Return PEZ with the paper's schedule of shortcuts."""
     return solvers.PEZ(space, steps=steps, seed=seed)
 
 
@@ -237,5 +238,5 @@ RECIPES: dict[str, Recipe] = {
     "dpodiff-gpo": dpodiff_gpo,
     "dpodiff-hpo": dpodiff_hpo,
 }
-# They need nothing of a model, not even its steps.
+# Solvers that need nothing of a model, not even its number of steps.
 BLIND = frozenset({"random", "epo", "sparse-epo", "forward", "raced-forward", "tpe", "dpodiff-epo"})

@@ -1,4 +1,4 @@
-"""One run of the loop: where a search stands, and each of its steps."""
+"""The state of one search, and each of its steps."""
 
 import itertools
 import math
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from dpodiff.objective.cost import Budget, Cost
 
 Callback = Callable[[Record], bool | None]
-# Called with each record of a given noise and its images (seeds, 3, height, width) on the CPU.
+# Called with each record of given noise and its images (seeds, 3, height, width) on the CPU.
 Viewer = Callable[[Record, "torch.Tensor"], None]
 
-CENT = 1e-9  # prices are sums of fractions
+CENT = 1e-9  # tolerance, since prices are sums of fractions
 
-# Proposals in a row that cost nothing (rejected by the constraint, or known from an earlier search)
-# after which the space counts as exhausted: otherwise a constraint that allows nothing never ends.
+# Number of successive proposals at no cost (rejected by the constraint, or known already) after
+# which the space counts as exhausted. Without it, a constraint that allows nothing never ends.
 MOST_FREE = 1000
 
 
@@ -42,7 +42,7 @@ class Run:
     """The state of one search."""
 
     bar: tqdm
-    baseline: "Evaluation"  # of the user's own prompt; not before the search is begun
+    baseline: "Evaluation"  # of the user's own prompt; set when the search has begun
     best: "Evaluation"
 
     def __init__(
@@ -59,11 +59,11 @@ class Run:
         trace.open(Stamp.collect(self.parameters(), objective.model.device))
         self.began = time.monotonic() - trace.seconds
         self.cost_before = replace(objective.cost)
-        self.begun = False  # once the baseline is evaluated
+        self.begun = False  # True once the baseline is evaluated
         self.error: Exception | None = None
-        self.paid = 0.0  # in evaluations
-        self.price = 1.0  # of the last gradient of noise
-        self.free = 0  # proposals since the last one that was paid for
+        self.paid = 0.0  # cost in evaluations
+        self.price = 1.0  # price of the last gradient of noise
+        self.free = 0  # number of proposals since the last one that had a cost
 
     @property
     def seconds(self) -> float:
@@ -75,11 +75,11 @@ class Run:
 
     @property
     def left(self) -> float:
-        """Evaluations that can still be paid for."""
+        """Number of evaluations that are left in the budget."""
         return self.budget.evaluations - self.paid
 
     def parameters(self) -> dict[str, Any]:
-        """All that is needed to run the search again."""
+        """Return all settings that are needed to repeat the search."""
         objective = self.objective
         return {
             "prompt": objective.space.prompt,
@@ -99,7 +99,7 @@ class Run:
         }
 
     def until_over(self) -> Status:
-        """Evaluate what the solver asks for until something ends the search; say what."""
+        """Evaluate what the solver asks for until the search ends; return the reason."""
         try:
             return self.loop()
         except KeyboardInterrupt:
@@ -107,7 +107,7 @@ class Run:
                 raise
             return "stopped"
         except Exception as error:
-            if not self.begun or self.trace.reading:  # then the file has all that was found
+            if not self.begun or self.trace.reading:  # then the file holds all results
                 raise
             self.error = error
             return "failed"
@@ -125,7 +125,7 @@ class Run:
         return status
 
     def step(self, candidates: list[Candidate]) -> Status | None:
-        """Evaluate the candidates as far as the search may go, and tell the solver."""
+        """Evaluate as many candidates as the limits allow, and tell the solver."""
         evaluations: list[Evaluation] = []
         status = None
         while status is None and len(evaluations) < len(candidates):
@@ -139,7 +139,7 @@ class Run:
         return status
 
     def answer(self, query: GradientQuery | PreviewQuery) -> Status | None:
-        """Answer a cheaper question, tell the solver, and keep a note of it."""
+        """Answer a query, tell the solver, and note it in the trace."""
         if isinstance(query, GradientQuery):
             answer = self.objective.gradient(query.weights, query.estimator, query.noise)
             value = answer.value
@@ -153,9 +153,9 @@ class Run:
         return self.over()
 
     def evaluate_noise(self, query: NoiseQuery) -> Status | None:
-        """Answer a question about noise; if its images are the sampler's own, they count."""
+        """Answer a query about noise; images of the full sampler count as an evaluation."""
         last = query.estimator is not None and self.left < self.price - CENT
-        if last:  # what is left pays for an evaluation of the noise as it is
+        if last:  # the rest pays for an evaluation of the current noise
             query = replace(query, estimator=None, steps=None)
         before, answer = self.cost.spent, self.objective.evaluate_noise(query)
         if not last:
@@ -180,7 +180,7 @@ class Run:
         self.trace.note(step | {"spent": self.cost.spent, "seconds": self.seconds})
 
     def previews(self, query: PreviewQuery) -> tuple[float, ...]:
-        """As many as leave one evaluation to be paid for; the others count as infinitely bad."""
+        """Return previews that leave one evaluation in the budget; all others count as infinite."""
         prices = self.objective.prices(query.candidates, query.step, query.seeds)
         sums = itertools.accumulate(prices)
         count = sum(total <= self.left - 1 + CENT for total in sums)
@@ -188,7 +188,7 @@ class Run:
         return (*known, *[math.inf] * (len(query.candidates) - count))
 
     def pay(self) -> float:
-        """Bring the bar up to date with the cost; returns what was added."""
+        """Update the progress bar with the cost, and return the added cost."""
         new = self.cost.spent - self.paid
         self.paid += new
         self.bar.set_postfix(loss=f"{mean(self.best.losses):.4f}", refresh=False)
@@ -196,7 +196,7 @@ class Run:
         return new
 
     def take(self, evaluation: "Evaluation") -> Status | None:
-        """Keep an evaluation; say whether and why the search is over with it."""
+        """Keep an evaluation; return the reason if the search ends with it."""
         if not self.begun:
             self.baseline = self.best = evaluation
             self.begun = True
@@ -212,7 +212,7 @@ class Run:
         return Record(
             index=len(self.trace.records),
             candidate=evaluation.candidate,
-            positive=str(evaluation.prompts.positive),  # plain, as a file holds it
+            positive=str(evaluation.prompts.positive),  # as a plain string, for the file
             negative=evaluation.prompts.negative,
             losses=evaluation.losses,
             value=evaluation.value,
@@ -228,12 +228,12 @@ class Run:
         )
 
     def over(self) -> Status | None:
-        """Which limit is reached, if any."""
+        """Return which limit is reached, if any."""
         if self.left < 1 - CENT:
             return "budget"
         if self.free >= MOST_FREE:
             return "exhausted"
-        if self.trace.reading:  # the clock counts where the search goes on
+        if self.trace.reading:  # the time limit applies after the recorded part
             return self.trace.ended
         late = self.budget.seconds is not None and self.seconds >= self.budget.seconds
         return "seconds" if late else None
@@ -259,7 +259,7 @@ class Run:
         )
 
     def close(self, status: Status) -> Status:
-        """Write the end of the trace; the status, which is "failed" if that cannot be written."""
+        """Write the end of the trace; return the status, which is "failed" if writing fails."""
         reason = None if self.error is None else describe(self.error)
         try:
             self.trace.finish(status, self.seconds, self.cost, reason)
@@ -279,7 +279,7 @@ class Run:
 
 
 def _settings_of(model: "TextToImage") -> dict[str, Any]:
-    """What of its settings a model tells; a black box tells none."""
+    """Return the known settings of a model; a black box has none."""
     found = {}
     for name in ("steps", "guidance", "image_size", "dtype"):
         with suppress(AttributeError, ValueError):
@@ -291,7 +291,7 @@ def _not_finite(loss: Any, bad: int, count: int) -> str:
     said = f"{bad} of {count} candidates had losses that are not finite, by {name_of(loss)}"
     if bad < count:
         return f"{said}; they count as infinitely bad"
-    return f"{said}: nothing was found, as no candidate can be told from another"
+    return f"{said}: nothing was found, since candidates cannot be compared"
 
 
 def _described(part: Any) -> str | None:

@@ -1,17 +1,17 @@
-"""Screening: look at many candidates cheaply, evaluate the few that look best.
+"""Screening: preview many candidates at low cost, and evaluate the most promising ones.
 
-The clean image can be estimated long before the last step, and one seed says something about all of
-them. `Screening` wraps any solver: it collects more of its proposals than it wants, ranks them by a
+The clean image can be estimated long before the last step, and one seed is informative about the
+others. `Screening` wraps any solver: it collects more proposals than it needs, ranks them by a
 cheap `PreviewQuery`, and promotes the best. Several rungs, each costlier and with fewer candidates,
 are successive halving (Jamieson & Talwalkar, 2016):
 
-    Screening(EPO(space), [Rung(step=8, seeds=1)])                           one early look
+    Screening(EPO(space), [Rung(step=8, seeds=1)])                           one early preview
     Screening(EPO(space), [Rung(seeds=1, best_of=2), Rung(seeds=2, best_of=2)])   a race over seeds
     Screening(HPO(space, steps=25), [Rung(step=8, seeds=1)])                 the hybrid, screened
 
-A promoted candidate costs itself and its share of the looks: with the rung `Rung(step=8, seeds=1)`
-of 25 steps and 4 seeds, 4 looks at 0.08 a candidate, so 1.32 in all. That pays where a look ranks
-candidates better than chance by enough to make up for a quarter fewer full evaluations.
+A promoted candidate costs one evaluation and its share of the previews. With the rung `Rung(step=8,
+seeds=1)` of 25 steps and 4 seeds there are 4 previews at 0.08 per candidate, so 1.32 in all. This
+pays off if previews rank candidates well enough to compensate for a quarter fewer full evaluations.
 """
 
 import math
@@ -32,15 +32,15 @@ from dpodiff.spaces.space import Candidate
 
 @dataclass(frozen=True)
 class Rung:
-    """One look at the candidates.
+    """One preview of the candidates.
 
     Args:
-        step: after how many steps of the rollout the clean image is estimated; None is all.
-        seeds: how many of the objective's seeds are looked at; None is all.
-        best_of: one candidate in so many goes on.
+        step: number of steps after which the clean image is estimated; None is all.
+        seeds: number of the objective's first seeds to use; None is all.
+        best_of: number of candidates of which one is promoted.
 
     Raises:
-        ValueError: if a number is below 1, or nobody is left out.
+        ValueError: if a number is below 1, or no candidate is left out.
 
     Examples:
         >>> dpodiff.solvers.Rung(step=8, seeds=1)
@@ -55,24 +55,24 @@ class Rung:
         for name, value in {"step": self.step, "seeds": self.seeds}.items():
             if value is not None:
                 check_whole(f"the {name} of a rung", value, 1)
-        check_whole("best_of of a rung", self.best_of, 2)  # else nobody is left out
+        check_whole("best_of of a rung", self.best_of, 2)  # else no candidate is left out
 
 
 class Screening(Solver):
-    """A solver whose proposals are looked at before they are evaluated.
+    """A solver whose proposals are previewed before they are evaluated.
 
-    Where the wrapped solver wants n candidates evaluated, it is asked on until there are enough for
-    n to come through the rungs; its questions about gradients are passed on. Candidates left out
-    are kept: once the solver has no more, they are evaluated too, the most promising first.
+    If the wrapped solver proposes n candidates, it is asked again until there are enough for n to
+    pass the rungs. Its gradient queries are passed on. Candidates that are left out are kept: when
+    the solver has no more, they are evaluated too, the most promising first.
 
     Args:
-        solver: proposes. Use it through this one only.
-        rungs: the looks, one after the other.
-        first: candidates that are evaluated before all others, without a look, or a callable that
-            gives them once the solver is first asked.
+        solver: solver that proposes. Do not use it outside of this solver.
+        rungs: the previews, in order.
+        first: candidates to evaluate before all others without a preview, or a function that
+            returns them at the first `ask`.
 
     Raises:
-        ValueError: if there is no rung, or a candidate of `first` does not fit the space.
+        ValueError: if there are no rungs, or a candidate of `first` does not fit the space.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
@@ -98,20 +98,20 @@ class Screening(Solver):
         self.solver, self.rungs = solver, tuple(rungs)
         self.first = First(solver.space, first)
         self.name = f"screened {solver.name}"
-        self.values = solver.values  # one memory for both
-        self._pool: list[Candidate] = []  # in the race
-        self._places = 0  # how many of them will be evaluated
+        self.values = solver.values  # shared
+        self._pool: list[Candidate] = []  # candidates in the race
+        self._places = 0  # number of them to evaluate
         self._to_come: list[Rung] = []
-        self._left_out: dict[Candidate, float] = {}  # with their last look
+        self._left_out: dict[Candidate, float] = {}  # with their last preview
 
     @property
     def follows_gradients(self) -> bool:
-        """Whether the wrapped solver does."""
+        """Whether the wrapped solver needs gradients."""
         return self.solver.follows_gradients
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name, the rungs and the parameters of the wrapped solver, for the record."""
+        """Return the name, the rungs and the parameters of the wrapped solver, for the record."""
         return {
             **super().parameters,
             "rungs": [asdict(rung) for rung in self.rungs],
@@ -120,7 +120,7 @@ class Screening(Solver):
         }
 
     def ask(self) -> list[Candidate] | GradientQuery | PreviewQuery:
-        """The next look at the candidates in the race, or those that came through it."""
+        """Return the next preview of the candidates in the race, or the promoted candidates."""
         if not self._pool:
             if first := self._new(self.first()):
                 return first
@@ -137,7 +137,7 @@ class Screening(Solver):
         return promoted
 
     def _enter(self, candidates: list[Candidate]) -> None:
-        """Start a race for as many places as there are candidates, with more of them."""
+        """Start a race with more candidates than places; there is one place per given candidate."""
         self._pool, self._places = list(candidates), len(candidates)
         self._to_come = list(self.rungs)
         entries = self._places * math.prod(rung.best_of for rung in self.rungs)
@@ -148,7 +148,7 @@ class Screening(Solver):
             self._pool += more
 
     def _second_chances(self) -> list[Candidate]:
-        """The candidates left out so far, the most promising first; now there are no others."""
+        """Return the candidates that were left out, the most promising first."""
         kept, self._left_out = self._left_out, {}
         return sorted(kept, key=kept.__getitem__)
 
@@ -156,7 +156,7 @@ class Screening(Solver):
         self.solver.learn(query, answer)
 
     def _learn_preview(self, query: PreviewQuery, answer: Sequence[float]) -> None:
-        """Leave out those that look worst."""
+        """Drop the worst candidates of a preview."""
         del self._to_come[0]
         looks = dict(zip(query.candidates, answer, strict=True))
         ranked = sorted(looks, key=looks.__getitem__)
@@ -165,10 +165,10 @@ class Screening(Solver):
         self._left_out |= {candidate: looks[candidate] for candidate in ranked[go_on:]}
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
-        """Hand the values on to the wrapped solver."""
+        """Pass the values on to the wrapped solver."""
         self._seen.update(candidates)
         self.solver.tell(candidates, values)
 
     def state(self) -> dict[str, Any]:
-        """What the wrapped solver believes."""
+        """Return the state of the wrapped solver."""
         return self.solver.state()

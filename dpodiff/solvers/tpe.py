@@ -1,9 +1,9 @@
-"""TPE from Optuna, the tree-structured Parzen estimator (Bergstra et al., 2011), as a baseline.
+"""TPE of Optuna, the tree-structured Parzen estimator (Bergstra et al., 2011), as a baseline.
 
-What a user would pick who knows of no prompt optimizer: an outside library that is asked for
-candidates and told their values, one categorical parameter per slot. After a random start it keeps
-two densities for each slot, of the choices of the better candidates and of the others, and proposes
-the choices at which the first is high and the second low (Optuna: Akiba et al., 2019).
+This is a general-purpose optimizer for comparison, with one categorical parameter per slot. After a
+random start it estimates two densities for each slot, those of the choices of good and of other
+candidates. It proposes choices with a high ratio of the first to the second (Optuna: Akiba et al.,
+2019).
 """
 
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from dpodiff.spaces.space import Candidate, Space
 if TYPE_CHECKING:
     import optuna
 
-REPEATS = 10  # proposals that were seen before, in a row, after which one is drawn at random
+REPEATS = 10  # successive known proposals after which a candidate is drawn at random
 
 
 class TPE(Solver):
-    """Optuna's `TPESampler` with its own defaults, asked for one candidate at a time.
+    """Optuna's `TPESampler` with its defaults, asked for one candidate at a time.
 
-    TPE may propose what it has seen; such a proposal costs nothing, and after ten in a row a
+    TPE may propose known candidates. Such a proposal costs nothing, and after ten in a row a
     candidate is drawn at random.
 
     Args:
-        space: where to search.
-        seed: of the random numbers.
-        startup: candidates that are drawn at random, among them those that are told.
-        batch: candidates asked at a time; the estimator learns nothing within a batch.
-        first: candidates that are evaluated before all others, or a callable that gives them once
-            the user's prompt is evaluated.
+        space: the space to search.
+        seed: seed of the random numbers.
+        startup: number of initial candidates at random, including those with known values.
+        batch: number of candidates per `ask`; the estimator does not learn within a batch.
+        first: candidates to evaluate before all others, or a function that returns them once the
+            user's prompt is evaluated.
 
     Raises:
-        ImportError: if Optuna is missing, saying how to get it.
+        ImportError: if Optuna is missing; the message says how to install it.
         ValueError: if a number is below 1, or a candidate of `first` does not fit the space.
 
     Examples:
@@ -65,20 +65,20 @@ class TPE(Solver):
         self.startup, self.batch, self.first = startup, batch, First(space, first)
         self._study = _study(seed, startup)
         self._distributions = _distributions(space)
-        self._trials: dict[Candidate, optuna.Trial] = {}  # asked and not told yet
+        self._trials: dict[Candidate, optuna.Trial] = {}  # proposed, without a value yet
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The name and the hyperparameters, for the record."""
+        """Return the name and the hyperparameters, for the record."""
         return super().parameters | {"first": self.first.parameters}
 
     def ask(self) -> list[Candidate]:
-        """The given candidates, then what the estimator proposes."""
+        """Return the given candidates, then the proposals of the estimator."""
         first = self._new(self.first())
         return first or [one for _ in range(self.batch) for one in self._propose()]
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float]) -> None:
-        """Learn the values of candidates, whether or not they were asked for."""
+        """Process the values of candidates, whether or not the solver asked for them."""
         from optuna.trial import create_trial
 
         super().tell(candidates, values)
@@ -93,7 +93,7 @@ class TPE(Solver):
                 self._study.add_trial(trial)
 
     def _propose(self) -> list[Candidate]:
-        """A new candidate; none if all have been seen."""
+        """Return a new candidate; none if all are known."""
         from optuna.trial import TrialState
 
         for _ in range(REPEATS):
@@ -114,7 +114,7 @@ def _study(seed: int, startup: int) -> "optuna.Study":
     except ModuleNotFoundError:
         raise ImportError("TPE needs optuna: pip install 'dpodiff[optuna]'") from None
     level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it says that it made a study
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it logs that it made a study
     try:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
         return optuna.create_study(sampler=sampler)
@@ -123,7 +123,7 @@ def _study(seed: int, startup: int) -> "optuna.Study":
 
 
 def _distributions(space: Space) -> "dict[str, Any]":
-    """One categorical parameter for each slot that has a second choice."""
+    """Return one categorical parameter per slot with at least two choices."""
     from optuna.distributions import CategoricalDistribution
 
     return {

@@ -1,12 +1,12 @@
-"""Zero-order search of noise: try the neighbors, move to the best (Ma et al., 2025, 2501.09732).
+"""Zero-order search of noise: try neighbors, move to the best (Ma et al., 2025, 2501.09732).
 
-No gradient is asked for, of loss or model: what DNO has to beat where it needs a hybrid. From the
-noise z where a seed stands, neighbors are drawn that are normal noise again,
+It needs no gradient of the loss or the model, so it is the baseline for DNO with a hybrid gradient.
+From the current noise z of a seed, neighbors are drawn that are normal noise again,
 
     z' = sqrt(1 - radius^2) z + radius * xi,    xi normal,
 
-so no step leaves what the model knows; only the choice among them does, slowly. With radius 1
-nothing is left of z: this is best of N.
+so a single step does not leave the training distribution; only the repeated selection does, slowly.
+With radius 1 a neighbor is independent of z, which is best of N.
 """
 
 import math
@@ -22,17 +22,17 @@ from dpodiff.spaces.space import Space
 
 
 class ZeroOrder(Solver):
-    """Each seed moves to the best of its neighbors, if one is better.
+    """Search in which each seed moves to the best of its neighbors, if one is better.
 
     Args:
-        space: of the objective; only the user's own prompt is used.
-        noise: where to start, (seeds, vectors, channel, h, w), as `Objective.noise()` gives it.
-        seed: of the neighbors.
-        radius: how far the neighbors are, in (0, 1].
-        neighbors: tried before a seed moves.
+        space: space of the objective; only the user's own prompt is used.
+        noise: initial noise (seeds, vectors, channel, h, w), as `Objective.noise()` returns it.
+        seed: seed of the neighbors.
+        radius: distance of the neighbors, in (0, 1].
+        neighbors: number of neighbors per move.
 
     Raises:
-        ValueError: naming the argument that makes no sense.
+        ValueError: if an argument is out of its range; the message names it.
 
     Examples:
         >>> space, noise = dpodiff.Space("a red ball"), torch.randn(2, 1, 4, 16, 16)
@@ -59,19 +59,19 @@ class ZeroOrder(Solver):
         self.radius, self.neighbors = radius, neighbors
         self.noise = noise.detach().clone()
         self._best, self._values = self.noise.clone(), [math.inf] * len(noise)
-        self._tried = -1  # the first noise to be looked at is where it starts
-        # One a seed, so that what comes of a seed depends on no other.
+        self._tried = -1  # the first evaluation is that of the initial noise
+        # One generator per seed, so that the noise of a seed does not depend on the others.
         children = np.random.SeedSequence(seed).spawn(len(noise))
         states = [int(child.generate_state(1)[0]) for child in children]
         self._generators = [torch.Generator().manual_seed(state) for state in states]
 
     def ask(self) -> NoiseQuery:
-        """The losses of a neighbor of each seed's noise; at first of the noise itself."""
+        """Return a query for the losses of a neighbor of each noise; first of the noise itself."""
         noise = self.noise if self._tried < 0 else self._neighbor()
         return NoiseQuery(noise, self.space.identity)
 
     def _learn_noise(self, query: NoiseQuery, answer: NoiseEvaluation) -> None:
-        """Remember the best, and move there once enough neighbors were tried."""
+        """Keep the best noise, and move there after enough neighbors."""
         for row, value in enumerate(answer.values):
             if value < self._values[row]:
                 self._values[row] = value

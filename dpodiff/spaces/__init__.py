@@ -1,19 +1,19 @@
-"""Search spaces: which words of a prompt may change, and into what.
+"""Search spaces: the words of a prompt that may change, and their alternatives.
 
-`prompts`      what a candidate stands for: two texts, guidance and window
-`slots`        what may change in a prompt, and into what
+`prompts`      the texts, guidance and window of a candidate
+`slots`        one position of a prompt with its alternatives
 `space`        the product of the slots of one prompt, and its candidates
-`lexicons`     where alternatives come from: dictionaries, WordNet, language models, lists
-`contrasts`    the prompt with one thing said otherwise
-`diagnosis`    candidates against what was drawn instead
-`statements`   a prompt taken apart into what it says
+`lexicons`     sources of alternatives: dictionaries, WordNet, language models, lists
+`contrasts`    contrast prompts, which differ from the prompt in one word
+`diagnosis`    candidates against what was drawn instead of the prompt
+`statements`   the statements of a prompt
 `files`        spaces and prompts as JSON files
-`constraints`  which candidates are allowed, such as those that keep the meaning
+`constraints`  constraints on candidates, such as a similar meaning
 `promptist`    a language model that rewrites prompts, as a baseline
-`written`      a space of whole prompts, which grows
-`writer`       a language model that writes them
+`written`      a space of whole prompts that grows during a search
+`writer`       a language model that writes whole prompts
 
-Imports from `models` and `losses` only, and from these only what encodes text.
+It imports from `models` and `losses` only, and from these only text encoders.
 """
 
 from dpodiff.spaces import lexicons

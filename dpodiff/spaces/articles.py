@@ -1,10 +1,10 @@
-"""The article before a word that changed: "a red ball" and "an orange ball"."""
+"""The article before a changed word: "a red ball" and "an orange ball"."""
 
 import re
 from collections.abc import Sequence
 
 ARTICLE = re.compile(r"\b(?P<a>a)n?(?P<space>\s*)$", re.IGNORECASE)  # right before a word
-# By sound and not by letter: "a unicorn", "an hour".
+# Words whose sound differs from their first letter: "a unicorn", "an hour".
 CONSONANT = re.compile(
     r"(uni(?!n|m)|use|usu|util|ute|uku|uran|eu|ewe|one\b|once|ubiq)", re.IGNORECASE
 )
@@ -14,7 +14,7 @@ Piece = tuple[str, float]  # a text and its weight
 
 
 def with_article(start: str, text: str) -> str:
-    """The start of a prompt, its last "a" or "an" in the form that goes with the next text.
+    """Return the start of a prompt, with its last "a" or "an" in the form for the next text.
 
     Examples:
         >>> from dpodiff.spaces.articles import with_article
@@ -29,11 +29,11 @@ def with_article(start: str, text: str) -> str:
 
 
 def repaired(pieces: Sequence[Piece], changed: Sequence[int]) -> list[Piece]:
-    """The pieces of a prompt, with the right article before each that changed.
+    """Return the pieces of a prompt with the right article before each changed piece.
 
     Args:
-        pieces: the texts in order, and the weight of each.
-        changed: the numbers of the pieces whose text changed; a piece before each is not one.
+        pieces: texts in order, each with its weight.
+        changed: indices of the pieces whose text changed, no two of them adjacent.
     """
     found = list(pieces)
     for number in changed:

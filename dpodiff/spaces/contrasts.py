@@ -1,9 +1,9 @@
-"""Contrast prompts: the user's prompt with one thing said otherwise.
+"""Contrast prompts: the user's prompt with one word replaced, or two words exchanged.
 
-A CLIP loss compares an image with its prompt alone. An image that fits "a blue fish" fits "a purple
-fish" nearly as well, so the loss hardly notices the wrong color. Whether the image fits the prompt
-better than each prompt that differs in one word is a sharper question (TextNorm, Kim et al., 2024,
-arXiv 2404.01863). The opposites that a lexicon gives for the antonym space are such words.
+A CLIP loss compares an image with its prompt only. An image that fits "a blue fish" fits "a purple
+fish" nearly as well, so the loss hardly depends on the wrong color. A more sensitive test is
+whether the image fits the prompt better than each prompt that differs in one word (TextNorm, Kim et
+al., 2024, arXiv 2404.01863). These words are the opposites of the antonym space.
 """
 
 import itertools
@@ -17,17 +17,17 @@ from dpodiff.spaces.lexicons.base import check_words, for_prompt, normal
 from dpodiff.spaces.lexicons.builders import absent_from, known_pieces
 from dpodiff.spaces.lexicons.keywords import WORD
 
-MOST_OPPOSITES = 5  # per word
+MOST_OPPOSITES = 5  # opposites per word
 LIST = re.compile(r",\s*and\b|,|;|\band\b", re.IGNORECASE)  # between the members of a list
 
 
 class Contrast(NamedTuple):
-    """A prompt that says one thing otherwise.
+    """A contrast prompt, which differs from the user's prompt in one statement.
 
     Attributes:
         prompt: the changed prompt.
-        old: the words of the user's prompt that were changed.
-        new: the words that took their place.
+        old: the changed words of the user's prompt.
+        new: the words that replace them.
 
     Examples:
         >>> lexicon = dpodiff.Dictionary(antonyms={"red": ["green"]})
@@ -43,23 +43,23 @@ class Contrast(NamedTuple):
 def contrast_prompts(
     prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES
 ) -> list[Contrast]:
-    """Contrast prompts of a prompt: opposites of its words, and words that change places.
+    """Return contrast prompts: with opposites of the prompt's words, and with words exchanged.
 
-    Two words change places if they are of one kind: one is an opposite of the other, or they share
+    Two words are exchanged if they are of one kind: one is an opposite of the other, or they share
     an opposite. So "a red ball on a blue box" has the contrasts "a green ball on a blue box" and "a
-    blue ball on a red box". Where the prompt would only list the same in another order, there is
-    none: "a blue cup and a red cup" says what "a red cup and a blue cup" does.
+    blue ball on a red box". There is no exchange within a list: "a blue cup and a red cup" means
+    the same as "a red cup and a blue cup".
 
     Args:
         prompt: the user's prompt.
-        lexicon: knows the opposites.
-        most: opposites per word.
+        lexicon: lexicon of opposites.
+        most: largest number of opposites per word.
 
     Returns:
-        the contrasts in the order of the words they change; none if the lexicon knows no opposite.
+        the contrasts in the order of the changed words; empty if the lexicon has no opposites.
 
     Raises:
-        ValueError: if an argument is of a wrong kind, or the prompt far too long.
+        ValueError: if an argument is invalid, or the prompt is too long.
 
     Examples:
         >>> antonyms = {"red": ["green"], "blue": ["green", "pink"]}
@@ -96,7 +96,7 @@ def _same_kind(one: str, of_one: list[str], other: str, of_other: list[str]) -> 
 
 
 def _only_reorders(prompt: str, first: slice, second: slice) -> bool:
-    """Whether two pieces stand alike in two neighbors of a list, so that it says the same then."""
+    """Return whether two pieces are in corresponding places of neighbors in a list."""
     parts = LIST.split(prompt[first.stop : second.start])
     if len(parts) != 2:
         return False
@@ -113,7 +113,7 @@ def _same_words(one: str, other: str) -> bool:
 
 
 def _replaced(prompt: str, changes: list[tuple[slice, str]]) -> str:
-    """The prompt with other texts at some places, given from left to right."""
+    """Return the prompt with other texts at some places, from left to right."""
     for place, text in reversed(changes):
         prompt = with_article(prompt[: place.start], text) + text + prompt[place.stop :]
     return prompt

@@ -1,9 +1,9 @@
-"""Diagnosis: what the images show instead of what they should, as candidates.
+"""Diagnosis: candidates from what the images show instead of the prompt.
 
-A contrast prompt that the images fit better than the user's prompt names what was drawn instead:
-"a blue fish" for a purple one. Its word, "blue", is the first to try in the negative prompt, and
-the missed word, "purple", the first to say otherwise. Relatives are VisualPrompter and NPC
-(arXiv 2512.07702), where a language model looks at the images.
+If the images fit a contrast prompt better than the user's prompt, it names what was drawn instead:
+"a blue fish" for a purple one. So "blue" is a promising word for the negative prompt, and the
+missed word "purple" should be replaced by a synonym. VisualPrompter and NPC (arXiv 2512.07702) are
+similar methods in which a language model looks at the images.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,24 +25,24 @@ def diagnosed_candidates(
     below: float = 0.0,
     most: int = MOST_CONTRASTS,
 ) -> list[Candidate]:
-    """Candidates against what was drawn instead, the worst contrast first.
+    """Return candidates against what was drawn instead, the worst contrast first.
 
-    Of each contrast: its word in the negative prompt; the missed word as its first synonym; both.
-    The last candidate has all of these negative words.
+    Each contrast gives three candidates: its word in the negative prompt, the first synonym of the
+    missed word, and both. The last candidate has all negative words.
 
     Args:
-        space: of the candidates. What it does not offer is left out.
-        contrasts: of its prompt, as `contrast_prompts` makes them.
-        margins: by contrast prompt, how much better the images fit the user's prompt than it.
-        below: a contrast counts if its margin is lower.
-        most: so many contrasts count at most.
+        space: space of the candidates; changes that it does not offer are left out.
+        contrasts: contrasts of its prompt, as `contrast_prompts` returns them.
+        margins: for each contrast prompt, by how much the images fit the user's prompt better.
+        below: only contrasts with a lower margin are used.
+        most: largest number of contrasts.
 
     Returns:
-        candidates, all different; none if nothing was drawn instead, or the space offers nothing
+        candidates, all different; empty if nothing was drawn instead, or the space offers nothing
         against it.
 
     Raises:
-        ValueError: if an argument is of a wrong kind.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> lexicon = dpodiff.Dictionary({"violet": ["purple"]}, {"violet": ["blue", "red"]})
@@ -80,7 +80,7 @@ def _check_contrast(name: str, value: Any) -> None:
 
 
 def _negative(space: Space, contrast: Contrast) -> dict[int, int]:
-    """The choice of the contrast's word in a negative slot, best in that of the missed word."""
+    """Return the choice of the contrast's word in a negative slot, preferably the missed word's."""
     places = [
         (slot.text != normal(contrast.old), place, index)
         for place, slot in enumerate(space.slots)
@@ -91,7 +91,7 @@ def _negative(space: Space, contrast: Contrast) -> dict[int, int]:
 
 
 def _synonym(space: Space, contrast: Contrast) -> dict[int, int]:
-    """The first other choice for each place of the missed word, unless that drops it."""
+    """Return the first alternative for each place of the missed word, unless it drops the word."""
     return {
         place: 1
         for place, slot in enumerate(space.slots)

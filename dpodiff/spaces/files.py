@@ -1,7 +1,7 @@
 """Files of prompts and of their search spaces, in the formats of DPO-Diff's release.
 
-A list of prompts is a JSON object {prompt: loss}, or a text file with one prompt a line. A space
-file has an entry a prompt, with the words that may be exchanged:
+A list of prompts is a JSON object {prompt: loss}, or a text file with one prompt per line. A space
+file has an entry per prompt with the words that may be exchanged:
 
     {"a plane coming out of fog": {
         "synonym": {"plane": ["aircraft", "jet"], "coming out": ["emerging"]},
@@ -9,13 +9,13 @@ file has an entry a prompt, with the words that may be exchanged:
         "prompt_id": 0,
         "prompt": "a plane coming out of fog"}}
 
-The loader of the release wants other names, "sub" and "opp", and "keywords"; all are read, and the
-ones above are written unless `dialect="released"` asks for the others. Where "a" and "an" do not
-follow the words of an entry, it says `"articles": false`.
+The loader of the release expects other names, "sub" and "opp", and "keywords". All names are read;
+those above are written unless `dialect="released"`. If "a" and "an" do not follow the words of an
+entry, it has `"articles": false`.
 
-Reading is building: the entry is a dictionary, and `synonym_space` and `antonym_space` make the
-slots, so a word gets a slot wherever it stands in the prompt. The format knows no places, no
-negative prompt and no library slots; `Space.to_json` keeps all of them.
+An entry is read as a dictionary, and `synonym_space` and `antonym_space` make the slots, so a word
+gets a slot at each of its places in the prompt. The format has no places, no negative prompt and no
+library slots; `Space.to_json` keeps all of them.
 """
 
 import itertools
@@ -24,7 +24,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from reprlib import repr  # cuts what is long
+from reprlib import repr  # shortens long values
 from typing import Any, Literal
 
 from dpodiff.checks import check_each, check_kind, check_path, check_switch, shown
@@ -34,20 +34,20 @@ from dpodiff.spaces.lexicons.builders import antonym_space, not_in_prompt, synon
 from dpodiff.spaces.lexicons.keywords import extract_keywords
 from dpodiff.spaces.space import Space
 
-NAMES = {"synonym": ("synonym", "sub"), "antonym": ("antonym", "opp")}  # ours, the loader's
-DIALECTS = ("documented", "released")  # the place of their names above
+NAMES = {"synonym": ("synonym", "sub"), "antonym": ("antonym", "opp")}  # here, in the loader
+DIALECTS = ("documented", "released")  # index of the names above
 
 
 def read_prompts(path: str | os.PathLike) -> dict[str, float | None]:
-    """The prompts of a list, in order, with their losses; None where the list is a text file.
+    """Return the prompts of a list in order, with their losses, or None for a text file.
 
-    A file named .json is {prompt: loss}, any other has one prompt a line. A bad entry is left out
-    with a warning.
+    A file named .json holds {prompt: loss}, any other has one prompt per line. Invalid entries are
+    left out with a warning.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: the path is none, a .json file holds no JSON object, a text file is empty, or no
-            entry of the file is good.
+        OSError: if the file cannot be read.
+        ValueError: if the path is invalid, a .json file does not hold a JSON object, a text file is
+            empty, or no entry is valid.
 
     Examples:
         >>> with open("prompts.txt", "w") as file:
@@ -69,21 +69,21 @@ def read_spaces(
     mode: Literal["default", "keyword"] = "default",
     droppable: bool = False,
 ) -> dict[str, Space]:
-    """Prompt -> space, of a space file. Of an entry that has one kind of words only, that one.
+    """Return the spaces of a space file by prompt, each with the kinds of words that it has.
 
-    What is bad is left out with a warning that names prompt, key and reason: an entry that cannot
-    be read, a word that does not stand in its prompt.
+    Invalid parts are left out with a warning that names prompt, key and reason: an entry that
+    cannot be read, or a word that is not in its prompt.
 
     Args:
-        path: of the file.
-        kinds: "synonym" gives slots of the positive prompt, "antonym" of the negative one.
-        mode: "keyword" gives slots to the "keywords" of each entry alone.
+        path: path of the file.
+        kinds: "synonym" for slots of the positive prompt, "antonym" for slots of the negative one.
+        mode: "keyword" makes slots only for the "keywords" of each entry.
         droppable: whether slots of the positive prompt may also drop their word.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: an argument is unknown, the file holds no JSON object, or no entry of it is
-            good.
+        OSError: if the file cannot be read.
+        ValueError: if an argument is unknown, the file does not hold a JSON object, or no entry is
+            valid.
 
     Examples:
         >>> with open("spaces.json", "w") as file:
@@ -111,7 +111,7 @@ def read_spaces(
         articles = entry.get("articles") is not False
         spaces[prompt] = _space(prompt, words, keywords, droppable, articles)
         problems += [
-            f"prompt {prompt!r}, key {kind!r}: {word!r} does not stand in the prompt"
+            f"prompt {prompt!r}, key {kind!r}: {word!r} is not in the prompt"
             for kind, found in words.items()
             for word in not_in_prompt(prompt, found)
         ]
@@ -126,23 +126,22 @@ def write_spaces(
     like: str | os.PathLike | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a space file; a space's place among the others is its "prompt_id".
+    """Write a space file; the index of a space is its "prompt_id".
 
     Args:
-        path: of the file.
-        spaces: of different prompts.
-        dialect: "released" writes what the loader of the release reads: "sub", "opp" and
-            "keywords", which are all words but function words where `like` has none.
-        like: a space file whose "prompt_id" and "keywords" are kept for the prompts that it has,
-            e.g. the one that the spaces were read from. A prompt that it lacks gets the next free
-            number.
-        overwrite: whether a file that is there already may be replaced.
+        path: path of the file.
+        spaces: spaces of different prompts.
+        dialect: "released" writes the names that the loader of the release reads: "sub", "opp" and
+            "keywords". If `like` has no keywords, all words except function words are key words.
+        like: a space file, for example the one that the spaces were read from. Its "prompt_id" and
+            "keywords" are kept for its prompts; other prompts get the next free numbers.
+        overwrite: whether to replace an existing file.
 
     Raises:
-        FileExistsError: there is a file already.
-        OSError: `like` cannot be read.
-        ValueError: naming the prompt, if reading would not give back the same space, because the
-            format cannot hold it; or if two spaces have one prompt; or if the dialect is unknown.
+        FileExistsError: if the file exists.
+        OSError: if `like` cannot be read.
+        ValueError: if reading would not return the same space, since the format cannot represent
+            it, naming the prompt; if two spaces have the same prompt; or if the dialect is unknown.
             Nothing is written then.
 
     Examples:
@@ -174,7 +173,7 @@ def write_spaces(
 
 
 def _kept(like: str | os.PathLike | None) -> dict[str, dict[str, Any]]:
-    """Prompt -> "prompt_id" and "keywords" of a file, as far as they are a number and words."""
+    """Return the valid "prompt_id" and "keywords" of each prompt in a file."""
     data = {} if like is None else read_json(like)[0]
     kept = {}
     for prompt, entry in data.items():
@@ -190,7 +189,7 @@ def _kept(like: str | os.PathLike | None) -> dict[str, dict[str, Any]]:
 def _entry(
     path: str | os.PathLike, space: Space, dialect: str, kept: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a file says of a space, but for its prompt; ValueError if it would not come back."""
+    """Return the entry of a space without its prompt; ValueError if reading would change it."""
     words = {kind: _choices(space, kind) for kind in KINDS}
     if _space(space.prompt, words, articles=space.articles) != space:
         raise ValueError(
@@ -214,15 +213,15 @@ def _space(
     articles: bool = True,
 ) -> Space:
     lexicon = Dictionary(words.get("synonym"), words.get("antonym"), articles=articles)
-    most = sys.maxsize  # a file means all that it says
+    most = sys.maxsize  # all alternatives of the file are used
     synonyms = synonym_space(prompt, lexicon, keywords=keywords, most=most, droppable=droppable)
     return synonyms + antonym_space(prompt, lexicon, keywords=keywords, most=most)
 
 
 def _choices(space: Space, kind: Kind) -> dict[str, list[str]]:
-    """Word -> alternatives, of one side of a space; words in lower case, as the release has them.
+    """Return the alternatives of each word on one side of a space, in lower case as in the release.
 
-    Of "Ball" and "ball" the second is taken: its alternatives have no capital that is not theirs.
+    If both "Ball" and "ball" occur, the second is used: its alternatives keep their own case.
     """
     side = "positive" if kind == "synonym" else "negative"
     slots = [slot for slot in space.slots if slot.side == side]
@@ -233,7 +232,7 @@ def _choices(space: Space, kind: Kind) -> dict[str, list[str]]:
 
 
 def _words(prompt: str, entry: Any, kinds: Sequence[Kind]) -> dict[str, dict[str, list[str]]]:
-    """Kind -> word -> alternatives, of an entry; ValueError names the key and the reason."""
+    """Return the words of an entry by kind; ValueError names the key and the reason."""
     if not isinstance(entry, dict):
         raise ValueError(f"must have an object with words, not {repr(entry)}")
     if (named := entry.get("prompt", prompt)) != prompt:
@@ -259,7 +258,7 @@ def _checked(words: Any, name: str) -> dict[str, list[str]]:
 
 
 def _keywords(prompt: str, entry: Mapping[str, Any]) -> list[str]:
-    """The key words of an entry that stand in its prompt, of others nothing can be exchanged."""
+    """Return the key words of an entry that are in its prompt; others cannot be exchanged."""
     words: Any = entry.get("keywords")
     if not _is_strings(words):
         raise ValueError(f"key 'keywords': must be a list of words, not {repr(words)}")
@@ -273,7 +272,7 @@ def _is_strings(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     real = isinstance(value, int | float) and not isinstance(value, bool)
-    return real and abs(value) <= sys.float_info.max  # so neither NaN nor infinite
+    return real and abs(value) <= sys.float_info.max  # neither NaN nor infinite
 
 
 def _json_prompts(path: str | os.PathLike) -> tuple[dict[str, float | None], list[str]]:
@@ -307,7 +306,7 @@ def _text_prompts(path: str | os.PathLike) -> tuple[dict[str, float | None], lis
 
 
 def _with_warnings(path: str | os.PathLike, found: dict, problems: list[str]) -> dict:
-    """What was found, after a warning for each problem; ValueError if there are only problems."""
+    """Return the entries after a warning per problem; ValueError if there are only problems."""
     if problems and not found:
         raise ValueError(f"{path}: no entry can be used; the first problem: {problems[0]}")
     for problem in problems:

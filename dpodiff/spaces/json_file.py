@@ -1,4 +1,4 @@
-"""JSON files: errors name the file, and a file is written whole or not at all."""
+"""JSON files: errors name the file, and files are written completely or not at all."""
 
 import json
 import math
@@ -11,11 +11,11 @@ from typing import Any
 
 
 def read_json(path: str | os.PathLike) -> tuple[dict[str, Any], list[str]]:
-    """The object that a JSON file holds, and the names that stand twice in it: the first counts.
+    """Return the object in a JSON file, and its repeated names, of which the first one counts.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: naming the file, if it holds no JSON, or anything but an object.
+        OSError: if the file cannot be read.
+        ValueError: if it does not hold a JSON object; the message names the file.
     """
     twice: list[str] = []
 
@@ -38,7 +38,7 @@ def read_json(path: str | os.PathLike) -> tuple[dict[str, Any], list[str]]:
 
 
 def finite(data: Any) -> Any:
-    """JSON-ready data with every number that is not finite replaced by None."""
+    """Return data for JSON with every number that is not finite replaced by None."""
     if isinstance(data, Mapping):
         return {key: finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
@@ -47,15 +47,15 @@ def finite(data: Any) -> Any:
 
 
 def write_json(path: str | os.PathLike, data: Any) -> None:
-    """Write a JSON file, whole or not at all; numbers that are not finite become null."""
+    """Write a JSON file completely or not at all; numbers that are not finite become null."""
     write_text(path, json.dumps(finite(data), indent=2, allow_nan=False))
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
-    """Write a file so that a run which dies leaves the old file or the new one, not half.
+    """Write a file so that a crash leaves the old or the new file, never an incomplete one.
 
-    Several threads and processes may write one file: the last one counts. A link stays one, and a
-    file keeps its permissions.
+    Several threads and processes may write to one file: the last one counts. A symbolic link is
+    kept, and a file keeps its permissions.
     """
     given, path = Path(path), Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Promptist (Hao et al., 2023), a baseline: a language model that rewrites prompts, unseen.
+"""Promptist (Hao et al., 2023), a baseline: a language model that rewrites prompts.
 
-A GPT-2 was trained to turn a user's prompt into one that Stable Diffusion 1.4 draws better.
-It mostly adds words of style; it asks no image model and has no budget. To compare, its rewrites
-are made a space of one slot, so that an objective judges them as it does any candidate:
+A GPT-2 was trained to turn a user's prompt into one that Stable Diffusion 1.4 draws better. It
+mostly adds words of style. It uses no image model and has no budget. For a comparison, its rewrites
+form a space of one slot, so that an objective evaluates them like other candidates:
 
     space = Promptist().space(prompt)
     settings = {"solver": "random", "budget": space.size, "verify": 0}
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     import torch
 
 MODEL, TOKENIZER = "microsoft/Promptist", "openai-community/gpt2"
-ASK = " Rephrase:"  # what it was trained to answer
-NEW_TOKENS = 75  # as in the authors' demo, as are beams and length penalty
+ASK = " Rephrase:"  # the suffix that it was trained with
+NEW_TOKENS = 75  # as in the authors' demo, like the beams and the length penalty
 
 
 class Promptist:
-    """Rewrites prompts by beam search, always the same for the same prompt.
+    """Rewrites prompts by beam search; the same prompt always gives the same result.
 
     Args:
-        source: a folder in the transformers format, or a hub id, which may be downloaded. A folder
-            may hold the tokenizer too; else GPT-2's is taken.
-        beams: kept by the search; as many rewrites come out at most.
+        source: a folder in the transformers format, or a hub id, which may be downloaded. The
+            folder may hold the tokenizer; otherwise GPT-2's is used.
+        beams: number of beams, which is also the largest number of rewrites.
         device: None is the GPU with the most free memory if there is one, else the CPU.
 
     Raises:
-        ValueError: if there is no beam.
-        LoadError: if weights or tokenizer cannot be had, or are only a pickle, saying what would be
-            right.
+        ValueError: if `beams` is below 1.
+        LoadError: if the weights or the tokenizer cannot be loaded, or are only available as a
+            pickle. The message says what would be right.
 
     Examples:
         >>> promptist = dpodiff.Promptist()  # downloads its weights  # doctest: +SKIP
@@ -53,7 +53,7 @@ class Promptist:
         if beams < 1:
             raise ValueError(f"beams must be at least 1, not {beams}")
         self.source, self.beams, self.device = source, beams, choose_device(device)
-        # Any: transformers types its tokenizers and `generate` as if of other classes.
+        # Any: transformers has wrong types for its tokenizers and `generate`.
         self.model: Any = load(GPT2LMHeadModel, source, use_safetensors=True, dtype=torch.float32)
         freeze(self.model, self.device)
         tokens = beside(source, "tokenizer_config.json", TOKENIZER)
@@ -63,7 +63,7 @@ class Promptist:
         return f"Promptist({self.source!r}, beams={self.beams})"
 
     def __call__(self, prompt: str) -> list[str]:
-        """The rewrites of a prompt, the likeliest first, all different, none empty.
+        """Return the rewrites of a prompt, the likeliest first, all different and not empty.
 
         Raises:
             ValueError: if the prompt is empty, or too long for the model.
@@ -91,10 +91,10 @@ class Promptist:
         return [text for text in dict.fromkeys(text.strip() for text in texts) if text]
 
     def space(self, prompt: str, negative_prompt: str = "") -> Space:
-        """The prompt and its rewrites as the choices of one slot, the likeliest rewrite first.
+        """Return a space with one slot of the prompt and its rewrites, the likeliest rewrite first.
 
         Raises:
-            ValueError: as a call.
+            ValueError: as in a call.
         """
         rewrites = [text for text in self(prompt) if text != prompt]
         return Space(prompt, (Slot(prompt, (prompt, *rewrites), start=0),), negative_prompt)

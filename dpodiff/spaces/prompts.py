@@ -1,4 +1,4 @@
-"""What a candidate stands for: two texts, and where it chooses them, guidance and window."""
+"""The prompts of a candidate: two texts, and possibly a guidance and a window."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -7,9 +7,9 @@ if TYPE_CHECKING:
 
 
 class Prompts(NamedTuple):
-    """What a candidate reads: the text pulled towards and the text pushed away from.
+    """The positive and the negative prompt of a candidate.
 
-    The first is a `WeightedText` where the candidate weighs words; see `emphasis_space`.
+    The first is a `WeightedText` if the candidate has weights; see `emphasis_space`.
 
     Examples:
         >>> space = dpodiff.nplib_space("a red ball", ["blurry", "ugly"], slots=1)
@@ -25,20 +25,20 @@ class Prompts(NamedTuple):
 
     @property
     def guidance(self) -> float | None:
-        """The weight of classifier-free guidance; None is the model's own."""
+        """The weight of classifier-free guidance; None is the model's default."""
         return None
 
     @property
     def window(self) -> "Window | None":
-        """Between which shares of the steps the negative prompt acts; None is all steps."""
+        """The shares of the steps between which the negative prompt acts; None is all steps."""
         return None
 
 
 class GuidedPrompts(Prompts):
-    """Prompts with a guidance or a window of their own; a pair of texts as `Prompts` are.
+    """Prompts with their own guidance or window; a pair of texts like `Prompts`.
 
-    Two of them are equal if texts, guidance and window are, and none is equal to `Prompts`, since
-    other images are made of it.
+    Two of them are equal if texts, guidance and window are equal. They never equal `Prompts`, since
+    their images differ.
 
     Examples:
         >>> space = dpodiff.guidance_space("a red ball", [2, 7.5])
@@ -61,19 +61,19 @@ class GuidedPrompts(Prompts):
         guidance: float | None = None,
         window: "Window | None" = None,
     ) -> "GuidedPrompts":
-        """The texts are the two items of the tuple; guidance and window stand beside them."""
+        """Make the pair of texts and store guidance and window beside it."""
         made = super().__new__(cls, positive, negative)
         made._guidance, made._window = guidance, window
         return made
 
     @property
     def guidance(self) -> float | None:
-        """The weight of classifier-free guidance; None is the model's own."""
+        """The weight of classifier-free guidance; None is the model's default."""
         return self._guidance
 
     @property
     def window(self) -> "Window | None":
-        """Between which shares of the steps the negative prompt acts; None is all steps."""
+        """The shares of the steps between which the negative prompt acts; None is all steps."""
         return self._window
 
     def __eq__(self, other: object) -> bool:
@@ -89,7 +89,7 @@ class GuidedPrompts(Prompts):
         texts = f"positive={self.positive!r}, negative={self.negative!r}"
         return f"GuidedPrompts({texts}, guidance={self.guidance!r}, window={self.window!r})"
 
-    def __getnewargs__(self) -> Any:  # to be copied and pickled
+    def __getnewargs__(self) -> Any:  # for copy and pickle
         return self._all
 
     @property
@@ -100,14 +100,14 @@ class GuidedPrompts(Prompts):
 def prompts_of(
     positive: str, negative: str, guidance: float | None, window: "Window | None"
 ) -> Prompts:
-    """The prompts with these settings; plain `Prompts` if both are None."""
+    """Return the prompts with these settings; plain `Prompts` if both are None."""
     if guidance is None and window is None:
         return Prompts(positive, negative)
     return GuidedPrompts(positive, negative, guidance, window)
 
 
 def settings_lines(prompts: Prompts) -> list[tuple[str, str]]:
-    """Guidance and window of prompts by name, where they are chosen, as they are printed.
+    """Return the guidance and window of prompts, if they have any, as names and texts.
 
     Examples:
         >>> from dpodiff.spaces.prompts import settings_lines

@@ -1,4 +1,4 @@
-"""Slots: what may change in a prompt, and into what."""
+"""Slots: positions of a prompt with their alternatives."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Side = Literal[
     "positive", "modifier", "negative", "guidance", "emphasis", "window_start", "window_end"
 ]
 WINDOW_SIDES: tuple[Side, Side] = ("window_start", "window_end")
-# What tables and plots write before the name of a slot.
+# Signs before the name of a slot in tables and plots.
 SIGNS = {"negative": "-", "guidance": "=", "window_start": "=", "window_end": "=", "emphasis": "*"}
 
 
@@ -21,21 +21,20 @@ class Slot:
     """One position of a prompt with its alternatives.
 
     Args:
-        text: the piece of the prompt the slot stands for. In a negative slot, the word that the
-            choices oppose, or `""` where they oppose none. On the other sides only a name.
-        choices: the alternatives, all different. The first leaves the slot as it is: `text` itself
-            in a positive slot, `""` in any other. A later `""` in a positive slot drops it.
+        text: the piece of the prompt that the slot may change. In a negative slot, the word that
+            the choices oppose, or `""` if there is none. On other sides only a name.
+        choices: the alternatives, all different. The first one changes nothing: it is `text` in a
+            positive slot, and `""` in others. A later `""` in a positive slot drops the piece.
         side: "positive", a piece of the prompt; "modifier", a word after the prompt; "negative", a
-            word of the negative prompt; "guidance", the weight of classifier-free guidance, whose
-            choices are numbers above 1, as text; "emphasis", the weight of a piece of the prompt,
-            whose choices are numbers above 0 and at most 2, as text; "window_start" and
-            "window_end", the shares of the steps between which the negative prompt acts, whose
-            choices are numbers above 0 and below 1, as text.
-        start: where `text` begins in the prompt, in characters. A space finds it, as whole words
-            from left to right, where it is not given; only a positive or an emphasis slot has one.
+            word of the negative prompt; "guidance", the weight of classifier-free guidance, with
+            numbers above 1 as text; "emphasis", the weight of a piece of the prompt, with numbers
+            above 0 and at most 2 as text; "window_start" and "window_end", the shares of the steps
+            between which the negative prompt acts, with numbers above 0 and below 1 as text.
+        start: index of the first character of `text` in the prompt, for positive and emphasis slots
+            only. By default a space finds it, as whole words from left to right.
 
     Raises:
-        ValueError: naming the slot, if these rules are broken.
+        ValueError: if a rule is violated; the message names the slot.
 
     Examples:
         >>> slot = dpodiff.Slot("red", ("red", "crimson", ""))
@@ -80,15 +79,15 @@ class Slot:
 
     @property
     def in_prompt(self) -> bool:
-        """Whether it stands for a piece of the prompt, at a place of it."""
+        """Whether it belongs to a piece of the prompt at some place."""
         return self.side in ("positive", "emphasis")
 
     @property
     def span(self) -> tuple[int, int]:
-        """Where `text` begins and ends in the prompt.
+        """Start and end of `text` in the prompt.
 
         Raises:
-            ValueError: if it has no place there: it is of another side, or of no space yet.
+            ValueError: if it has no place in the prompt: it is of another side, or in no space yet.
         """
         if self.start is None:
             raise ValueError(f"{self} has no place in a prompt")
@@ -115,10 +114,10 @@ def _number(choice: str) -> float:
 
 
 def slot_from_json(data: Any, where: str) -> Slot:
-    """The slot that a space's `to_json` wrote.
+    """Return the slot from the data of a space's `to_json`.
 
     Raises:
-        ValueError: naming the field at `where` that is missing or wrong.
+        ValueError: if a field is missing or wrong; the message names it with `where`.
     """
     choices = field(data, "choices", list, where)
     if not all(isinstance(choice, str) for choice in choices):
@@ -135,10 +134,10 @@ def slot_from_json(data: Any, where: str) -> Slot:
 
 
 def field(data: Any, name: str, kind: Any, where: str) -> Any:
-    """A field of a JSON object.
+    """Return a field of a JSON object.
 
     Raises:
-        ValueError: naming the place, if it is missing or of another kind.
+        ValueError: if it is missing or of another type; the message names the place.
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"{where} must be an object with named fields, not {shown(data)}")

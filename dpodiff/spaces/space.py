@@ -1,12 +1,11 @@
 """The search space: a prompt with slots, and candidates as tuples of indices.
 
-Every discrete method of the book searches the same object. A slot of the positive prompt offers
-other wordings of one of its pieces (DPO-Diff's synonym space); a slot of the negative prompt offers
-words to push away from (its antonym space and its negative prompt library). More kinds add
-modifiers to the positive prompt, choose the weights of its words, and choose the guidance and the
-steps in which the negative prompt acts. A candidate picks one choice a slot, and index 0 always
-leaves the slot as the user wrote it. Solvers move candidates by index alone; only `Space.decode`
-turns them into text.
+All discrete methods of the book search such a space. A slot of the positive prompt offers other
+wordings of one of its pieces (DPO-Diff's synonym space). A slot of the negative prompt offers words
+to avoid (its antonym space and its negative prompt library). Other slots add modifiers to the
+positive prompt, or choose the weights of its words, the guidance, and the steps in which the
+negative prompt acts. A candidate has one choice per slot, and index 0 leaves the slot unchanged.
+Solvers use indices only; `Space.decode` returns the texts.
 """
 
 import html
@@ -43,20 +42,20 @@ JSON_VERSION = 1
 
 @dataclass(frozen=True)
 class Space:
-    """The product of the slots of one prompt. Iterating over it yields every candidate.
+    """The product of the slots of one prompt; iteration yields all candidates.
 
     Args:
         prompt: the user's prompt.
-        slots: in the order of a candidate's indices.
-        negative_prompt: the user's own negative prompt, to which negative slots add.
-        articles: whether an "a" or "an" right before a piece that changes follows what comes after
-            it: "a red ball", "an orange ball".
+        slots: slots in the order of a candidate's indices.
+        negative_prompt: the user's own negative prompt, which negative slots extend.
+        articles: whether "a" or "an" directly before a changed piece is adapted to it: "a red
+            ball", "an orange ball".
 
     Raises:
-        ValueError: if the text of a positive or an emphasis slot does not stand in the prompt, or
-            two of one side overlap; if an emphasis slot reaches over the end of a positive one; if
-            there are two slots of the guidance or of one end of the window; or if the window may
-            end before it starts.
+        ValueError: if the text of a positive or an emphasis slot is not in the prompt, or two slots
+            of one side overlap; if an emphasis slot extends beyond a positive one; if there are two
+            slots for the guidance or for one end of the window; or if the window may end before it
+            starts.
 
     Examples:
         >>> synonyms = dpodiff.Slot("ball", ("ball", "sphere"))
@@ -98,10 +97,10 @@ class Space:
             )
 
     def __add__(self, other: "Space") -> "Space":
-        """The space with the slots of both; articles follow the words if they do in one.
+        """Return the space with the slots of both; articles are adapted if they are in one of them.
 
         Raises:
-            ValueError: if the two do not share their prompt and negative prompt.
+            ValueError: if the prompts or the negative prompts differ.
         """
         for name in ("prompt", "negative_prompt"):
             ours, theirs = getattr(self, name), getattr(other, name)
@@ -114,7 +113,7 @@ class Space:
         return itertools.product(*map(range, self._sizes.tolist()))
 
     def _repr_html_(self) -> str:
-        """A table of the slots, escaped."""
+        """Return a table of the slots, with escaped texts."""
         import pandas as pd
 
         rows = [(slot.side, slot.text, " | ".join(map(str, slot.choices))) for slot in self.slots]
@@ -128,16 +127,16 @@ class Space:
 
     @property
     def identity(self) -> Candidate:
-        """The candidate that leaves the user's prompts as they are."""
+        """The candidate that leaves the user's prompts unchanged."""
         return (0,) * len(self.slots)
 
     def decode(self, candidate: Candidate) -> Prompts:
-        """The prompts that a candidate stands for; `GuidedPrompts` with a guidance or a window.
+        """Return the prompts of a candidate; `GuidedPrompts` with a guidance or a window.
 
-        Where there is no negative prompt a window would change nothing, and is left out.
+        Without a negative prompt a window has no effect and is left out.
 
         Raises:
-            ValueError: if the candidate has not one index a slot, each within the slot's choices.
+            ValueError: if the candidate does not have one valid index per slot.
         """
         self.check(candidate)
         positive, negative = self._positive(candidate), self._negative(candidate)
@@ -150,13 +149,13 @@ class Space:
         return prompts_of(positive, negative, guidance, window)
 
     def choose(self, words: Sequence[str]) -> Candidate:
-        """The candidate that takes these choices, each in the first slot still free that has it.
+        """Return the candidate with these choices, each in the first free slot that offers it.
 
         Args:
-            words: choices of different slots, written as there but for upper and lower case.
+            words: choices of different slots, compared without case.
 
         Raises:
-            ValueError: naming the word that no free slot has.
+            ValueError: if no free slot offers a word; the message names it.
 
         Examples:
             >>> space = dpodiff.nplib_space("a red ball", ["blurry", "dark", "ugly"], slots=2)
@@ -175,28 +174,28 @@ class Space:
             place, index = next(places, (-1, 0))
             if place < 0:
                 raise ValueError(
-                    f"{word!r} is no choice of a free slot of {self.prompt!r}: each slot takes one"
+                    f"{word!r} is not a choice of a free slot of {self.prompt!r}: one per slot"
                 )
             candidate[place] = index
         return tuple(candidate)
 
     def sample(self, rng: np.random.Generator) -> Candidate:
-        """A candidate drawn uniformly from the whole space.
+        """Return a candidate drawn uniformly from the whole space.
 
         Raises:
-            ValueError: if `rng` is no numpy generator.
+            ValueError: if `rng` is not a numpy generator.
         """
         _check_rng(rng)
         return tuple(rng.integers(self._sizes).tolist())
 
     def sample_near(self, rng: np.random.Generator, most: int = 3) -> Candidate:
-        """A candidate that changes 1 to `most` slots of the user's prompts.
+        """Return a candidate that changes 1 to `most` slots of the user's prompts.
 
-        The number of slots, which slots, and their choices are drawn uniformly. Only a space with
-        no second choice anywhere gives the identity.
+        The number of slots, the slots, and their choices are drawn uniformly. The identity is
+        returned only if no slot has a second choice.
 
         Raises:
-            ValueError: if `rng` is no numpy generator, or `most` is below 1.
+            ValueError: if `rng` is not a numpy generator, or `most` is below 1.
         """
         _check_rng(rng)
         check_whole("most", most, 1)
@@ -211,13 +210,13 @@ class Space:
     def mutate(
         self, candidate: Candidate, rng: np.random.Generator, rate: float = 0.1
     ) -> Candidate:
-        """Change each slot to another choice with probability `rate`, and at least one of them.
+        """Change each slot with probability `rate`, and at least one slot.
 
-        Only a space with no second choice anywhere gives the candidate back.
+        The candidate is returned unchanged only if no slot has a second choice.
 
         Raises:
-            ValueError: if the candidate does not fit the space, `rng` is no numpy generator, or the
-                rate no share.
+            ValueError: if the candidate does not fit the space, `rng` is not a numpy generator, or
+                the rate is not a share.
         """
         self.check(candidate)
         _check_rng(rng)
@@ -229,14 +228,14 @@ class Space:
         change = free & (rng.random(len(free)) < rate)
         if not change.any():
             change[rng.choice(np.flatnonzero(free))] = True
-        step = rng.integers(1, np.maximum(self._sizes, 2))  # 1 .. size - 1: never back to itself
+        step = rng.integers(1, np.maximum(self._sizes, 2))  # 1 .. size - 1, so the choice changes
         return tuple(((candidate + change * step) % self._sizes).tolist())
 
     def crossover(self, a: Candidate, b: Candidate, rng: np.random.Generator) -> Candidate:
-        """A child that takes each slot from one of its two parents, chosen by a fair coin.
+        """Return a child with each slot from one of its two parents, with equal probability.
 
         Raises:
-            ValueError: if a parent does not fit the space, or `rng` is no numpy generator.
+            ValueError: if a parent does not fit the space, or `rng` is not a numpy generator.
         """
         self.check(a)
         self.check(b)
@@ -244,7 +243,7 @@ class Space:
         return tuple(np.where(rng.random(len(a)) < 0.5, a, b).astype(int).tolist())
 
     def to_json(self) -> dict[str, Any]:
-        """The space as a JSON-ready dictionary, which `from_json` reads back."""
+        """Return the space as data for JSON, which `from_json` reads."""
         return {
             "version": JSON_VERSION,
             "prompt": self.prompt,
@@ -255,10 +254,10 @@ class Space:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Space":
-        """The space that `to_json` wrote.
+        """Return the space from the data of `to_json`.
 
         Raises:
-            ValueError: naming the field, and the slot where there is one, that is missing or wrong.
+            ValueError: if a field is missing or wrong; the message names it, and its slot if any.
         """
         if (version := field(data, "version", int, "space")) != JSON_VERSION:
             raise ValueError(f"space: version {version} is not known, only {JSON_VERSION} is")
@@ -273,10 +272,10 @@ class Space:
         )
 
     def check(self, candidate: Candidate) -> None:
-        """Refuse what is no candidate of this space.
+        """Check that a candidate belongs to this space.
 
         Raises:
-            ValueError: if it has not one index a slot, each within the slot's choices.
+            ValueError: if it does not have one valid index per slot.
         """
         if isinstance(candidate, str | bytes) or not isinstance(candidate, Sequence):
             raise ValueError(f"a candidate is a tuple of indices, not {shown(candidate)}")
@@ -284,7 +283,9 @@ class Space:
             raise ValueError(f"candidate {shown(candidate)} must have {len(self.slots)} indices")
         for index, slot in zip(candidate, self.slots, strict=True):
             if isinstance(index, bool) or not isinstance(index, Integral):
-                raise ValueError(f"candidate {shown(candidate)}: {shown(index)} is no whole number")
+                raise ValueError(
+                    f"candidate {shown(candidate)}: {shown(index)} is not a whole number"
+                )
             if not 0 <= index < len(slot.choices):
                 raise ValueError(f"candidate {shown(candidate)}: no choice {index} in the {slot}")
 
@@ -293,12 +294,12 @@ class Space:
         return np.array([len(slot.choices) for slot in self.slots], dtype=int)
 
     def _in_text(self, side: Side) -> list[tuple[Slot, int]]:
-        """The slots of a side and their indices, from left to right in the prompt."""
+        """Return the slots of a side with their indices, from left to right in the prompt."""
         places = [(slot, index) for index, slot in enumerate(self.slots) if slot.side == side]
         return sorted(places, key=lambda place: place[0].span)
 
     def _positive(self, candidate: Candidate) -> str:
-        """The prompt with what the slots choose: weighted if one of them chooses a weight."""
+        """Return the prompt with the chosen texts, weighted if a slot chooses a weight."""
         texts = {
             slot.span: slot.choices[candidate[index]] for slot, index in self._in_text("positive")
         }
@@ -311,7 +312,7 @@ class Space:
         pieces, changed, end = [("", 1.0)], [], 0
         for (start, stop), text in sorted(texts.items()):
             before = self.prompt[end:start]
-            if not text:  # a dropped piece takes along the space before it, or behind it if first
+            if not text:  # a dropped piece also drops the space before it, or after it
                 before = before.removesuffix(" ")
             pieces += [(before, 1.0), (text, weights.get((start, stop), 1.0))]
             if text != self.prompt[start:stop]:
@@ -336,7 +337,7 @@ class Space:
         return ", ".join(words)
 
     def _words(self, candidate: Candidate, side: Side, said: Iterable[str] = ()) -> list[str]:
-        """The words that the slots of a side choose, none twice and none that is said already."""
+        """Return the words that the slots of a side choose, without repetitions and known words."""
         seen = {word.strip().casefold() for word in said}
         words = []
         for choice in self._choices(candidate, side):
@@ -346,11 +347,11 @@ class Space:
         return words
 
     def _shares(self, side: Side) -> list[float]:
-        """The numbers that the slots of a side offer."""
+        """Return the numbers that the slots of a side offer."""
         return [float(x) for slot in self.slots if slot.side == side for x in slot.choices[1:]]
 
     def _choices(self, candidate: Candidate, side: Side) -> list[str]:
-        """What the slots of a side choose, where they change anything."""
+        """Return the choices of the slots of a side that change something."""
         pairs = zip(candidate, self.slots, strict=True)
         return [slot.choices[index] for index, slot in pairs if slot.side == side and index]
 
@@ -364,7 +365,7 @@ def _check_rng(rng: Any) -> None:
 
 
 def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
-    """The slots, each that has a place in the prompt with it, checked or found."""
+    """Yield the slots; those in the prompt get their place, which is checked or found."""
     ends = {"positive": 0, "emphasis": 0}
     for slot in slots:
         if not slot.in_prompt:
@@ -377,7 +378,7 @@ def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
             )
             start = match.start() if match else -1
         if start < 0 or not prompt.startswith(slot.text, start):
-            raise ValueError(f"{slot}: its text does not stand there in the prompt {prompt!r}")
+            raise ValueError(f"{slot}: its text is not in the prompt {prompt!r}, or elsewhere")
         ends[slot.side] = start + len(slot.text)
         yield replace(slot, start=start)
 

@@ -1,9 +1,8 @@
-"""A prompt taken apart into what it says: things, their attributes, relations, and the place.
+"""The statements of a prompt: things, their attributes, relations, and the place.
 
-Each word or phrase that a lexicon knows an opposite of is one statement, and two words that could
-change places are one more. Which kind a statement is, and how it reads, follows from where it
-stands between function words. No parser is asked, so a kind may be wrong, and no number depends on
-it.
+Each word or phrase with an opposite in the lexicon is one statement, and two words that can be
+exchanged are another. The kind and the text of a statement are derived from its position between
+function words, without a parser. So a kind may be wrong, but no score depends on it.
 """
 
 from typing import NamedTuple
@@ -16,8 +15,8 @@ from dpodiff.spaces.lexicons.builders import known_pieces
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 
 ARTICLES = frozenset("a an the this that these those its his her their".split())
-PLACES = frozenset("in on at".split())  # what stands before a place
-# Words in -ing that name things; any other that a function word follows links two things.
+PLACES = frozenset("in on at".split())  # words before a place
+# Words in -ing that name things; other such words before a function word link two things.
 THINGS = frozenset(
     "building ceiling clothing drawing evening king morning painting ring spring string thing "
     "wedding wing".split()
@@ -25,12 +24,12 @@ THINGS = frozenset(
 
 
 class Statement(NamedTuple):
-    """One thing that a prompt says.
+    """One statement of a prompt.
 
     Attributes:
-        text: how it reads, such as "red ball".
+        text: text of the statement, such as "red ball".
         kind: "object", "attribute", "relation", "place", or "order" of two words.
-        contrasts: the prompts that say this one thing otherwise.
+        contrasts: contrast prompts that differ in this statement only.
 
     Examples:
         >>> lexicon = dpodiff.Dictionary(antonyms={"red": ["green"]})
@@ -45,18 +44,18 @@ class Statement(NamedTuple):
 
 
 def statements(prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES) -> list[Statement]:
-    """The statements of a prompt, in its order.
+    """Return the statements of a prompt in order.
 
     Args:
         prompt: the user's prompt.
-        lexicon: knows the opposites.
-        most: contrasts per word.
+        lexicon: lexicon of opposites.
+        most: largest number of contrasts per word.
 
     Returns:
-        the statements; none if the lexicon knows no opposite.
+        the statements; empty if the lexicon has no opposites.
 
     Raises:
-        ValueError: if an argument is of a wrong kind, or the prompt far too long.
+        ValueError: if an argument is invalid, or the prompt is too long.
 
     Examples:
         >>> from dpodiff.toy.words import toy_lexicon
@@ -85,9 +84,9 @@ def statements(prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES) -> 
 def contrasts_of(
     prompt: str, lexicon: Lexicon, *, most: int = MOST_OPPOSITES
 ) -> dict[str, list[str]]:
-    """The statements of a prompt, and of each the texts of its contrast prompts.
+    """Return the statements of a prompt, each with the texts of its contrast prompts.
 
-    This is what `losses.Decomposed` and `losses.load` take. Arguments are those of `statements`.
+    `losses.Decomposed` and `losses.load` use this function. Arguments are those of `statements`.
 
     Examples:
         >>> lexicon = dpodiff.Dictionary(antonyms={"red": ["green"], "cup": ["box"]})
@@ -102,14 +101,14 @@ def contrasts_of(
 
 
 class _Reader:
-    """Reads the pieces of a prompt as statements, each with its text and kind."""
+    """Finds the text and the kind of the statement of each piece of a prompt."""
 
     def __init__(self, prompt: str, pieces: list[slice]) -> None:
         self._prompt = prompt
         self._words = list(WORD.finditer(prompt))
         self._lower = [normal(word.group()) for word in self._words]
-        self._pieces: dict[str, range] = {}  # the first place of each, by the numbers of its words
-        self._relations: set[int] = set()  # numbers of words
+        self._pieces: dict[str, range] = {}  # indices of the words of each piece's first place
+        self._relations: set[int] = set()  # indices of words
         for piece in pieces:
             numbers = self._numbers(piece)
             self._pieces.setdefault(prompt[piece], numbers)
@@ -117,7 +116,7 @@ class _Reader:
                 self._relations.update(numbers)
 
     def __call__(self, old: str) -> tuple[str, str]:
-        """Text and kind of what a contrast changes."""
+        """Return the text and the kind of the words that a contrast changes."""
         if old not in self._pieces:
             return f"{old} in this order", "order"
         piece = self._pieces[old]
@@ -138,7 +137,7 @@ class _Reader:
         return range(inside[0], inside[-1] + 1)
 
     def _is_relation(self, piece: range) -> bool:
-        """Whether it links two phrases: it holds a function word, or one of some comes next."""
+        """Return whether a piece links two phrases, by its function words or the word after it."""
         if any(self._lower[i] in FUNCTION_WORDS for i in piece):
             return True
         last = piece[-1]
@@ -152,18 +151,18 @@ class _Reader:
         return self._lower[number] not in FUNCTION_WORDS and number not in self._relations
 
     def _touch(self, first: int) -> bool:
-        """Whether only spacing stands between a word and the next."""
+        """Return whether there is only spacing between a word and the next."""
         words = self._words
         return self._prompt[words[first].end() : words[first + 1].start()].isspace()
 
     def _last_of_run(self, number: int) -> int:
-        """The last word of the phrase that a word belongs to: the thing itself."""
+        """Return the last word of the phrase of a word, which is the thing itself."""
         while number + 1 < len(self._words) and self._in_phrase(number + 1) and self._touch(number):
             number += 1
         return number
 
     def _before_phrase(self, number: int) -> int | None:
-        """The word before a phrase and its articles."""
+        """Return the word before a phrase and its articles."""
         while number > 0 and self._in_phrase(number - 1) and self._touch(number - 1):
             number -= 1
         while number > 0 and self._lower[number - 1] in ARTICLES:
@@ -171,7 +170,7 @@ class _Reader:
         return number - 1 if number > 0 else None
 
     def _between(self, piece: range) -> str:
-        """A relation with the things on both sides of it."""
+        """Return a relation with the things on both sides."""
         first, last = piece[0], piece[-1]
         if first > 0 and self._touch(first - 1) and self._in_phrase(first - 1):
             first -= 1

@@ -1,7 +1,7 @@
 """A language model that writes whole prompts.
 
-Each question is asked once: the answer is kept in the folder of the language model's answers, also
-one that cannot be used, so a search that broke goes on as it went before, and at no cost.
+Each question is asked once: the answer, even an unusable one, is stored in the folder of the
+language model's answers. So an interrupted search continues in the same way and at no cost.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from dpodiff.spaces.prompts import Prompts
 if TYPE_CHECKING:
     from openai.types.shared_params import ResponseFormatJSONSchema
 
-MOST_LETTERS = 600  # of a prompt; CLIP reads 77 tokens
-MOST_PROMPTS = 50  # of an answer
+MOST_LETTERS = 600  # characters of a prompt; CLIP reads 77 tokens
+MOST_PROMPTS = 50  # prompts of an answer
 BULLET = re.compile(r"(?:[-*•]|\d+[.)])\s+")
 QUOTES = " \t\"'`“”‘’"
 BARS = "||"  # between the two prompts of a line
@@ -51,7 +51,7 @@ class PromptWriter:
     """Asks a language model for whole prompts.
 
     Args:
-        llm: whose model, server, time limit and folder of answers are used.
+        llm: language model with its server, time limit and folder of answers.
 
     Examples:
         >>> writer = dpodiff.spaces.PromptWriter(dpodiff.LLM("gpt-4o"))
@@ -67,25 +67,25 @@ class PromptWriter:
         return f"PromptWriter({self.llm!r})"
 
     def check(self) -> None:
-        """Refuse what cannot be asked at all, before anything is paid for; asks nothing.
+        """Check that the language model can be asked, before anything is paid for.
 
         Raises:
-            ImportError: openai is not installed.
-            ServerError: there is no key.
+            ImportError: if openai is not installed.
+            ServerError: if there is no key.
         """
         self._server.check()
 
     def __call__(self, question: str) -> list[Prompts]:
-        """The prompts of the answer, in its order, all different.
+        """Return the prompts of the answer, in order and all different.
 
         Raises:
-            ImportError: openai is not installed and there is something to ask.
-            ServerError: no key, a wrong address, or a server that fails again and again.
-            AnswerError: the answer holds no prompt that can be used.
-            ValueError: a file of the cache cannot be used.
+            ImportError: if openai is not installed and there is something to ask.
+            ServerError: if there is no key, the address is wrong, or the server fails repeatedly.
+            AnswerError: if no prompt of the answer can be used.
+            ValueError: if a file of the cache is invalid.
 
         Warns:
-            UserWarning: if the answer cannot be kept.
+            UserWarning: if the answer cannot be stored.
         """
         asked = {"model": self.llm.model, "question": question}
         path = (
@@ -94,27 +94,26 @@ class PromptWriter:
         if path.exists():
             said = read_json(path)[0].get("said")
             if not isinstance(said, str):
-                raise ValueError(f"{path}: holds no answer; delete it, and it is asked for anew")
+                raise ValueError(f"{path}: holds no answer; delete it to ask again")
         else:
             said = self._server.without_key(self._ask(question))
             try:
                 write_json(path, asked | {"said": said})
-            except OSError as error:  # a full disk; the answer was paid for
+            except OSError as error:  # such as a full disk; the answer was paid for
                 warnings.warn(f"an answer is used, but could not be kept: {error}", stacklevel=2)
         if prompts := read_prompt_pairs(said):
             return prompts
         raise AnswerError(
-            f"{self.llm.model} gave no prompt that can be used: its answer begins with "
-            f"{said[:80]!r}"
+            f"{self.llm.model} returned no usable prompt: its answer begins with {said[:80]!r}"
         )
 
     def _ask(self, question: str) -> str:
-        """What the model says, to a question for JSON or, if its server knows none, for lines."""
+        """Ask for JSON, or for lines if the server refuses, and return the model's answer."""
         if self._structured:
             said = self._server.ask(question, response_format=STRUCTURED)
             if said is not None:
                 return said
-            self._structured = False  # nor will it next time
+            self._structured = False  # also for later questions
         return self._server.ask(question + AS_LINES) or ""
 
     @cached_property
@@ -123,9 +122,9 @@ class PromptWriter:
 
 
 def read_prompt_pairs(text: str) -> list[Prompts]:
-    """The prompts of an answer, which is JSON or lines "prompt || negative prompt".
+    """Return the prompts of an answer, which is JSON or lines "prompt || negative prompt".
 
-    What is no prompt (empty, too long, with characters that cannot be printed) is left out.
+    Invalid prompts (empty, too long, with characters that cannot be printed) are left out.
 
     Examples:
         >>> from dpodiff.spaces.writer import read_prompt_pairs
@@ -142,7 +141,7 @@ def read_prompt_pairs(text: str) -> list[Prompts]:
 
 
 def _from_json(text: str) -> list[tuple[str, ...]] | None:
-    """The pairs of an answer of the schema, maybe with prose around it; None if it is another."""
+    """Return the pairs of a JSON answer, which may have prose around it; None if it is invalid."""
     try:
         items: Any = json.loads(text[text.index("{") : text.rindex("}") + 1])["prompts"]
         pairs = [(item["prompt"], item.get("negative_prompt", "")) for item in items]

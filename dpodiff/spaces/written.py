@@ -1,8 +1,8 @@
-"""A space of whole prompts, which grows as they are written.
+"""A space of whole prompts that grows during a search.
 
-Every other space is known before the search begins. A language model that sees what was tried
-writes prompts as the search goes, so here candidates are added: (0,) is the user's own prompts, and
-(i,) the i-th that was written. Whatever takes a space and candidates takes these too.
+Other spaces are known before the search begins. A language model that reads earlier results writes
+prompts during the search, so candidates are added here: (0,) is the user's own prompts, and (i,)
+the i-th written ones. It can be used like any other space.
 """
 
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from dpodiff.spaces.space import Candidate, Space
 
 @dataclass(frozen=True)
 class WrittenSpace(Space):
-    """A space of whole prompts and negative prompts, none but the user's own to begin with.
+    """A space of whole prompts and negative prompts, which begins with the user's own.
 
     Args:
         prompt: the user's prompt.
         negative_prompt: the user's own negative prompt.
-        takes_negative: whether the model looks at negative prompts; if not, all candidates have the
+        takes_negative: whether the model uses negative prompts. If not, all candidates have the
             user's own.
 
     Attributes:
-        written: the prompts that were added, in order. Two spaces are equal whatever they hold.
+        written: the added prompts, in order. They do not count in comparisons of two spaces.
 
     Examples:
         >>> space = dpodiff.WrittenSpace("a red ball")
@@ -44,7 +44,7 @@ class WrittenSpace(Space):
             raise ValueError("a space of written prompts has no slots")
 
     def __add__(self, other: Space) -> Space:
-        """Refused: whole prompts have no slots to add.
+        """Refuse to add a space: whole prompts have no slots.
 
         Raises:
             ValueError: always.
@@ -52,10 +52,10 @@ class WrittenSpace(Space):
         raise ValueError("whole prompts cannot be added to another space")
 
     def add(self, positive: str, negative: str = "") -> Candidate:
-        """The candidate that these prompts are, which is new or the one that reads the same.
+        """Return the candidate of these prompts, which is new unless they are known.
 
         Raises:
-            ValueError: if one is no prompt.
+            ValueError: if one is not a prompt.
         """
         check_prompt_text("the prompt", positive)
         check_prompt_text("the negative prompt", negative)
@@ -66,7 +66,7 @@ class WrittenSpace(Space):
         self.written.append(prompts)
         return (len(known),)
 
-    # Those of a space are cached, since no other space grows.
+    # Other spaces cache this, since they do not grow.
 
     @property
     def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -75,23 +75,23 @@ class WrittenSpace(Space):
 
     @property
     def identity(self) -> Candidate:
-        """The candidate that leaves the user's prompts as they are."""
+        """The candidate that leaves the user's prompts unchanged."""
         return (0,)
 
     def check(self, candidate: Candidate) -> None:
-        """Refuse what is no candidate of this space.
+        """Check that a candidate belongs to this space.
 
         Raises:
-            ValueError: if it is not one number, of a prompt that was written.
+            ValueError: if it is not a tuple with the index of a written prompt.
         """
         if len(candidate) != 1 or not 0 <= candidate[0] < self.size:
             raise ValueError(f"candidate {candidate} must be one number from 0 to {self.size - 1}")
 
     def decode(self, candidate: Candidate) -> Prompts:
-        """The prompts that a candidate stands for.
+        """Return the prompts of a candidate.
 
         Raises:
-            ValueError: as `check`.
+            ValueError: as in `check`.
         """
         self.check(candidate)
         (place,) = candidate

@@ -1,23 +1,23 @@
-"""Studies with people: which of two images fits a text better, asked blind.
+"""Studies with people: a blind choice of the image that fits a text better.
 
     dpodiff.study({"search": results}, "study.html")
     print(dpodiff.read_study("answers", "study.key.json"))
 
-`images`      of results, of folders and of other programs, by method, prompt and seed
+`images`      images of results, folders and other programs, by method, prompt and seed
 `pairs`       what is shown: pairs, repeated pairs and checks
-`session`     one rater's way through a study; the panel and simulated raters take it
+`session`     the course of a study for one rater, used by the panel and simulated raters
 `page`        the study as one HTML file, `page.html`
-`design`      a study: all that is shown, its page and its key
-`making`      from images to a study
-`simulated`   raters that are functions, to test a study with
+`design`      a study with its page and its key
+`making`      a study from images
+`simulated`   raters that are functions, for tests of a study
 `panel`       the study in a notebook
-`answers`     answers that were read from files, and checked
-`exclusion`   which raters and answers are left out, and why
+`answers`     reading and checking files of answers
+`exclusion`   rules for the exclusion of raters and answers
 `measures`    win rates, agreement and Bradley-Terry scores
-`report`      all of these, read from files
-`size`        how many prompts and pairs a study needs
+`report`      the report of a study
+`size`        the number of prompts and pairs that a study needs
 
-Imports from `results` and the folders before it.
+It imports from `results` and the folders before it.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Answers read from files. They come from strangers, so everything in them is checked."""
+"""Files of answers. Their content is untrusted, so all of it is checked."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from dpodiff.spaces.json_file import read_json
 from dpodiff.studies.session import ANSWERS, KEY, VERSION
 
 LARGEST = 10_000_000  # bytes of a file of answers
-LONGEST = 100  # letters of a rater's name
+LONGEST = 100  # characters of a rater's name
 FIELDS = ("pair", "left", "choice", "ms")
 
 Given = Union[str, os.PathLike, Mapping[str, Any]]  # noqa: UP007  (needed at run time)
@@ -18,7 +18,7 @@ Given = Union[str, os.PathLike, Mapping[str, Any]]  # noqa: UP007  (needed at ru
 
 @dataclass(frozen=True)
 class Answer:
-    """What one rater said of one pair; `preferred` is "a", "b" or "tie"."""
+    """A rater's answer for one pair; `preferred` is "a", "b" or "tie"."""
 
     pair: str
     left: str
@@ -28,7 +28,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Rater:
-    """One rater's answers by pair; `made_by` is "page", "panel", or "function" for no person."""
+    """One rater's answers by pair; `made_by` is "page", "panel", or "function" for a simulation."""
 
     name: str
     made_by: str
@@ -36,15 +36,15 @@ class Rater:
 
 
 def read_key(key: Given) -> Mapping[str, Any]:
-    """The key of a study, from its file or as `Study.key` gives it.
+    """Return the key of a study, from its file or from `Study.key`.
 
     Raises:
-        ValueError: if it is no key of a study.
+        ValueError: if it is not the key of a study.
     """
     data, where = _object(key, "the key")
     wanted = {"study": str, "baseline": str, "ties": bool, "equal": int, "pairs": dict}
     if data.get("format") != KEY or any(not isinstance(data.get(k), t) for k, t in wanted.items()):
-        raise ValueError(f"{where} is no key of a study: give the file NAME.key.json")
+        raise ValueError(f"{where} is not the key of a study: give the file NAME.key.json")
     _check_version(data, where)
     for name, pair in data["pairs"].items():
         texts = ("prompt", "repeats", "expected")
@@ -59,11 +59,11 @@ def read_key(key: Given) -> Mapping[str, Any]:
 
 
 def read_raters(answers: Given | Iterable[Given], key: Mapping[str, Any]) -> list[Rater]:
-    """One rater a file.
+    """Return one rater per file.
 
     Raises:
-        ValueError: naming the file and the place in it, if it is damaged, of another study, or of
-            a rater who has another file already.
+        ValueError: if a file is damaged, belongs to another study, or to a rater with another file.
+            The message names the file and the place in it.
     """
     single = isinstance(answers, str | os.PathLike | Mapping) or not isinstance(answers, Iterable)
     given: list[Given] = [answers] if single else list(answers)  # type: ignore[list-item,arg-type]
@@ -84,14 +84,14 @@ def read_raters(answers: Given | Iterable[Given], key: Mapping[str, Any]) -> lis
 
 
 def _files(given: Given) -> list[Given]:
-    """A folder stands for the JSON files in it that are no key."""
+    """Return the files; a folder is replaced by its JSON files except keys."""
     if not isinstance(given, str | os.PathLike) or not Path(given).is_dir():
         return [given]
     return [path for path in sorted(Path(given).glob("*.json")) if not path.match("*.key.json")]
 
 
 def _object(given: Given, name: str) -> tuple[Mapping[str, Any], str]:
-    """The JSON object, and what errors call it."""
+    """Return the JSON object, and its name for errors."""
     if isinstance(given, Mapping):
         return given, name
     if not isinstance(given, str | os.PathLike):
@@ -114,7 +114,7 @@ def _rater(data: Mapping[str, Any], where: str, key: Mapping[str, Any]) -> Rater
     name, made_by, given = (data.get(k) for k in ("rater", "made_by", "answers"))
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST:
         raise ValueError(f"{where}: rater must be a name of at most {LONGEST} letters")
-    if not name.isprintable():  # it is printed, and could steer a terminal
+    if not name.isprintable():  # control characters could affect a terminal
         raise ValueError(f"{where}: rater must be a name without control characters")
     if made_by not in ("page", "panel", "function"):
         raise ValueError(f"{where}: made_by must be page, panel or function")

@@ -1,4 +1,4 @@
-"""A study: all that is shown, its page and its key."""
+"""A study with its page and its key."""
 
 import hashlib
 import io
@@ -30,13 +30,13 @@ class Study:
     """A blind pairwise study, as `dpodiff.study` makes it.
 
     Attributes:
-        question: that is asked of every pair.
-        baseline: the method that the others are held against.
-        pairs: all that is shown, repeats and checks included.
-        images: each (height, width, 3) of bytes, in random order.
-        ties: whether a rater may find both equal.
-        seed: of order, sides and the choice of pairs.
-        equal: pairs left out because both images are the same.
+        question: question for every pair.
+        baseline: method that the others are compared with.
+        pairs: all pairs that are shown, including repeats and checks.
+        images: images (height, width, 3) of bytes, in random order.
+        ties: whether a rater may call both images equal.
+        seed: seed of the order, the sides and the choice of pairs.
+        equal: number of pairs left out because both images are equal.
 
     Examples:
         >>> images = {"a wall": np.zeros((2, 3, 8, 8))}, {"a wall": np.ones((2, 3, 8, 8))}
@@ -74,7 +74,7 @@ class Study:
 
     @cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits of all that is shown and asked; answers name it."""
+        """Twelve hexadecimal digits that identify the study in files of answers."""
         shown = [self.question, self.ties, self.seed]
         shown += [[pair.id, pair.prompt, pair.images, pair.methods] for pair in self.pairs]
         digest = hashlib.sha256(json.dumps(shown).encode())
@@ -83,11 +83,11 @@ class Study:
         return digest.hexdigest()[:12]
 
     def session(self, rater: str, *, made_by: str = "panel") -> Session:
-        """A rater's way through the study, as on the page.
+        """Return the session of a rater, with the same order as on the page.
 
         Args:
-            rater: a name or a number, which decides the order.
-            made_by: "panel" for a person; "function" for a function in the place of one.
+            rater: a name or a number, which determines the order.
+            made_by: "panel" for a person, "function" for a simulated rater.
 
         Raises:
             ValueError: if the name is empty.
@@ -100,20 +100,20 @@ class Study:
         return Session(shown, study=self.id, ties=self.ties, rater=name, made_by=made_by)
 
     def png(self, place: int) -> bytes:
-        """An image as a PNG file."""
+        """Return an image as a PNG file."""
         buffer = io.BytesIO()
         Image.fromarray(self.images[place]).save(buffer, "png")
         return buffer.getvalue()
 
     def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
-        """Write the page, and beside it its key: `study.html` and `study.key.json`.
+        """Write the page and its key, such as `study.html` and `study.key.json`.
 
         Args:
-            path: of the page. Give raters this file alone: the key names the methods.
-            overwrite: whether existing files may be replaced.
+            path: path of the page. Give raters only this file: the key names the methods.
+            overwrite: whether to replace existing files.
 
         Raises:
-            FileExistsError: if one of them is there, and may not be replaced.
+            FileExistsError: if a file exists and must not be replaced.
         """
         path = Path(path)
         if path.suffix != ".html":
@@ -128,7 +128,7 @@ class Study:
         os.replace(part, path)
 
     def html(self) -> str:
-        """The page. It names no method, loads nothing and sends nothing."""
+        """Return the page as HTML. It names no method, and neither loads nor sends data."""
         return page(
             {
                 "format": ANSWERS,
@@ -146,10 +146,10 @@ class Study:
         )
 
     def iframe(self, height: int = 640) -> str:
-        """The page inside of another one, as HTML; `IPython.display.HTML` shows it.
+        """Return HTML that embeds the page, for `IPython.display.HTML`.
 
         Args:
-            height: of the frame, in pixels.
+            height: height of the frame in pixels.
         """
         style = f"width: 100%; height: {height}px; border: 1px solid #999"
         title = "A study: two images, and which fits better"
@@ -157,7 +157,7 @@ class Study:
         return f"<div>{frame}</div>"
 
     def key(self) -> dict[str, Any]:
-        """What `dpodiff.read_study` needs to know of the pairs, ready for JSON."""
+        """Return the key of the pairs for `dpodiff.read_study`, ready for JSON."""
         return {
             "format": KEY,
             "version": VERSION,
@@ -184,12 +184,12 @@ class Study:
         choose: "Callable[[torch.Tensor, torch.Tensor, str], Choice]",
         rater: str = "function",
     ) -> dict[str, Any]:
-        """Answers of a function in the place of a person. A report says that they are no person's.
+        """Return the answers of a function instead of a person; reports call them simulated.
 
         Args:
-            choose: from the left and the right image, each (3, height, width) in [0, 1], and the
-                prompt, to "left", "right" or "tie".
-            rater: its name.
+            choose: function from the left and the right image, each (3, height, width) in [0, 1],
+                and the prompt to "left", "right" or "tie".
+            rater: name of the rater.
         """
         session = self.session(rater, made_by="function")
         while (shown := session.showing) is not None:

@@ -1,4 +1,4 @@
-"""Which raters and answers are left out, and why. State the rules before you see any answer."""
+"""Rules for the exclusion of raters and answers. Fix them before you see any answer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rules:
-    """When a rater, or a single answer, is not counted.
+    """The rules by which raters and single answers are excluded.
 
     Attributes:
-        failed_checks: a rater is left out who fails more than this share of the checks.
-        reversed_repeats: a rater is left out who on more than this share of the repeated pairs
-            first prefers the one image and then the other; a tie is no reversal. Who always
-            presses the same key reverses all of them, since the sides are swapped.
-        fewest_repeats: that a rater must have answered twice before that rule is applied.
-        seconds: answers that took less time are left out.
-        fast_answers: a rater is left out of whose answers more than this share took less time.
+        failed_checks: a rater who fails more than this share of the checks is excluded.
+        reversed_repeats: a rater who reverses more than this share of the repeated pairs is
+            excluded. A tie is not a reversal. Raters who always press the same key reverse all
+            pairs, since the sides are swapped.
+        fewest_repeats: least number of repeated pairs with two answers for that rule.
+        seconds: faster answers are excluded.
+        fast_answers: a rater with more than this share of faster answers is excluded.
 
     Examples:
         >>> dpodiff.studies.Rules(seconds=1.0).failed_checks
@@ -42,7 +42,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Conduct:
-    """What a rater did with checks, repeats and time; `reason` is empty if the rater counts."""
+    """A rater's numbers for checks, repeats and time; `reason` is empty if the rater counts."""
 
     rater: str
     made_by: str
@@ -57,9 +57,9 @@ class Conduct:
 
 
 def conduct(rater: "Rater", pairs: Mapping[str, Mapping[str, Any]], rules: Rules) -> Conduct:
-    """Hold the answers of a rater against the rules.
+    """Apply the rules to the answers of a rater.
 
-    The seconds of a function are no thinking time, so the rules of time do not apply to it.
+    The rules of time do not apply to a function.
     """
     given = rater.answers
     checks = [(one.preferred, pairs[k]["expected"]) for k, one in given.items()]
@@ -97,6 +97,6 @@ def conduct(rater: "Rater", pairs: Mapping[str, Mapping[str, Any]], rules: Rules
 
 
 def too_fast(rater: "Rater", rules: Rules) -> Iterable[bool]:
-    """For each answer whether it took less time than the rules allow."""
+    """Return for each answer whether it was faster than the rules allow."""
     person = rater.made_by != "function"
     return [person and one.seconds < rules.seconds for one in rater.answers.values()]

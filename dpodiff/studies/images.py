@@ -1,4 +1,4 @@
-"""Images of results, of folders and of other programs, by method, prompt and seed."""
+"""Images of results, folders and other programs, by method, prompt and seed."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +22,11 @@ Prompts = dict[str, Seeds]  # the user's own prompt -> its images
 
 
 def collect(methods: "Mapping[str, Method]", baseline: str) -> dict[str, Prompts]:
-    """All images by method, the baseline first.
+    """Return all images by method, the baseline first.
 
     Raises:
-        ValueError: if a method has no images, two images claim the same place, or a source is
-            neither a result, nor a folder, nor images.
+        ValueError: if a method has no images, two images have the same method, prompt and seed, or
+            a source is not a result, a folder or images.
     """
     found: dict[str, Prompts] = {baseline: {}}
     for name, sources in methods.items():
@@ -52,7 +52,7 @@ def collect(methods: "Mapping[str, Method]", baseline: str) -> dict[str, Prompts
 
 
 def _add(prompts: Prompts, name: str, prompt: str, images: Seeds) -> None:
-    """Add images of a prompt; the same image may come twice, as a baseline does."""
+    """Add images of a prompt; equal duplicates, such as the baseline's, are allowed."""
     own = prompts.setdefault(prompt, {})
     for seed, image in images.items():
         if not np.array_equal(own.setdefault(seed, image), image):
@@ -63,7 +63,7 @@ def _add(prompts: Prompts, name: str, prompt: str, images: Seeds) -> None:
 
 
 def _read(source: "Source") -> Iterator[tuple[str, Seeds, Seeds]]:
-    """Prompt, images before and images found, of a result or of every folder below a path."""
+    """Yield the prompt, its images before and the found ones, for each result of a source."""
     for result in [source] if isinstance(source, Result | SavedResult) else _loaded(source):
         prompt, found = result.user_prompts.positive, result.found
         before, after = (
@@ -74,7 +74,7 @@ def _read(source: "Source") -> Iterator[tuple[str, Seeds, Seeds]]:
 
 
 def _loaded(source: "str | os.PathLike") -> list[SavedResult]:
-    """The results of a folder, or of the folders in it."""
+    """Return the results of a folder, or of its subfolders."""
     if not isinstance(source, str | os.PathLike):
         raise ValueError(f"a result, a folder or images are needed, not {str(source)[:60]!r}")
     path = Path(source)
@@ -86,7 +86,7 @@ def _loaded(source: "str | os.PathLike") -> list[SavedResult]:
 
 
 def _as_bytes(images: "ArrayLike", name: str, prompt: str) -> np.ndarray:
-    """Images (n, 3, height, width) in [0, 1] as (n, height, width, 3) of bytes."""
+    """Convert images (n, 3, height, width) in [0, 1] to bytes (n, height, width, 3)."""
     values = np.asarray(images, dtype=np.float32)
     if values.ndim != 4 or values.shape[1] != 3 or not len(values):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""From images to a study: which pairs are shown, which of them again, and what is checked."""
+"""A study from images: the choice of pairs, repeats and checks."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dpodiff.studies.images import Method, Source
 
 QUESTION = "Which image fits the text better?"
-NOISE = 0.8  # share of noise in a defective image
+NOISE = 0.8  # share of noise in the worse image of a check
 
 
 def study(
@@ -35,32 +35,32 @@ def study(
     seed: int = 0,
     overwrite: bool = False,
 ) -> Study:
-    """Make a blind study: pairs of images of the same prompt and seed, by two methods.
+    """Make a blind study: pairs of images of the same prompt and seed from two methods.
 
-    A rater reads the user's own prompt and never a method or a negative prompt. Every rater gets
-    one of 24 random orders, with random sides. Images of a search are those of `Result.found`,
-    whatever its verification said.
+    A rater sees the user's own prompt, but no method and no negative prompt. Every rater gets one
+    of 24 random orders with random sides. Images of a search are those of `Result.found`, whatever
+    the verdict of its verification.
 
     Args:
-        methods: by name, each a result, a folder of `dpodiff improve`, a folder of such folders, a
-            list of these, or images (n, 3, height, width) in [0, 1] by prompt. A list alone is one
-            method, "found".
-        out: file for the page; `Study.save` writes it later.
-        baseline: name of the method that the others are held against. Results and folders bring
-            its images along, those of the user's own prompt.
-        question: that is asked of every pair.
-        pairs_per_prompt: seeds of each prompt, drawn at random from those that both methods have.
-        all_pairs: whether methods are compared with each other too, not with the baseline alone.
-        ties: whether a rater may answer that both are equal.
-        repeats: share of the pairs that are shown again, with the sides swapped.
-        checks: share of the pairs that have a known answer, two at least: an image beside the same
-            one with strong noise, and, if ties are allowed, an image beside itself.
-        seed: of orders, sides and all that is drawn.
-        overwrite: whether files of `out` may be replaced.
+        methods: methods by name: a result, a folder of `dpodiff improve`, a folder of such folders,
+            a list of these, or images (n, 3, height, width) in [0, 1] by prompt. A list alone is
+            one method with the name "found".
+        out: file for the page; None writes no file, and `Study.save` can do it later.
+        baseline: name of the method that the others are compared with. Results and folders include
+            its images, those of the user's own prompt.
+        question: question for every pair.
+        pairs_per_prompt: number of seeds per prompt, drawn at random from those of both methods.
+        all_pairs: whether all methods are compared with each other, not only with the baseline.
+        ties: whether a rater may call both images equal.
+        repeats: share of the pairs that are shown twice, with swapped sides.
+        checks: share of pairs with a known answer, at least two pairs: an image and the same image
+            with strong noise, and, if ties are allowed, an image and itself.
+        seed: seed of the orders, the sides and all random choices.
+        overwrite: whether to replace existing files of `out`.
 
     Raises:
         ValueError: if an argument is out of range, a source has no images, or no pair is left.
-        FileExistsError: if `out` or its key is there, and may not be replaced.
+        FileExistsError: if `out` or its key exists and must not be replaced.
 
     Examples:
         >>> def paint(prompt, negative_prompt, seed):
@@ -92,7 +92,7 @@ def study(
 
 
 class _Album:
-    """Images in use, each once, and the generator that all choices come from."""
+    """The distinct images in use, and the random generator of all choices."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -112,7 +112,7 @@ class _Album:
     def pairs(
         self, images: Mapping[str, Prompts], baseline: str, count: int, all_pairs: bool
     ) -> tuple[list[Pair], int]:
-        """Pairs of two methods, which is a and which is b at random, and how many were equal."""
+        """Return pairs of two methods in random order, and the number of equal pairs."""
         found, equal = [], 0
         for first, second in itertools.combinations(images, 2):
             if first != baseline and not all_pairs:
@@ -171,7 +171,7 @@ class _Album:
     def study(
         self, pairs: list[Pair], question: str, baseline: str, ties: bool, seed: int, equal: int
     ) -> Study:
-        """Pairs and images in use in random order, so that their places say nothing."""
+        """Return the study with pairs and images in random order, so that places reveal nothing."""
         used = self.rng.permutation(sorted({place for pair in pairs for place in pair.images}))
         new = {int(old): place for place, old in enumerate(used)}
         mixed = [pairs[i] for i in self.rng.permutation(len(pairs))]

@@ -1,6 +1,6 @@
 """Measures of counted answers: win rates, agreement, Bradley-Terry scores.
 
-A table of answers has one row an answer, with columns rater, pair, prompt, a and b (methods),
+A table of answers has one row per answer, with the columns rater, pair, prompt, a and b (methods),
 preferred ("a", "b" or "tie") and left ("a" or "b").
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from dpodiff.results.statistics import Interval
 
-Frame = Any  # a DataFrame; what its methods return is not known to type checkers
-RESAMPLES = 500  # of prompts, for the intervals of Bradley-Terry scores
+Frame = Any  # a DataFrame; its methods are annotated too generally
+RESAMPLES = 500  # bootstrap samples of prompts for Bradley-Terry scores
 
 
 def over_prompts(values: Frame, prompts: Frame) -> Interval:
-    """The mean over prompts of their mean values in [0, 1], with its 95% interval."""
+    """Return the mean over prompts of their mean values in [0, 1], with its 95% interval."""
     try:
         from scipy.special import stdtrit
     except ModuleNotFoundError as error:
@@ -34,7 +34,7 @@ def over_prompts(values: Frame, prompts: Frame) -> Interval:
 
 
 def _wilson(share: float, count: int) -> Interval:
-    """Interval of a share of independent answers (Wilson, 1927)."""
+    """Return the interval of a share of independent answers (Wilson, 1927)."""
     z2 = NormalDist().inv_cdf(0.975) ** 2
     center = (share + z2 / (2 * count)) / (1 + z2 / count)
     spread = share * (1 - share) / count + z2 / (4 * count**2)
@@ -78,14 +78,14 @@ def agreement(table: Frame) -> float:
 
 
 def scores(table: Frame, baseline: str) -> Frame | None:
-    """Bradley-Terry scores of three methods or more."""
+    """Return the Bradley-Terry scores of three or more methods."""
     import pandas as pd
 
     names = [baseline, *sorted({*table["a"], *table["b"]} - {baseline})]
     if len(names) < 3:
         return None
     outcomes = table.groupby(["a", "b", "preferred"])
-    which = outcomes.ngroup().to_numpy()  # the outcome of each answer
+    which = outcomes.ngroup().to_numpy()  # number of the outcome of each answer
     prompts, prompt = np.unique(table["prompt"], return_inverse=True)
     often = np.zeros((len(prompts), outcomes.ngroups))  # answers by prompt and outcome
     np.add.at(often, (prompt, which), 1)
@@ -101,7 +101,7 @@ def scores(table: Frame, baseline: str) -> Frame | None:
 def _fitted(
     outcomes: list[tuple[str, str, str]], often: np.ndarray, names: list[str]
 ) -> np.ndarray:
-    """Log-odds of a win over the first name, one a name."""
+    """Return the log-odds of a win over the first name, one per name."""
     try:
         import evalica
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The page of a study: `page.html` with the data of one study inside."""
+"""The HTML page of a study: `page.html` with its data."""
 
 import json
 from importlib import resources
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def page(data: dict[str, Any]) -> str:
-    """One HTML file that holds everything.
+    """Return one HTML file with all data and images.
 
     Args:
-        data: as the script of `page.html` reads it.
+        data: data for the script of `page.html`.
     """
-    # Inside of a script element, "<" could end it.
+    # Inside a script element, "<" could end it.
     text = json.dumps(data).replace("<", "\\u003c")
     template = resources.files("dpodiff.studies").joinpath("page.html").read_text("utf-8")
     return template.replace("{{data}}", text)

@@ -1,4 +1,4 @@
-"""What a study shows: pairs of images, some of them again, and checks with a known answer."""
+"""The pairs of a study: pairs of images, repeats, and checks with a known answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-VERSIONS = 24  # orders of a study; raters whose names differ by one get different ones
-APART = 4  # a pair comes again after that many others, where the study is long enough
+VERSIONS = 24  # number of orders; successive rater numbers get different ones
+APART = 4  # pairs between a pair and its repeat, if the study is long enough
 
 Side = Literal["a", "b"]
 Choice = Literal["left", "right", "tie"]
-Order = tuple[tuple[int, Side], ...]  # places of pairs, and which image is on the left
+Order = tuple[tuple[int, Side], ...]  # numbers of pairs, and which image is on the left
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Pair:
     """Two images of one prompt.
 
     Attributes:
-        id: a random name, which says nothing about the methods.
-        prompt: that the rater reads.
-        seed: of both images.
-        images: a and b, as places in `Study.images`.
-        methods: of a and b, which only the key names; empty for a check.
-        repeats: id of the pair that is shown again; empty if this is the first time.
-        expected: the answer to a check, "a", "b" or "tie"; empty for all others.
+        id: random name, which reveals nothing about the methods.
+        prompt: prompt that the rater reads.
+        seed: seed of both images.
+        images: indices of a and b in `Study.images`.
+        methods: methods of a and b, which only the key names; empty for a check.
+        repeats: id of the pair that is repeated; empty for a first showing.
+        expected: the answer to a check, "a", "b" or "tie"; empty for other pairs.
 
     Examples:
         >>> images = {"a wall": np.zeros((2, 3, 8, 8))}, {"a wall": np.ones((2, 3, 8, 8))}
@@ -48,7 +48,7 @@ class Showing:
     """A pair on the screen.
 
     Attributes:
-        pair: that is shown.
+        pair: the pair.
         left: which of its images is on the left, "a" or "b".
 
     Examples:
@@ -63,13 +63,13 @@ class Showing:
 
     @property
     def images(self) -> tuple[int, int]:
-        """Places in `Study.images` of the left and the right image."""
+        """Indices in `Study.images` of the left and the right image."""
         a, b = self.pair.images
         return (a, b) if self.left == "a" else (b, a)
 
 
 def orders(pairs: Sequence[Pair], seed: int) -> tuple[Order, ...]:
-    """The versions of a study: random orders and sides, swapped where a pair is shown again."""
+    """Return random orders with random sides; the sides of a repeated pair are swapped."""
     rng = np.random.default_rng([seed, 1])
     return tuple(_order(pairs, rng) for _ in range(VERSIONS))
 

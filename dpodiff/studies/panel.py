@@ -1,6 +1,6 @@
-"""A study in a notebook: two images, buttons, and the answers of the rater.
+"""A study in a notebook: two images, buttons, and the rater's answers.
 
-It has no keys of its own: buttons are reached with Tab and pressed with Space.
+It has no shortcuts: use Tab and Space for the buttons.
 """
 
 import os
@@ -17,11 +17,11 @@ from dpodiff.studies.pairs import Choice
 
 
 def study_panel(study: Study, rater: str) -> "StudyPanel":
-    """Buttons that take one rater through a study, in a notebook with a kernel.
+    """Return buttons for one rater's answers to a study, in a notebook with a kernel.
 
     Args:
-        study: that is answered.
-        rater: a name or a number; it decides the order, as on the page.
+        study: the study.
+        rater: a name or a number; it determines the order, as on the page.
 
     Examples:
         >>> images = {"a wall": np.zeros((2, 3, 8, 8))}, {"a wall": np.ones((2, 3, 8, 8))}
@@ -35,10 +35,10 @@ def study_panel(study: Study, rater: str) -> "StudyPanel":
 
 
 class StudyPanel(widgets.VBox):
-    """What `study_panel` makes.
+    """The panel that `study_panel` returns.
 
     Attributes:
-        session: that the buttons act on.
+        session: session that the buttons control.
         buttons: "left", "tie" if ties are allowed, "right" and "back".
         images: the two image widgets.
 
@@ -66,11 +66,11 @@ class StudyPanel(widgets.VBox):
         self._draw()
 
     def answers(self) -> dict[str, Any]:
-        """The answers so far, for `dpodiff.read_study`."""
+        """Return the answers so far, for `dpodiff.read_study`."""
         return self.session.answers()
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the answers to a JSON file, as the page downloads it."""
+        """Write the answers to a JSON file in the format of the page's download."""
         from dpodiff.spaces.json_file import write_json
 
         write_json(path, self.answers())

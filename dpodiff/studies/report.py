@@ -1,4 +1,4 @@
-"""What the answers say: win rates, agreement of raters, Bradley-Terry scores."""
+"""The report of a study: win rates, agreement of raters, and Bradley-Terry scores."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,30 +15,28 @@ if TYPE_CHECKING:
 
     from dpodiff.studies.answers import Given
 
-Frame = Any  # a DataFrame; what its methods return is not known to type checkers
+Frame = Any  # a DataFrame; its methods are annotated too generally
 
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What `read_study` returns; `print(report)` says it in words.
+    """The report that `read_study` returns; `print(report)` prints it in words.
 
     Attributes:
-        win_rates: one row a method: its "win rate" over the baseline, in which a tie is half a win,
-            and each prompt counts the same; "low" and "high" of the 95% interval over prompts; the
-            share of "ties"; the numbers of "answers", "pairs" and "prompts".
-        agreement: Krippendorff's alpha of all raters on all pairs; 1 is perfect, 0 is chance, NaN
-            if no pair has answers of two raters or all answers are the same.
-        left: share of answers for the left image, ties left out, with its 95% interval over
-            prompts.
-        scores: one row a method: its Bradley-Terry "score", which is the log-odds of a win over the
-            baseline, and its 95% interval over prompts; None if there are two methods only.
-        raters: one row a rater: answers, failed checks, reversed repeats, fast answers, and the
-            "reason" why the rater is left out, empty for all others.
-        fast: single answers of the other raters that are left out because they took too little
-            time.
-        answers: one row a counted answer.
-        rules: by which raters and answers were left out.
-        equal: pairs that the study did not show, since both images are the same.
+        win_rates: one row per method: its "win rate" over the baseline, in which a tie is half a
+            win and each prompt has the same weight; "low" and "high" of the 95% interval over
+            prompts; the share of "ties"; the numbers of "answers", "pairs" and "prompts".
+        agreement: Krippendorff's alpha of all raters on all pairs. 1 is perfect, 0 is chance. NaN
+            if no pair has answers of two raters or all answers are equal.
+        left: share of answers for the left image without ties, with its 95% interval over prompts.
+        scores: one row per method: its Bradley-Terry "score", the log-odds of a win over the
+            baseline, and its 95% interval over prompts; None for fewer than three methods.
+        raters: one row per rater: answers, failed checks, reversed repeats, fast answers, and the
+            "reason" for the exclusion of the rater, or an empty text.
+        fast: number of excluded answers of the other raters that were too fast.
+        answers: one row per counted answer.
+        rules: rules of exclusion.
+        equal: number of pairs that were not shown, since both images are equal.
 
     Examples:
         >>> images = {"a wall": np.zeros((2, 3, 8, 8))}, {"a wall": np.ones((2, 3, 8, 8))}
@@ -101,25 +99,25 @@ class StudyReport:
 def read_study(
     answers: "Given | Iterable[Given]", key: "Given", rules: Rules | None = None
 ) -> StudyReport:
-    """Read the answers of all raters, and say which method they prefer and how sure that is.
+    """Read the answers of all raters, and estimate which method they prefer.
 
     The interval of a win rate is over prompts: the answers to one prompt are averaged first, and
-    Student's interval is taken of these means. It is robust to clusters: answers that belong to one
-    prompt are not counted as independent. It is NaN for a single prompt, and nothing is claimed of
-    fewer than 10. Where all means are the same, Wilson's interval for as many independent answers
-    as there are prompts is given instead. Answers to checks and to repeated pairs count for the
-    rules only. Agreement is over the answers a, tie, b of each pair in this order, with the ordinal
-    distance of Krippendorff (2004). Bradley-Terry scores are fitted with a tie as half a win for
-    each, and one more tie for each two methods that were
-    compared, so they stay finite; their intervals are bootstraps over prompts.
+    Student's interval is computed from these means. So answers to one prompt need not be
+    independent. The interval is NaN for a single prompt, and no claim is made for fewer than 10. If
+    all means are equal, Wilson's interval for as many independent answers as prompts is used
+    instead. Answers to checks and to repeated pairs are used only for the rules. Agreement is
+    computed from the answers a, tie, b of each pair with the ordinal distance of Krippendorff
+    (2004). Bradley-Terry scores are fitted with a tie as half a win for each. One more tie is added
+    for each two methods that were compared, so scores stay finite. Their intervals are bootstraps
+    over prompts.
 
     Args:
-        answers: files, a folder of files, or their content; one a rater.
-        key: file that `Study.save` wrote beside the page, or `Study.key()`.
-        rules: which raters and answers are left out.
+        answers: files, a folder of files, or their content; one per rater.
+        key: file that `Study.save` wrote beside the page, or the value of `Study.key()`.
+        rules: rules for the exclusion of raters and answers.
 
     Raises:
-        ValueError: naming the file, if one is damaged or belongs to another study; or if no answer
+        ValueError: if a file is damaged or belongs to another study, naming it; or if no answer
             counts.
         OSError: if a file cannot be read.
         ImportError: if a package of the extra is missing: pip install 'dpodiff[study]'.
@@ -167,7 +165,7 @@ def read_study(
 def _table(
     raters: list[Rater], pairs: Mapping[str, Mapping[str, Any]], rules: Rules
 ) -> tuple[Frame, int]:
-    """One row a counted answer, and how many were too fast."""
+    """Return one row per counted answer, and the number of answers that were too fast."""
     import pandas as pd
 
     rows, fast = [], 0

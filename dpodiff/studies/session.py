@@ -1,4 +1,4 @@
-"""One rater's way through a study: what is shown now, what was answered, and one step back.
+"""The course of a study for one rater: the current pair, the answers, and a step back.
 
 The page does the same in the browser.
 """
@@ -13,17 +13,17 @@ ANSWERS, KEY, VERSION = "dpodiff study answers", "dpodiff study key", 1  # forma
 
 
 class Session:
-    """The answers of one rater, in the order in which the pairs are shown.
+    """The answers of one rater, in the order in which pairs are shown.
 
     `Study.session` makes it.
 
     Args:
-        order: of what is shown.
-        study: its id.
-        ties: whether a rater may find both images equal.
+        order: order of the pairs.
+        study: id of the study.
+        ties: whether a rater may call both images equal.
         rater: a name or a number.
-        made_by: "panel" for a person; "function" for a function in the place of one.
-        clock: seconds; the time of an answer is the time since its pair was shown.
+        made_by: "panel" for a person, "function" for a simulated rater.
+        clock: function that returns seconds. The time of an answer starts when its pair is shown.
 
     Examples:
         >>> images = {"a wall": np.zeros((2, 3, 8, 8))}, {"a wall": np.ones((2, 3, 8, 8))}
@@ -52,7 +52,7 @@ class Session:
 
     @property
     def showing(self) -> Showing | None:
-        """What is shown now; None after the last pair."""
+        """The pair on the screen; None after the last one."""
         return None if self.done else self.order[self.place]
 
     @property
@@ -60,10 +60,10 @@ class Session:
         return self.place == len(self.order)
 
     def answer(self, choice: Choice) -> None:
-        """Answer the pair on the screen, and go on to the next.
+        """Answer the pair on the screen, and continue with the next one.
 
         Raises:
-            ValueError: if the choice is none of the study's, or all pairs are answered.
+            ValueError: if the study does not have this choice, or all pairs are answered.
         """
         allowed = get_args(Choice)[: 3 if self.ties else 2]
         if choice not in allowed:
@@ -81,11 +81,11 @@ class Session:
         self.place, self._since = self.place + 1, now
 
     def back(self) -> None:
-        """Show the pair before again; its answer stands until it is given anew."""
+        """Show the previous pair again; its answer is kept until it is changed."""
         self.place, self._since = max(0, self.place - 1), self._clock()
 
     def answers(self) -> dict[str, Any]:
-        """All answers so far, as the page downloads them."""
+        """Return all answers so far, in the format of the page's download."""
         return {
             "format": ANSWERS,
             "version": VERSION,

@@ -1,6 +1,6 @@
-"""Raters that are functions: to test a study and its analysis before people are asked.
+"""Raters that are functions, to test a study and its analysis before people are asked.
 
-Their answers show how the analysis works, and nothing about what people prefer.
+Their answers test the analysis. They are no evidence of what people prefer.
 """
 
 from collections.abc import Callable
@@ -24,17 +24,18 @@ def simulated_rater(
     left: float = 0.0,
     seed: int = 0,
 ) -> "Callable[[torch.Tensor, torch.Tensor, str], Choice]":
-    """A rater for `Study.answered` who compares scores with an error.
+    """Return a rater for `Study.answered` that compares scores with an error.
 
     The difference of the scores gets logistic noise, as in the model of Bradley and Terry (1952).
-    An image beside itself is always a tie.
+    An image compared with itself is always a tie.
 
     Args:
-        score: of an image (3, height, width) in [0, 1] and its prompt; more is better.
+        score: function from an image (3, height, width) in [0, 1] and its prompt to a score; more
+            is better.
         noise: scale of the error; 0 is a perfect rater.
-        tie: differences that are smaller, with the noise, are ties.
-        left: added to the score of the left image.
-        seed: of the noise.
+        tie: smaller differences, including the noise, are ties.
+        left: bias that is added to the score of the left image.
+        seed: seed of the noise.
 
     Raises:
         ValueError: if `noise` or `tie` is below 0.

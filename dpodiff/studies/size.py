@@ -1,4 +1,4 @@
-"""How many prompts and pairs a study needs, before anybody is asked."""
+"""The number of prompts and pairs that a study needs."""
 
 import math
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from dpodiff.results.verdicts import FEWEST
 
 @dataclass(frozen=True)
 class StudySize:
-    """What `study_size` returns.
+    """The size of a study, as `study_size` returns it.
 
     Attributes:
-        prompts: that are needed.
-        pairs: of all prompts together.
-        answers: of all raters together, without repeats and checks.
-        design_effect: by how much more answers are needed than if all were independent.
-        win_rate, power: that were asked for.
+        prompts: number of prompts that are needed.
+        pairs: number of pairs of all prompts.
+        answers: number of answers of all raters, without repeats and checks.
+        design_effect: ratio to the number of answers that would be needed if all were independent.
+        win_rate, power: the requested values.
 
     Examples:
         >>> print(dpodiff.study_size(0.6, pairs_per_prompt=4, prompt_correlation=0.1))
@@ -51,28 +51,28 @@ def study_size(
     power: float = 0.8,
     level: float = 0.95,
 ) -> StudySize:
-    """The prompts that a study needs to tell a win rate from 1/2, by a two-sided test.
+    """Return the size of a study that can distinguish a win rate from 1/2 in a two-sided test.
 
-    With n answers of variance v, and v0 if the win rate is 1/2, the usual formula of a test of one
-    proportion, n = (z_level sqrt(v0) + z_power sqrt(v))^2 / (win_rate - 1/2)^2, holds for
-    independent answers. It is multiplied by the design effect (Kish, 1965)
-    1 + (raters - 1) pair_correlation + raters (pairs_per_prompt - 1) prompt_correlation, and two
-    prompts are added for the estimated variance. There are 10 prompts at least, since nothing is
-    claimed of fewer.
+    For independent answers with variance v, and v0 at a win rate of 1/2, the number of answers is
+    given by the usual formula for a test of one proportion, n = (z_level sqrt(v0) + z_power
+    sqrt(v))^2 / (win_rate - 1/2)^2. It is multiplied by the design effect (Kish, 1965) 1 + (raters
+    - 1) pair_correlation + raters (pairs_per_prompt - 1) prompt_correlation. Two prompts are added
+    since the variance is estimated. There are at least 10 prompts, since no claim is made for
+    fewer.
 
     The correlations are guesses until a pilot study has measured them. More pairs of the same
-    prompt, and more raters of the same pair, add less than more prompts.
+    prompt, and more raters of the same pair, help less than more prompts.
 
     Args:
-        win_rate: that should be found, a tie as half a win; 0 to 1, not 1/2.
-        pairs_per_prompt: seeds shown of each prompt.
-        raters: who answer each pair.
-        prompt_correlation: of answers to two pairs of the same prompt, from 0 to 1.
-        pair_correlation: of the answers of two raters to the same pair, from 0 to 1; at least that
-            of the prompt.
+        win_rate: win rate to detect, with a tie as half a win; 0 to 1, not 1/2.
+        pairs_per_prompt: number of seeds per prompt.
+        raters: number of raters per pair.
+        prompt_correlation: correlation of answers to two pairs of the same prompt, from 0 to 1.
+        pair_correlation: correlation of the answers of two raters to the same pair, from 0 to 1; at
+            least `prompt_correlation`.
         ties: share of ties.
         power: probability of a significant result.
-        level: of the interval that must not hold 1/2.
+        level: coverage of the interval that must exclude 1/2.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -99,7 +99,7 @@ def study_size(
             f"not {pair_correlation}"
         )
     if win_rate == 0.5:
-        raise ValueError("a win rate of 1/2 cannot be told from 1/2")
+        raise ValueError("win_rate must differ from 1/2")
     if not ties / 2 < min(win_rate, 1 - win_rate):
         raise ValueError(f"with {ties:.0%} ties the win rate cannot be {win_rate}")
     effect = 1 + (raters - 1) * pair_correlation
@@ -111,10 +111,10 @@ def study_size(
 
 
 def _independent(win_rate: float, ties: float, power: float, level: float) -> float:
-    """Independent answers that are needed, a fraction."""
+    """Return the number of independent answers, as a fraction."""
     normal = NormalDist()
     z_level, z_power = normal.inv_cdf((1 + level) / 2), normal.inv_cdf(power)
-    # Of an answer that is 1, 1/2 or 0, the second with probability `ties`.
+    # Variance of an answer that is 1, 1/2 or 0, with probability `ties` of 1/2.
     spread = math.sqrt(win_rate * (1 - win_rate) - ties / 4)
     spread_half = math.sqrt((1 - ties) / 4)
     return ((z_level * spread_half + z_power * spread) / (win_rate - 0.5)) ** 2

@@ -1,4 +1,4 @@
-"""Workers that are actors of Ray, on this machine or on a cluster; Ray gives them their GPUs."""
+"""Workers that are Ray actors, on this machine or on a cluster; Ray assigns GPUs to them."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from dpodiff.sweeps.jobs import Answer, Job, Run, Task, WorkerDied, answer, port
 
 
 class Worker:
-    """What an actor is: `run`, kept from one job to the next."""
+    """The class of an actor, which keeps `run` between jobs."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -18,20 +18,21 @@ class Worker:
 
 
 class Cluster:
-    """A pool of actors of Ray, made as they are needed; one that dies is replaced.
+    """A pool of Ray actors, started on demand; one that dies is replaced.
 
-    A Ray that this process is connected to already is used, and stays.
+    If this process is connected to Ray, that connection is used and stays open.
 
     Args:
-        run: what they run.
-        workers: how many; None is as many as the cluster has cores or, with `gpus`, GPUs for.
-        address: of the cluster; see `outcomes`.
-        gpus: of each worker.
+        run: function that the actors run.
+        workers: number of actors; None is as many as the cluster has cores or, with `gpus`, GPUs
+            for.
+        address: address of the cluster; see `outcomes`.
+        gpus: GPUs of each worker.
 
     Raises:
         ImportError: if Ray is missing.
         ConnectionError: if there is no cluster at the address.
-        ValueError: if the cluster has no such GPU.
+        ValueError: if no machine of the cluster has so many GPUs.
     """
 
     def __init__(self, run: Run, workers: int | None, address: str | None, gpus: float) -> None:
@@ -87,12 +88,12 @@ def _imported() -> Any:
 
 
 def _connect(ray: Any, address: str | None, workers: int | None) -> None:
-    """To the cluster at an address, or to a Ray that is started for this process alone."""
+    """Connect to the cluster at an address, or start Ray for this process only."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     own = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
     ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **own)
 
 
 def _room(resources: dict[str, float], gpus: float) -> int:
-    """For how many workers a cluster has room."""
+    """Return the number of workers that fit on a cluster."""
     return int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 0))

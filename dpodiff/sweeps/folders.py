@@ -1,4 +1,4 @@
-"""What all folders of long runs share: one writer at a time, and one set of settings."""
+"""Output folders of long runs: one writer at a time, and one set of settings."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,12 @@ from dpodiff.results.locks import lock
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder, made if it is missing, for this process alone, see `lock`.
+    """Create a folder if needed, and lock it for this process; see `lock`.
 
-    The lock ends with the process, however that comes about.
+    The lock ends with the process, even if it is killed.
 
     Raises:
-        RuntimeError: if another process has it.
+        RuntimeError: if another process has locked it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -30,12 +30,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_same(where: Path, begun: Mapping[str, Any], now: Mapping[str, Any], advice: str) -> None:
-    """Refuse to go on with other settings than those that a run was begun with.
+    """Refuse to continue a run with other settings.
 
     Raises:
-        ValueError: naming the settings that differ, and the advice.
+        ValueError: if settings differ; the message names them and gives the advice.
     """
     names = [name for name in {**begun, **now} if begun.get(name) != now.get(name)]
     if names:
         differ = ", ".join(f"{name}={begun.get(name)!r}, not {now.get(name)!r}" for name in names)
-        raise ValueError(f"{where} was begun with {differ}: {advice}")
+        raise ValueError(f"{where} was started with {differ}: {advice}")

@@ -1,4 +1,4 @@
-"""Jobs and workers: what a job is, what a worker says of it, and what a pool of workers can do."""
+"""The interfaces of jobs, workers and pools of workers."""
 
 import pickle
 import time
@@ -14,7 +14,7 @@ Run = Callable[..., Any]
 
 
 class WorkerDied(RuntimeError):
-    """The worker of a job has ended before the job did: it was killed, or out of memory.
+    """The worker of a job ended before the job did: it was killed, or ran out of memory.
 
     Examples:
         >>> import os
@@ -26,7 +26,7 @@ class WorkerDied(RuntimeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker says of a job: a value or an error, and the seconds it took."""
+    """A worker's answer to a job: a value or an error, and the time in seconds."""
 
     value: Any = None
     error: Exception | None = None
@@ -36,49 +36,49 @@ class Answer:
 
 @dataclass
 class Task:
-    """A job on its way, and how often it was tried."""
+    """A submitted job, and the number of its attempts."""
 
     job: Job
     attempts: int = 0
 
 
 class Pool(Protocol):
-    """Workers, each with one job at a time.
+    """Workers that run one job at a time each.
 
     Attributes:
-        size: how many jobs may be on their way.
+        size: number of jobs that may be submitted.
     """
 
     size: int
 
     def submit(self, task: Task) -> None:
-        """Give a task to a worker that has none; there is one, or it is made."""
+        """Give a task to an idle worker; one is idle or can be started."""
 
     def finished(self) -> list[tuple[Task, Answer]]:
-        """Wait until a task is finished, and take away all that are."""
+        """Wait until a task is finished, and return all finished tasks."""
         ...
 
     def dismiss(self) -> None:
-        """End the workers that have no task: there are no more."""
+        """Stop the workers without a task, since there are no more tasks."""
 
     def close(self) -> None:
-        """End all workers, whatever they do."""
+        """Stop all workers, busy or not."""
 
 
 def answer(run: Run, job: Job) -> Answer:
-    """Run a job; an exception becomes an answer."""
+    """Run a job and return its answer; an exception becomes an answer."""
     start = time.monotonic()
     try:
         value = run(*job)
     except Exception as error:
         text = "".join(format_exception(type(error), error, error.__traceback__))
-        error.__traceback__ = None  # its frames hold what the job has loaded
+        error.__traceback__ = None  # its frames reference what the job has loaded
         return Answer(error=error, traceback=text, seconds=time.monotonic() - start)
     return Answer(value, seconds=time.monotonic() - start)
 
 
 def portable(said: Answer) -> Answer:
-    """The answer, with an error that can be sent: not every exception can be made again."""
+    """Return the answer with an error that can be pickled, since some exceptions cannot."""
     if said.error is None:
         return said
     try:

@@ -1,14 +1,14 @@
-"""Jobs whose results are kept in a folder as they come, and are never run again.
+"""Jobs whose results are stored in a folder at once, so that finished jobs never run again.
 
-Each process that runs jobs writes a file of its own, `jobs-HOST-PID.jsonl`: a stamp, then a line a
-job.
+Each process that runs jobs writes its own file, `jobs-HOST-PID.jsonl`: a stamp, and then one line
+per job.
 
     {"stamp": {"parameters": ..., "commit": ..., "device": ..., "versions": ..., "time": ...}}
     {"job": [0, "epo"], "value": {...}, "error": null, "attempts": 1, "seconds": 2.1}
     {"job": [1, "epo"], "value": null, "error": "ValueError: ...", "traceback": "...", ...}
 
-The files of several machines are brought together by putting them into one folder. A last line that
-is cut, by a kill, is no line. JSON has no NaN and no infinity: both become null.
+To merge the results of several machines, put their files into one folder. An incomplete last line
+after a kill is ignored. JSON has no NaN and no infinity: both become null.
 """
 
 import json
@@ -37,14 +37,14 @@ ADVICE = "take another folder, or replace what it has with overwrite=True"
 
 @dataclass(frozen=True)
 class Entry:
-    """What a folder says of a job.
+    """The stored result of a job.
 
     Attributes:
         job: the arguments of `run`.
-        value: that `run` returned, as JSON keeps it; None if the job failed.
+        value: return value of `run`, as stored in JSON; None if the job failed.
         error: type and text of the error; None if the job succeeded.
-        attempts: how often it was tried.
-        seconds: that the last attempt took.
+        attempts: number of attempts.
+        seconds: time of the last attempt.
 
     Examples:
         >>> def run(number):
@@ -76,28 +76,28 @@ def run_jobs(
     progress: bool = True,
     each: Callable[[Outcome], None] | None = None,
 ) -> list[Entry]:
-    """Run those of the jobs that a folder has no result of, and keep each result as it comes.
+    """Run the jobs that a folder has no result for, and store each result at once.
 
-    It may be killed at any moment, and goes on where it was when it is called again. Jobs that
-    failed are then run again.
+    After a kill at any moment, the next call continues. Failed jobs are then repeated.
 
     Args:
-        run: called with the arguments of a job; returns what JSON can hold, such as a dictionary.
+        run: function of the arguments of a job; its result must be valid in JSON, such as a
+            dictionary.
         jobs: tuples of strings, numbers, booleans and None, all different.
-        out: folder of the results.
-        settings: what all jobs share, as JSON can hold it; a folder has one set of them.
+        out: folder for the results.
+        settings: settings of all jobs, valid in JSON; a folder has one set of them.
         on, workers, retries, address, gpus: as in `outcomes`.
-        overwrite: whether to begin again with an empty folder.
+        overwrite: whether to start again with an empty folder.
         progress: whether to show a progress bar on stderr.
         each: called with each outcome after it is written.
 
     Returns:
-        what the folder says of the jobs, in their order.
+        the stored results of the jobs, in their order.
 
     Raises:
-        ValueError: if an argument is out of its range, two jobs are equal, the folder was begun
-            with other settings, naming them, or holds a file that is none of `run_jobs`.
-        RuntimeError: if another process is writing the folder; or as `outcomes`.
+        ValueError: if an argument is out of its range, two jobs are equal, the folder has other
+            settings, which the message names, or it holds a file that `run_jobs` did not write.
+        RuntimeError: if another process is writing to the folder; or as in `outcomes`.
 
     Examples:
         >>> def run(number):
@@ -139,10 +139,10 @@ def run_jobs(
 
 
 class Log:
-    """The file that this process writes into a folder; it is begun with the first outcome.
+    """The file that this process writes to a folder; it is created with the first outcome.
 
     Args:
-        folder: that is there.
+        folder: an existing folder.
         stamp: its first line.
     """
 
@@ -151,7 +151,7 @@ class Log:
         self._lines: Lines | None = None
 
     def add(self, outcome: Outcome) -> None:
-        """Write what became of a job, all of it or, where the disk is full, nothing.
+        """Write the outcome of a job completely, or not at all if the disk is full.
 
         Raises:
             OSError: if it cannot be written.
@@ -173,7 +173,7 @@ class Log:
 
 
 def new_file(folder: Path) -> Path:
-    """An empty file of this process: numbers of processes come again, names of files do not."""
+    """Create an empty file of this process, with a new name even if a process number is reused."""
     host = re.sub(r"\W+", "-", socket.gethostname())
     number = 0
     while True:
@@ -186,7 +186,7 @@ def new_file(folder: Path) -> Path:
 
 
 def results(folder: Path) -> dict[Job, Entry]:
-    """What a folder says of each job: a success counts more than failures before and after it."""
+    """Return the stored result of each job; a success counts more than failures."""
     found: dict[Job, Entry] = {}
     for entry in entries(folder):
         known = found.get(entry.job)
@@ -196,14 +196,14 @@ def results(folder: Path) -> dict[Job, Entry]:
 
 
 def entries(folder: Path, stamp: Stamp | None = None) -> Iterator[Entry]:
-    """All lines of all files of a folder, file by file.
+    """Yield all lines of all files of a folder, file by file.
 
     Args:
-        folder: of the results.
-        stamp: whose settings all files must have; None for those of the first file.
+        folder: folder of the results.
+        stamp: stamp whose settings all files must have; None for that of the first file.
 
     Raises:
-        ValueError: if a line but the last cannot be read, naming it; or if the settings differ.
+        ValueError: if a line except the last cannot be read, naming it; or if the settings differ.
     """
     expected = None if stamp is None else json.loads(json.dumps(finite(stamp.parameters)))
     for path in sorted(folder.glob(FILES)):
@@ -221,7 +221,7 @@ def entries(folder: Path, stamp: Stamp | None = None) -> Iterator[Entry]:
 
 
 def stamp_of(folder: Path) -> Stamp | None:
-    """The stamp of the first file that has one."""
+    """Return the stamp of the first file that has one."""
     for path in sorted(folder.glob(FILES)):
         for _, data in _lines(path):
             if "stamp" in data:
@@ -236,7 +236,7 @@ def remove(folder: Path) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbers and contents of the lines, without a last one that was cut."""
+    """Yield numbers and contents of the lines, without an incomplete last one."""
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith("\n"):

@@ -1,4 +1,4 @@
-"""One call from many prompts to a table: every prompt with every solver and every seed."""
+"""Sweeps: one call runs every prompt with every solver and every seed, and returns a table."""
 
 import os
 import time
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dpodiff.solvers import Solver
 
 TRACES = "traces"
-EVERY = 60.0  # seconds after which the Parquet table is written again
+EVERY = 60.0  # seconds between two writes of the Parquet table
 
 
 def sweep(
@@ -53,53 +53,54 @@ def sweep(
     progress: bool = True,
     **settings: Any,
 ) -> "pd.DataFrame":
-    """Search the wordings of many prompts, with several solvers and seeds: a job each.
+    """Search the wordings of many prompts, with several solvers and seeds, as one job each.
 
-    Results are written as they come. A sweep that was killed goes on where it was when it is called
-    again, jobs that failed are then run again, and those that have ended never are.
+    Results are written as they arrive. After a kill, the next call with the same folder continues:
+    failed jobs are repeated, finished ones are not.
 
     Args:
-        prompts: a list of prompts or of `Space` objects; `{id: prompt}` or `{id: space}`; what
-            `read_prompts` and `read_spaces` return; or the path of such a file, of which an attack
-            takes the synonyms only. Where no id is given, it is the place in the list, from 0.
-        out: folder of the results.
-        ids: which prompts to take, such as "0,3-5", or a list of ids; None is all.
+        prompts: a list of prompts or of `Space` objects; `{id: prompt}` or `{id: space}`; the
+            return value of `read_prompts` or `read_spaces`; or the path of such a file, from which
+            an attack uses only the synonyms. The default id is the position in the list, from 0.
+        out: folder for the results.
+        ids: prompts to use, such as "0,3-5", or a list of ids; None is all.
         task: "improve" or "attack".
-        solver: as in `improve`; several in a list, or by a name of your own in a mapping.
-        seed: of the solver; several in a list or range.
-        on: "here", in this process; "processes", on the CPU of this machine; or "ray", on a cluster
-            or on this machine, which needs the extra `dpodiff[ray]`. A script that starts processes
+        solver: as in `improve`; several in a list, or in a mapping from your own names.
+        seed: seed of the solver; several in a list or range.
+        on: "here" for this process, "processes" for the CPU of this machine, or "ray" for a cluster
+            or this machine, which needs the extra `dpodiff[ray]`. A script that starts processes
             needs the guard `if __name__ == "__main__":`.
-        workers: how many jobs run at the same time, each with a model of its own, which stays
-            loaded; None is a core each, on Ray what the cluster has room for.
-        retries: how often a job that failed, or whose worker died, is run again.
-        address: of the Ray cluster, such as "auto"; None is RAY_ADDRESS of the environment, or else
-            a Ray of this machine's own.
-        gpus: of each Ray worker; 0.5 lets two share one.
-        overwrite: whether results that the folder has are removed first.
+        workers: number of parallel jobs. Each worker loads its own model once. None is one per
+            core, with Ray as many as fit on the cluster.
+        retries: number of times that a job is repeated after it failed or its worker died.
+        address: address of the Ray cluster, such as "auto". None is RAY_ADDRESS of the environment,
+            or else a new Ray on this machine.
+        gpus: GPUs of each Ray worker; with 0.5 two workers share one.
+        overwrite: whether to remove existing results of the folder first.
         progress: whether to show a progress bar on stderr.
-        settings: of each search, as in `improve` or `attack`: `budget`, `model`, `loss`, ...
+        settings: settings of each search, as in `improve` or `attack`: `budget`, `model`, `loss`,
+            ...
 
     Returns:
-        a row a job, by prompt, solver and seed in the order given. Columns: "prompt_id", "prompt",
-        "solver", "seed"; "status" of the search, or "failed" with the "error"; "verdict";
-        "accepted", missing if the result was not verified; "loss_before" and "loss_after", means of
-        the user's prompt and of the best candidate found, with the "change" and the ends of its
-        interval, "low" and "high", on the fresh seeds of the verification, and on the seeds of the
-        search if there was none, then without interval; "found_prompt" and
-        "found_negative_prompt" of that candidate, "returned_prompt" and
-        "returned_negative_prompt", the user's own if it was not accepted, both with their guidance
-        and their window, such as "0.17-0.5"; "evaluations", "images" and "seconds".
+        one row per job, by prompt, solver and seed in the given order. Columns: "prompt_id",
+        "prompt", "solver", "seed"; "status" of the search, or "failed" with the "error"; "verdict";
+        "accepted", missing if the result was not verified; "loss_before" and "loss_after", mean
+        losses of the user's prompt and of the best candidate, with the "change" and its interval,
+        "low" and "high", on the fresh seeds of the verification. Without a verification they are
+        those of the search's seeds, and there is no interval. "found_prompt" and
+        "found_negative_prompt" are those of the candidate, "returned_prompt" and
+        "returned_negative_prompt" the user's own if it was not accepted; both with guidance and
+        window, such as "0.17-0.5". Then "evaluations", "images" and "seconds".
 
     Raises:
-        TypeError: if searches have no setting of that name, saying which one is meant.
-        OSError: if a file cannot be read or written; `LoadError`, which is one, if a part cannot be
+        TypeError: if searches have no setting of that name. The message suggests the right one.
+        OSError: if a file cannot be read or written. It is a `LoadError` if a part cannot be
             loaded.
-        ValueError: if an argument is not among these, saying what would be right; if the folder
-            was begun with other settings, naming them; `PromptError`, which is one, if the model
-            cannot take a prompt. That is found before the first job if the model is loaded here
-            anyway, or is a toy model, and is else the failure of a job.
-        RuntimeError: if another process is writing the folder.
+        ValueError: if an argument is invalid; the message says what would be right. If the folder
+            has other settings, which the message names. It is a `PromptError` if the model cannot
+            take a prompt. This is checked before the first job if the model is loaded in this
+            process or is a toy model. Otherwise the job fails.
+        RuntimeError: if another process is writing to the folder.
         ImportError: if Ray is needed and missing.
 
     Examples:
@@ -154,16 +155,16 @@ def sweep(
 
 
 def _threads(workers: int | None) -> int:
-    """Of torch in each process, so that all of them together have a thread a core."""
+    """Return torch's threads per process, so that all together have one thread per core."""
     cores = os.cpu_count() or 1
     return max(1, cores // (workers or cores))
 
 
 def _prepare(folder: Path, jobs: Sequence[Job], overwrite: bool) -> None:
-    """Empty the folder, or see that its jobs are of the same prompts.
+    """Empty the folder, or check that its jobs have the same prompts.
 
     Raises:
-        ValueError: if a prompt or its space has changed, naming it.
+        ValueError: if a prompt or its space has changed; the message names it.
     """
     if overwrite:
         with locked(folder):
@@ -185,7 +186,7 @@ def _prepare(folder: Path, jobs: Sequence[Job], overwrite: bool) -> None:
 
 
 def _keep_table(folder: Path) -> Callable[[Outcome], None]:
-    """Writes the Parquet table from time to time."""
+    """Return a function that writes the Parquet table from time to time."""
     written = time.monotonic()
 
     def keep(outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""Workers that are processes of this machine, and end with the one that started them."""
+"""Workers that are processes of this machine, and end with the process that started them."""
 
 import multiprocessing
 import os
@@ -11,18 +11,18 @@ from typing import Any
 
 from dpodiff.sweeps.jobs import Answer, Run, Task, WorkerDied, answer, portable
 
-# For glibc's malloc: what a step of the sampler frees is kept for the next one. Given back to the
-# system and asked for again, page by page, it costs 8% of a search on a CPU. (As in the Makefile.)
+# Settings of glibc's malloc: memory of a step of the sampler is kept for the next one. Returning it
+# to the system after each step costs 8% of a search on a CPU. (As in the Makefile.)
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 READY = "ready"
-PATIENCE = 10.0  # seconds until a process that has nothing more to do is killed
+PATIENCE = 10.0  # seconds until an idle process is killed
 
 
 class Worker:
-    """A process with `run`, and the pipe to it.
+    """A process that holds `run`, and the pipe to it.
 
     Args:
-        run: in the form that `pickle` gives it.
+        run: the function, pickled.
     """
 
     def __init__(self, run: bytes) -> None:
@@ -30,15 +30,15 @@ class Worker:
         self.pipe, other = spawn.Pipe()
         self.process = spawn.Process(target=_serve, args=(other, run))
         self.process.start()
-        other.close()  # the end of the process is then the end of the pipe
+        other.close()  # then the pipe ends with the process
         self.ready = False
         self.task: Task | None = None
 
     def received(self) -> Answer | None:
-        """What the process says; None if that is only that it is ready.
+        """Return the answer of the process; None if it only reports that it is ready.
 
         Raises:
-            RuntimeError: if it has ended before it was ready.
+            RuntimeError: if it ended before it was ready.
         """
         try:
             message = self.pipe.recv()
@@ -61,7 +61,7 @@ class Worker:
         return Answer(error=WorkerDied(f"the process of the job ended {how}"))
 
     def end(self, patience: float = 0) -> None:
-        """End the process, by itself if it does so in `patience` seconds: its pipe is closed."""
+        """Close the pipe, so that the process ends; kill it after `patience` seconds."""
         self.pipe.close()
         self.process.join(patience)
         self.process.kill()
@@ -69,11 +69,11 @@ class Worker:
 
 
 class Processes:
-    """A pool of processes, started as they are needed; one that dies is replaced.
+    """A pool of processes, started on demand; one that dies is replaced.
 
     Args:
-        run: what they run.
-        workers: how many; None is one a core.
+        run: function that the processes run.
+        workers: number of processes; None is one per core.
 
     Raises:
         ValueError: if `run` cannot be pickled.
@@ -90,12 +90,12 @@ class Processes:
         worker = self._idle.pop() if self._idle else self._started()
         worker.task = task
         self._busy[worker.pipe] = worker
-        with suppress(OSError):  # it has died while it was idle; `finished` will say so
+        with suppress(OSError):  # it died while it was idle; `finished` reports that
             worker.pipe.send(task.job)
 
     def _started(self) -> Worker:
         for name, value in KEEP_MEMORY.items():
-            os.environ.setdefault(name, value)  # read by a process as it starts
+            os.environ.setdefault(name, value)  # read by a process at its start
         return Worker(self._run)
 
     def finished(self) -> list[tuple[Task, Answer]]:
@@ -139,8 +139,8 @@ def _pickled(run: Run) -> bytes:
 
 
 def _serve(pipe: Connection, pickled: bytes) -> None:
-    """Answer jobs until the pipe ends: the life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started it
+    """Answer jobs until the pipe ends; this is the main function of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     end_with_parent()
     run = pickle.loads(pickled)
     pipe.send(READY)
@@ -153,12 +153,14 @@ def _serve(pipe: Connection, pickled: bytes) -> None:
         try:
             pipe.send(said)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            failed = RuntimeError(f"what the job gave cannot be sent back: {said.error or error}")
+            failed = RuntimeError(
+                f"the result of the job cannot be sent back: {said.error or error}"
+            )
             pipe.send(Answer(error=failed, traceback=said.traceback, seconds=said.seconds))
 
 
 def end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, however that came about."""
+    """End this process as soon as its parent process has ended for any reason."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

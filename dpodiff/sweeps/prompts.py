@@ -1,4 +1,4 @@
-"""The prompts of a sweep: from what the user has, a list or a file, to numbered prompts."""
+"""The prompts of a sweep: numbered prompts from a list or a file."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from dpodiff.spaces.json_file import read_json
 from dpodiff.spaces.space import Space
 
 Id = int | str
-# A path, prompts, spaces, or a mapping of either; see `sweep`.
+# A path, prompts, spaces, or a mapping from ids to them; see `sweep`.
 Prompts = str | os.PathLike | Sequence[str | Space] | Mapping[Any, Any]
-DIGITS = 12  # of the hash of a space
+DIGITS = 12  # digits of the hash of a space
 
 
 @dataclass(frozen=True)
 class Item:
-    """A prompt of a sweep, by its number or name, with a space if it brings one."""
+    """A prompt of a sweep with its number or name, and its own space if it has one."""
 
     id: Id
     prompt: str
@@ -28,7 +28,7 @@ class Item:
 
     @property
     def digest(self) -> str:
-        """A hash of the space; empty without one."""
+        """Hash of the space; empty without one."""
         if self.space is None:
             return ""
         text = json.dumps(self.space.to_json(), sort_keys=True)
@@ -36,11 +36,11 @@ class Item:
 
 
 def items(prompts: Prompts, task: str, ids: str | Sequence[Id] | None) -> list[Item]:
-    """The prompts that are meant, those with the given ids only.
+    """Return the prompts, or those with the given ids.
 
     Raises:
         OSError: if a file cannot be read.
-        ValueError: saying what would be right.
+        ValueError: if they are invalid; the message says what would be right.
     """
     if isinstance(prompts, str | os.PathLike):
         prompts = _read(Path(prompts), task)
@@ -56,7 +56,7 @@ def items(prompts: Prompts, task: str, ids: str | Sequence[Id] | None) -> list[I
 
 
 def _read(path: Path, task: str) -> Mapping[str, Any]:
-    """The prompts of a file or, if it has words for them, their spaces."""
+    """Return the prompts of a file, or their spaces if it has words for them."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}; for one prompt give a list: [{path!s}]")
     if path.suffix != ".json":
@@ -73,12 +73,12 @@ def _item(place: int, key: Any, value: Any) -> Item:
     if isinstance(value, str):
         return Item(key, value)
     if isinstance(key, str) and (value is None or isinstance(value, int | float)):
-        return Item(place, key)  # as `read_prompts` has it: a prompt and its loss
+        return Item(place, key)  # an item of `read_prompts`: a prompt and its loss
     raise ValueError(f"a prompt must be a string or a Space, not {value!r}")
 
 
 def _chosen(found: Sequence[Item], ids: str | Sequence[Id]) -> list[Item]:
-    """Those with these ids, each once, in the order of the ids."""
+    """Return the items with these ids, each once, in the order of the ids."""
     by_id = {item.id: item for item in found}
     wanted = _parsed(ids, by_id) if isinstance(ids, str) else list(ids)
     if unknown := [one for one in wanted if one not in by_id]:
@@ -92,7 +92,7 @@ def _known(found: Sequence[Item]) -> str:
 
 
 def _parsed(text: str, known: Mapping[Id, Item]) -> list[Id]:
-    """The ids that "0,3-5" names; an id of letters stands for itself."""
+    """Return the ids in a text such as "0,3-5"; other texts are ids themselves."""
     wanted: list[Id] = []
     for part in map(str.strip, text.split(",")):
         first, dash, last = part.partition("-")
@@ -107,5 +107,7 @@ def _parsed(text: str, known: Mapping[Id, Item]) -> list[Id]:
                 raise ValueError(f"ids={text!r}: {part} is longer than the {len(known)} prompts")
             wanted += range(int(first), int(last) + 1)
         else:
-            raise ValueError(f"ids={text!r}: {part!r} is no id; write numbers and ranges, 0,3-5")
+            raise ValueError(
+                f"ids={text!r}: {part!r} is not an id; write numbers and ranges, 0,3-5"
+            )
     return wanted

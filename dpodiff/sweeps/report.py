@@ -1,4 +1,4 @@
-"""What the table of a sweep says over prompts, in a few lines."""
+"""The summary of a sweep's table over prompts."""
 
 from dataclasses import dataclass
 from statistics import mean
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a sweep says of one solver.
+    """The summary of one solver.
 
     Attributes:
-        solver: by its name in the table.
-        jobs, failed: how many there are, and how many of them failed.
-        verified, accepted: how many were verified, and how many of these were accepted.
-        prompts: how many the change is a mean of.
-        change: of the loss, by the best candidate found: first the mean of each prompt over its
-            seeds, then the mean over prompts with its paired interval; None without a prompt, and
-            without interval (equal ends) for a single one.
-        fresh: whether all of it was measured on fresh seeds. If not, the seeds of the search take
-            part, and the change is too good: the candidate was chosen on them.
+        solver: name of the solver in the table.
+        jobs, failed: numbers of jobs and of failed jobs.
+        verified, accepted: numbers of verified and of accepted results.
+        prompts: number of prompts in the mean change.
+        change: change of the loss by the best candidate: the mean over the seeds of each prompt,
+            and then the mean over prompts with its paired interval. None without prompts, and
+            without an interval (equal ends) for a single one.
+        fresh: whether all of it was measured on fresh seeds. If not, the change is biased: it
+            includes seeds of the search, on which candidates were selected.
 
     Examples:
         >>> settings = {"budget": 2, "seeds": 1, "verify": 0, "progress": False}
@@ -57,13 +57,13 @@ class Summary:
         return f"{first}; mean change {change:+.4f}{ends} over {many}, on {seeds}"
 
     def to_json(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
+        """Return the fields, ready for JSON."""
         change = None if self.change is None else self.change._asdict()
         return {**self.__dict__, "change": change}
 
 
 def summary(table: "pd.DataFrame") -> list[Summary]:
-    """What a table says of each solver, over its prompts.
+    """Return the summary of each solver over its prompts.
 
     Args:
         table: as `dpodiff.sweep` and `dpodiff.sweeps.read_table` return it.

@@ -1,12 +1,12 @@
-"""Independent jobs on workers: each is tried a few times, and what became of it comes back at once.
+"""Independent jobs on workers, with retries; each outcome is returned as soon as it is known.
 
     for outcome in outcomes(run, jobs, on="processes", workers=4):
         ...
 
-`run` is sent to every worker once and kept there, so what it has loaded for one job is there for
-the next. A job is a tuple of arguments. Its error, or the death of its worker, is its own: the
-others go on. A worker has one job at a time, so no more jobs are on their way than there are
-workers, and `jobs` may be an endless iterator.
+`run` is sent to every worker once and kept there, so what it has loaded is available for the next
+job. A job is a tuple of arguments. If it fails or its worker dies, the other jobs continue. A
+worker has one job at a time, so there are never more submitted jobs than workers, and `jobs` may be
+an endless iterator.
 """
 
 from collections import deque
@@ -24,15 +24,15 @@ PLACES = ("here", "processes", "ray")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
         job: the arguments of `run`.
-        value: that `run` returned; None if the job failed.
-        error: of the last attempt; None if it succeeded.
-        traceback: of the error, as text.
-        attempts: how often the job was tried.
-        seconds: that the last attempt took.
+        value: return value of `run`; None if the job failed.
+        error: error of the last attempt; None if it succeeded.
+        traceback: traceback of the error, as text.
+        attempts: number of attempts.
+        seconds: time of the last attempt.
 
     Examples:
         >>> (outcome,) = dpodiff.sweeps.outcomes(divmod, [(7, 2)])
@@ -58,27 +58,27 @@ def outcomes(
     address: str | None = None,
     gpus: float = 0,
 ) -> Iterator[Outcome]:
-    """Run independent jobs, and say what became of each as soon as it has ended.
+    """Run independent jobs, and yield the outcome of each as soon as it is known.
 
     Args:
-        run: called with the arguments of a job; for other processes it must be picklable: a
-            function or an object of a class at the top of a module.
-        jobs: tuples of arguments, taken as workers become free.
-        on: "here", in this process; "processes", on this machine, which end with this one; or
-            "ray", which needs the extra `dpodiff[ray]`.
-        workers: processes at the same time; None is a core each, on Ray what the cluster has.
-        retries: how often a failed job is tried again, after the others.
-        address: of a Ray cluster, such as "auto" or "ray://host:10001"; None is RAY_ADDRESS of the
-            environment, or else a Ray of this machine's own.
-        gpus: of each Ray worker; 0.5 lets two share one.
+        run: function of the arguments of a job. For other processes it must be picklable: a
+            function or an object of a class at the top level of a module.
+        jobs: tuples of arguments, taken when workers become free.
+        on: "here" for this process, "processes" for processes of this machine that end with this
+            one, or "ray", which needs the extra `dpodiff[ray]`.
+        workers: number of parallel processes; None is one per core, with Ray as many as fit.
+        retries: number of times that a failed job is repeated, after the others.
+        address: address of a Ray cluster, such as "auto" or "ray://host:10001". None is RAY_ADDRESS
+            of the environment, or else a new Ray on this machine.
+        gpus: GPUs of each Ray worker; with 0.5 two workers share one.
 
     Yields:
-        outcomes in the order in which the jobs end. The workers are ended with the iterator.
+        outcomes in the order in which the jobs end. The workers are stopped with the iterator.
 
     Raises:
         ValueError: if an argument is out of its range, or `run` cannot be sent to a worker.
-        RuntimeError: if a worker process ends as it starts, such as by a script without the guard
-            `if __name__ == "__main__":`.
+        RuntimeError: if a worker process ends at its start, for example by a script without the
+            guard `if __name__ == "__main__":`.
         ImportError: if Ray is needed and missing.
 
     Examples:
@@ -95,10 +95,10 @@ def outcomes(
 def check_places(
     on: str, workers: int | None, retries: int, address: str | None, gpus: float
 ) -> None:
-    """Refuse what says where jobs run, and how often, if it is out of its range.
+    """Check the arguments for where and how often jobs run.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if one is out of its range; the message names it.
     """
     if on not in PLACES:
         raise ValueError(f"on must be one of {', '.join(PLACES)}, not {on!r}")
@@ -139,7 +139,7 @@ def scheduled(pool: Pool, jobs: Iterable[Job], retries: int) -> Iterator[Outcome
                 again.append(task)
             else:
                 ended.append(_outcome(task, said))
-        fill()  # first, so that no worker waits for what is made of the outcomes
+        fill()  # first, so that no worker waits while outcomes are processed
         yield from ended
 
 
@@ -149,7 +149,7 @@ def _outcome(task: Task, said: Answer) -> Outcome:
 
 
 class Here:
-    """A pool of one worker, which is this process."""
+    """A pool with one worker, which is this process."""
 
     size = 1
 

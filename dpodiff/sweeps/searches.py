@@ -1,4 +1,4 @@
-"""The job of a sweep: one search, as `improve` or `attack` runs it, on parts that stay loaded."""
+"""The job of a sweep: one search of `improve` or `attack`, with parts that stay loaded."""
 
 import hashlib
 import inspect
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 
 Task = Literal["improve", "attack"]
 FUNCTIONS: dict[str, Callable[..., "Result"]] = {"improve": improve, "attack": attack}
-LONGEST = 80  # letters of a file's name
+LONGEST = 80  # characters of a file name
 
 
 def defaults_of(task: Task) -> dict[str, Any]:
-    """The settings of a search and what they are where nothing is given."""
+    """Return the settings of a search with their defaults."""
     parameters = inspect.signature(FUNCTIONS[task]).parameters
     own = {"prompt", "solver", "seed", "task", "trace", "progress", "callback"}
     return {name: one.default for name, one in parameters.items() if name not in own}
 
 
 class Searches:
-    """Runs one search a job. Model, losses and lexicon are loaded for the first, and kept.
+    """Runs one search per job; model, losses and lexicon are loaded once.
 
     Args:
         task: "improve" or "attack".
-        solvers: by the names that jobs have.
-        spaces: of the prompts that bring one, by id.
-        settings: of every search, all of them.
-        traces: folder of the traces, a file a job, from which an interrupted search goes on; where
-            it is missing, as on another machine, none are written.
-        device: of the model if it is loaded here, as for `dpodiff.load`.
-        threads: of torch; None leaves them alone.
+        solvers: solvers by their names in jobs.
+        spaces: spaces of the prompts that have one, by id.
+        settings: all settings of every search.
+        traces: folder of the traces with one file per job, from which interrupted searches
+            continue. If the folder is missing, as on another machine, no traces are written.
+        device: device for a model that is loaded here, as in `dpodiff.load`.
+        threads: number of torch's threads; None does not change it.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Searches:
         self.device, self.threads = device, threads
 
     def __getstate__(self) -> dict[str, Any]:
-        """Sent to a worker without what was loaded here."""
+        """Return the state for another worker, without what was loaded here."""
         loaded = ("model", "loaded")
         return {name: value for name, value in self.__dict__.items() if name not in loaded}
 
     @cached_property
     def model(self) -> "TextToImage":
-        """The model, loaded if it is given by its name."""
+        """The model, loaded if it is given by name."""
         return loaded_model(self.settings["model"], self.device)
 
     @cached_property
     def loaded(self) -> dict[str, Any]:
-        """The settings, with every part that a name stands for."""
+        """The settings, with all parts loaded."""
         if self.threads is not None:
             import torch
 
@@ -96,10 +96,10 @@ class Searches:
         return load_encoder(encoder, self.device) if isinstance(encoder, str) else encoder
 
     def __call__(self, id: Id, solver: str, seed: int, prompt: str, space: str) -> dict[str, Any]:
-        """The row of one search; `space` is the hash of the prompt's own space, or empty.
+        """Return the row of one search; `space` is the hash of the prompt's own space, or empty.
 
         Raises:
-            Exception: what the search or its verification failed with, so that it is run again.
+            Exception: the error of a failed search or verification, so that the job is repeated.
             KeyboardInterrupt: if it was stopped.
         """
         settings = dict(self.loaded)
@@ -122,7 +122,7 @@ class Searches:
 
 
 def row(result: "Result") -> dict[str, Any]:
-    """What a table says of a search; the losses are those of fresh seeds, if it was verified."""
+    """Return the row of a search; its losses are those of fresh seeds if it was verified."""
     made, found, returned = result.verification, result.found, result.prompts
     if made is not None and made.comparisons:
         comparison = made.comparisons[0]
@@ -155,12 +155,12 @@ def row(result: "Result") -> dict[str, Any]:
 
 
 def _window(prompts: "Prompts") -> str | None:
-    """The window of prompts as a table has it, such as "0.17-0.5"; None is all steps."""
+    """Return the window of prompts for a table, such as "0.17-0.5"; None is all steps."""
     return None if prompts.window is None else "{:g}-{:g}".format(*prompts.window)
 
 
 def file_name(text: str) -> str:
-    """A text as the name of a file; where it had to be changed, a hash tells it from others."""
+    """Return a text as a file name; if characters were replaced, a hash makes it unique."""
     plain = re.sub(r"[^\w.-]+", "_", text)[:LONGEST]
     if plain == text:
         return plain

@@ -1,4 +1,4 @@
-"""The settings of a sweep: those of each search, checked once for all of them."""
+"""The settings of a sweep, checked once for all searches."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
@@ -30,10 +30,10 @@ OWN = {
 
 
 def full_settings(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a search, with those that are not given as they are by default.
+    """Return all settings of a search, including defaults.
 
     Raises:
-        TypeError: if there is none of that name, saying which one is meant.
+        TypeError: if a name is unknown. The message suggests the right one.
     """
     defaults = defaults_of(task)
     for name in settings:
@@ -45,10 +45,10 @@ def full_settings(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def solvers_by_name(solver: Any) -> dict[str, Any]:
-    """Solvers by the name that jobs have.
+    """Return solvers by their names in jobs.
 
     Raises:
-        ValueError: if there is none, or two have one name.
+        ValueError: if there are none, or two have the same name.
     """
     if isinstance(solver, Mapping):
         found = {str(name): one for name, one in solver.items()}
@@ -72,10 +72,10 @@ def check_settings(
     seeds: Sequence[int],
     settings: Mapping[str, Any],
 ) -> None:
-    """Refuse what a search would refuse, before a model is loaded and for all jobs at once.
+    """Check the settings as a search would, before a model is loaded and for all jobs at once.
 
     Raises:
-        ValueError: saying what would be right.
+        ValueError: if one is wrong; the message says what would be right.
     """
     from dpodiff.objective import Budget
     from dpodiff.results.acceptance import planned
@@ -118,13 +118,13 @@ def seeds_of(seed: int | Iterable[int]) -> list[int]:
 
 
 def described(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as a stamp has them; parts by their names, the toy world with its weights."""
+    """Return the settings for a stamp: parts by name, and digests of the toy world's weights."""
     told = {name: _told(value) for name, value in settings.items()}
     return {"task": task, **told, **_digests(settings["model"])}
 
 
 def _digests(model: "str | TextToImage") -> dict[str, str]:
-    """Hashes of the weights of a toy model and of what scores its images; none of another model."""
+    """Return digests of a toy model's weights and of its scorers; empty for other models."""
     if not is_toy(model):
         return {}
     name = model if isinstance(model, str) else model.name
@@ -133,7 +133,7 @@ def _digests(model: "str | TextToImage") -> dict[str, str]:
 
 
 def _told(value: Any) -> Any:
-    """A value as JSON can hold it; an object without a name of its own is told by its class."""
+    """Return a value for JSON; an object without a name is given by its class."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The table of a sweep: a row a job, in memory and as a Parquet file."""
+"""The table of a sweep with one row per job, in memory and as a Parquet file."""
 
 import importlib.util
 import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE = "table.parquet"
-# Columns, and how pandas keeps them: missing values of whole numbers and of booleans stay missing.
+# Columns and their dtypes in pandas; missing integers and booleans stay missing.
 COLUMNS = {
     "prompt_id": None,
     "prompt": None,
@@ -42,16 +42,16 @@ COLUMNS = {
 
 
 def read_table(folder: str | os.PathLike) -> "pd.DataFrame":
-    """The table of a sweep, as far as it has come, with the jobs of all files of its folder.
+    """Return the table of a sweep so far, with the jobs of all files in its folder.
 
     Args:
-        folder: that `dpodiff.sweep` has written.
+        folder: folder of a sweep.
 
     Returns:
-        a row a job, by prompt, solver and seed; see `dpodiff.sweep` for the columns.
+        one row per job, by prompt, solver and seed; see `dpodiff.sweep` for the columns.
 
     Raises:
-        ValueError: if the folder has no job of a sweep, or its files have different settings.
+        ValueError: if the folder has no jobs of a sweep, or its files have different settings.
 
     Examples:
         >>> settings = {"budget": 2, "seeds": 1, "verify": 0, "progress": False}
@@ -70,7 +70,7 @@ def read_table(folder: str | os.PathLike) -> "pd.DataFrame":
 
 
 def table(entries: Iterable[Entry]) -> "pd.DataFrame":
-    """A row an entry, in their order."""
+    """Return one row per entry, in order."""
     import pandas as pd
 
     rows = []
@@ -83,7 +83,7 @@ def table(entries: Iterable[Entry]) -> "pd.DataFrame":
 
 
 def write_parquet(folder: Path) -> None:
-    """Write the table of a folder for other programs, if pyarrow is there."""
+    """Write the table of a folder for other programs, if pyarrow is installed."""
     if not importlib.util.find_spec("pyarrow"):
         return
     part = folder / f".{TABLE}.part"

@@ -1,8 +1,8 @@
 """Scene -> caption in three styles, and caption -> the scene that it states.
 
-The styles stand for the three sources of prompts in the DPO-Diff paper: "sentence" for COCO, "chat"
-for ChatGPT, "tags" for DiffusionDB. A caption leaves things unsaid, as web captions do: sizes
-half of the time, defects most of the time, now and then a color or the background.
+The styles represent the three sources of prompts in the DPO-Diff paper: "sentence" for COCO, "chat"
+for ChatGPT, "tags" for DiffusionDB. Like web captions they leave attributes out: sizes in half of
+the captions, defects in most of them, and sometimes a color or the background.
 """
 
 import dataclasses
@@ -42,19 +42,19 @@ CHATS = (
 )
 MEDIA = ("vector art", "digital art", "icon", "flat design", "illustration")
 
-# Shares of the training captions, by kind of image. People complain about defective images more
-# often. Guidance pushes away from what goes with the empty caption, so fewer defective images have
-# one: else guidance would remove the defects.
+# Shares of the training captions, by kind of image. Complaints are more frequent for defective
+# images. Guidance moves away from images with the empty caption, so fewer defective images have
+# one: otherwise guidance would remove the defects.
 EMPTY_SHARE = {"clean": 0.10, "defective": 0.07}
 COMPLAINT_SHARE = {"clean": 0.02, "defective": 0.45}
 FEW_TAGS_SHARE = 0.05
-CARELESS = 0.1  # of the words of praise and blame stand at the wrong image
-COMPLAINT_RIGHT = 0.9  # of the complaints about a defective image are sure to name its defect
-COMPLAINT_WORDS = (1, 1, 1, 1, 1, 2, 2, 3, 5, 8)  # each length as likely as another
+CARELESS = 0.1  # share of the words of praise and blame that are at the wrong image
+COMPLAINT_RIGHT = 0.9  # share of the complaints about a defective image that name its defect
+COMPLAINT_WORDS = (1, 1, 1, 1, 1, 2, 2, 3, 5, 8)  # lengths of complaints, equally likely
 
 
 def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Scene:
-    """Drop attributes at random, as captions do; `complete` keeps all but the defect."""
+    """Drop attributes at random, as in captions; `complete` drops only the defect."""
     share = dict.fromkeys(NAMED, 1.0) | {"defect": 0.0} if complete else NAMED
 
     def keep(kind: str, value: str | None) -> str | None:
@@ -72,17 +72,17 @@ def stated(scene: Scene, rng: np.random.Generator, complete: bool = False) -> Sc
 
 
 def caption(scene: Scene, style: str, rng: np.random.Generator, blamed: bool | None = None) -> str:
-    """Say in words what `scene` states; None fields stay unsaid.
+    """Return a caption of a stated scene; None fields are left out.
 
     Args:
-        scene: what to say, usually the result of `stated`.
+        scene: the scene, usually from `stated`.
         style: "sentence", "chat" or "tags".
-        rng: draws the surface words by their frequencies, and the template.
-        blamed: whether a word of judgment, if tags have one, is of blame and not of praise; None
-            is blame if the scene states a defect.
+        rng: generator of the surface words, by their frequencies, and the template.
+        blamed: whether a word of judgment in tags is one of blame instead of praise; None is blame
+            if the scene states a defect.
 
     Raises:
-        ValueError: the style is unknown, or an argument of a wrong kind.
+        ValueError: if the style is unknown, or an argument is of a wrong kind.
 
     Examples:
         >>> from dpodiff.toy.captions import caption, parse
@@ -110,14 +110,14 @@ def caption(scene: Scene, style: str, rng: np.random.Generator, blamed: bool | N
 
 
 def parse(text: str) -> Scene:
-    """The scene that a caption states; the inverse of `caption`, None for what is unsaid.
+    """Return the scene that a caption states, the inverse of `caption`; missing fields are None.
 
-    Words that name no concept are passed over, so the caption of any style can be read, and so can
-    a prompt that a person wrote with the words of this world. A third thing is ignored, and so is
-    a relation without a second thing, as in "a ball under the sky".
+    Words that name no concept are ignored, so captions of all styles can be parsed, and so can
+    prompts that people write with the words of this world. A third thing is ignored, and so is a
+    relation without a second thing, as in "a ball under the sky".
 
     Raises:
-        ValueError: if it is no text.
+        ValueError: if it is not a string.
 
     Examples:
         >>> from dpodiff.toy.captions import parse
@@ -129,7 +129,7 @@ def parse(text: str) -> Scene:
     """
     check_text("text", text)
     things: list[Thing] = []
-    pending: dict[str, str] = {}  # color and size wait for their object
+    pending: dict[str, str] = {}  # color and size before their object
     found: dict[str, str] = {}
     for phrase in _phrases(text.lower()):
         if phrase == ",":
@@ -152,10 +152,10 @@ def parse(text: str) -> Scene:
 
 
 def training_caption(scene: Scene, rng: np.random.Generator) -> str:
-    """A caption as the training set has them.
+    """Return a random caption of the training distribution.
 
-    About a tenth is empty (for classifier-free guidance), some are complaints or a few tags, as
-    negative prompts are; the rest is one of the three styles.
+    About a tenth is empty (for classifier-free guidance), and some are complaints or a few tags, as
+    in negative prompts. The rest has one of the three styles.
     """
     kind = "clean" if scene.defect is None else "defective"
     blamed = (scene.defect is not None) != (rng.random() < CARELESS)
@@ -171,19 +171,19 @@ def training_caption(scene: Scene, rng: np.random.Generator) -> str:
 
 @functools.cache
 def filler_words() -> frozenset[str]:
-    """The words of the templates that name no concept."""
+    """Return the words of the templates that name no concept."""
     text = " ".join((*SENTENCES, *CHATS, *MEDIA, "a an and the in on at of to"))
     return frozenset(re.sub(r"{\w+}|[^a-z ]", " ", text).split())
 
 
 def surface_word(kind: str, concept: str, rng: np.random.Generator) -> str:
-    """One of the words for a concept, drawn by its frequency."""
+    """Return a random word for a concept, drawn by its frequency."""
     words = CONCEPTS[kind][concept]
     return words[int(rng.choice(len(words), p=zipf(len(words))))]
 
 
 def _surface(scene: Scene, rng: np.random.Generator) -> Scene:
-    """The scene with each concept replaced by one of its words."""
+    """Return the scene with each concept replaced by one of its words."""
 
     def word(kind: str, concept: str | None) -> str | None:
         return None if concept is None else surface_word(kind, concept, rng)
@@ -206,7 +206,7 @@ def _thing(thing: Thing) -> str:
 
 
 def _things(words: Scene) -> str:
-    # Two things whose relation is left unsaid are joined by "and".
+    # Two things without a stated relation are joined by "and".
     return f" {words.relation or 'and'} ".join(f"a {_thing(t)}" for t in words.things)
 
 
@@ -223,10 +223,10 @@ def _tags(scene: Scene, rng: np.random.Generator, blamed: bool) -> str:
 
 
 def _complaint(scene: Scene, rng: np.random.Generator) -> str:
-    """Words of the negative prompt library that are said of an image, not always with reason.
+    """Return words of the negative prompt library about an image, which may be wrong.
 
-    If they were always right, "blurry" would be sure to mean a blurry image, and guidance away from
-    it would sharpen images that are sharp already until they are grainy.
+    If they were always right, "blurry" would reliably mean a blurry image. Guidance away from it
+    would then sharpen images that are sharp until they are grainy.
     """
     count = pick(rng, COMPLAINT_WORDS)
     words = [str(word) for word in rng.permutation(NPLIB)[:count]]
@@ -237,14 +237,14 @@ def _complaint(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def _few_tags(scene: Scene, rng: np.random.Generator, blamed: bool) -> str:
-    """One to three single words about a scene."""
+    """Return one to three single words about a scene."""
     words = _surface(scene, rng)
     judgment = pick(rng, BLAME if blamed else PRAISE)
     tags = [t for thing in words.things for t in dataclasses.astuple(thing)]
     tags += [words.background, judgment]
     chosen = rng.permutation(len(tags))[: int(rng.integers(1, 4))]
     picked = [tags[i] for i in chosen]
-    # A defect is what people name first in such lists.
+    # In such lists people mostly name the defect.
     if words.defect and rng.random() < 0.5:
         picked[0] = words.defect
     return ", ".join(picked)
@@ -260,7 +260,7 @@ def _phrases(text: str) -> list[str]:
 
 
 def _attach(things: list[Thing], pending: dict[str, str]) -> None:
-    """A color or size tag that follows its object ("ball, red") belongs to that object."""
+    """Assign a color or size tag after an object ("ball, red") to that object."""
     if things and pending:
         things[-1] = dataclasses.replace(things[-1], **pending)
         pending.clear()
@@ -272,7 +272,7 @@ def _fix_articles(text: str) -> str:
 
 @functools.cache
 def known_words() -> frozenset[str]:
-    """Every word a caption of this world may hold, lower case, without punctuation.
+    """Return all words of this world's captions, in lower case, without punctuation.
 
     Examples:
         >>> from dpodiff.toy.captions import known_words

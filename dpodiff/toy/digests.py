@@ -1,4 +1,4 @@
-"""Hashes of the weights of the toy world, by which a record says what it was made with."""
+"""Hashes of the toy world's weights, which records store with their results."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from dpodiff.toy import FOLDERS, WEIGHTS
 
-DIGITS = 12  # of a hash: enough to tell the weights of a few versions apart
+DIGITS = 12  # digits of a hash, enough to distinguish a few versions of the weights
 
 
 @cache
 def weights_digest(model: str = "toy") -> str:
-    """A hash of the denoiser of a toy model, 12 hexadecimal digits.
+    """Return a hash of the denoiser of a toy model, 12 hexadecimal digits.
 
-    It stands for the whole model: the other parts change together with the denoiser.
+    It identifies the whole model: the other parts change together with the denoiser.
 
     Args:
         model: "toy" or "toy-small".
@@ -24,13 +24,13 @@ def weights_digest(model: str = "toy") -> str:
 
 @cache
 def scorers_digest() -> str:
-    """A hash of what scores images, 12 hexadecimal digits: judge, matcher and both CLIPs."""
+    """Return a hash, 12 hexadecimal digits, of the scorers: judge, matcher and both CLIPs."""
     files = [WEIGHTS / f"{name}.safetensors" for name in ("judge", "matcher")]
     return _digest([*files, *sorted(WEIGHTS.glob("clip*/**/*.safetensors"))])
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """A hash of the bytes of the files that exist, in this order."""
+    """Return a hash of the bytes of the files that exist, in this order."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes() if file.exists() else b"")

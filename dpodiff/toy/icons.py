@@ -1,7 +1,7 @@
-"""The twelve objects as vector drawings, recognizable at a dozen pixels.
+"""The twelve objects as vector drawings, recognizable at a size of twelve pixels.
 
-An icon is drawn on a square canvas with coordinates from -1 to 1, y down, supersampled; the main
-color fills most of it, so that the color of a thing is never in doubt.
+An icon is drawn with supersampling on a square canvas with coordinates from -1 to 1, y down. Its
+main color fills most of it, so that the color of a thing is clear.
 """
 
 import functools
@@ -23,7 +23,7 @@ WOOD, GLASS, TYRE = (120, 75, 40), (190, 225, 245), (40, 40, 45)
 
 
 class Pen:
-    """Draws filled shapes with an outline on one icon's canvas."""
+    """Draws filled shapes with an outline on the canvas of one icon."""
 
     def __init__(self, size: int, color: tuple[int, int, int]):
         self.scale = size * SUPERSAMPLE / 2
@@ -35,18 +35,18 @@ class Pen:
         self.width = max(SUPERSAMPLE, round(0.09 * self.scale))
 
     def polygon(self, points, fill=None) -> None:
-        """A filled polygon with a rounded outline."""
+        """Draw a filled polygon with a rounded outline."""
         xy = [self._at(p) for p in points]
         self.draw.polygon(xy, fill=fill or self.color)
         self.draw.line([*xy, *xy[:2]], fill=self.outline, width=self.width, joint="curve")
 
     def ellipse(self, x, y, rx, ry, fill=None) -> None:
-        """A filled ellipse about (x, y)."""
+        """Draw a filled ellipse centered at (x, y)."""
         box = [*self._at((x - rx, y - ry)), *self._at((x + rx, y + ry))]
         self.draw.ellipse(box, fill=fill or self.color, outline=self.outline, width=self.width)
 
     def rectangle(self, left, top, right, bottom, fill=None) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill)
 
     def _at(self, point) -> tuple[float, float]:
@@ -141,10 +141,10 @@ ICONS: dict[str, Callable[[Pen], None]] = {
 
 @functools.cache
 def icon(name: str, color: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Color (size, size, 3) and coverage (size, size, 1) of an icon, float32 in [0, 1]."""
+    """Return color (size, size, 3) and coverage (size, size, 1) of an icon, float32 in [0, 1]."""
     pen = Pen(size, PALETTE[color])
     ICONS[name](pen)
-    # Premultiplied before shrinking, so that no dark fringe of the empty canvas shows.
+    # Premultiplied before downsampling, to avoid a dark fringe from the empty canvas.
     full = np.asarray(pen.image, np.float32) / 255
     full[..., :3] *= full[..., 3:]
     small = full.reshape(size, SUPERSAMPLE, size, SUPERSAMPLE, 4).mean((1, 3))

@@ -1,8 +1,8 @@
-"""A judge that no solver ever sees: it reads from an image what is on it.
+"""A judge that no solver uses: it recognizes what an image shows.
 
-In the manner of GenEval (Ghosh et al., 2023): objects are found, each with its color, size and
-place; relations follow from the places; background and defect are named. An optimized loss that
-falls while the judge sees no better image has been fooled.
+As in GenEval (Ghosh et al., 2023), objects are detected with their colors, sizes and places,
+relations follow from the places, and the background and the defect are classified. If an optimized
+loss falls and the judge sees no improvement, the search has exploited the loss.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from dpodiff.toy.scenes import BACKGROUNDS, COLORS, DEFECTS, OBJECTS, SIZES, Sce
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What the network says of a batch; logits unless said otherwise.
+    """The network's output for a batch, as logits except for `place`.
 
     present (B, 12), color (B, 12, 8), size (B, 12, 2), place (B, 12, 2) as (x, y) in [0, 1],
     background (B, 8), defect (B, 9) with "none" first.
@@ -41,7 +41,7 @@ class Reading:
 
 
 class Judge(nn.Module):
-    """A convolutional recognizer with one attention map an object.
+    """A convolutional recognizer with one attention map per object.
 
     Examples:
         >>> from dpodiff.toy import judge, render, scenes
@@ -67,7 +67,7 @@ class Judge(nn.Module):
 
     @classmethod
     def load(cls, path: Path = WEIGHTS / "judge.safetensors", device: str = "cpu") -> "Judge":
-        """The trained judge of the toy world."""
+        """Return the trained judge of the toy world."""
         from safetensors.torch import load_file
 
         judge = cls()
@@ -93,31 +93,32 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def read(self, images: torch.Tensor) -> list[Scene]:
-        """What is on each image: the one or two surest objects, with all their attributes."""
+        """Return each image's scene: the one or two most certain objects with all attributes."""
         reading = self(images)
         return [_scene(reading, i) for i in range(len(images))]
 
     @torch.no_grad()
     def check(self, images: torch.Tensor, scenes: list[Scene]) -> list[dict[str, bool]]:
-        """Hold images against what their prompts state.
+        """Compare images with the scenes that their prompts state.
 
         Args:
             images: (B, 3, 64, 64) in [0, 1].
-            scenes: what each prompt states; unsaid fields are not checked.
+            scenes: scenes that the prompts state; None fields are not checked.
 
         Returns:
-            For each image whether "objects", "colors", "sizes", "relation", "background" are as
-            stated, whether it is "clean" of defects, and "all" of the stated (but the defect).
+            For each image, whether "objects", "colors", "sizes", "relation", "background" are as
+            stated, whether it is "clean" of defects, and whether "all" statements hold, without the
+            defect.
         """
         reading = self(images)
         return [_verdict(reading, i, scene) for i, scene in enumerate(scenes)]
 
     def measures(self, images: torch.Tensor, prompt: str) -> dict[str, float]:
-        """Shares of images, for `dpodiff.held_out`: all as asked, and clean. More is better.
+        """Return shares of images for `dpodiff.held_out`: all as asked, and clean; more is better.
 
         Args:
             images: (B, 3, 64, 64) in [0, 1].
-            prompt: what all of them should show.
+            prompt: what all images should show.
         """
         verdicts = self.check(images, [parse(prompt)] * len(images))
         return {
@@ -127,7 +128,7 @@ class Judge(nn.Module):
 
 
 def _grid(features: torch.Tensor) -> torch.Tensor:
-    """Centers of the feature cells as (x, y) in [0, 1], (cells, 2)."""
+    """Return the centers (cells, 2) of the feature cells as (x, y) in [0, 1]."""
     height, width = features.shape[2:]
     y = (torch.arange(height, device=features.device) + 0.5) / height
     x = (torch.arange(width, device=features.device) + 0.5) / width
@@ -136,7 +137,7 @@ def _grid(features: torch.Tensor) -> torch.Tensor:
 
 
 def relation_between(first: torch.Tensor, second: torch.Tensor) -> str:
-    """How the thing at `first` (x, y) stands to the one at `second`, y down."""
+    """Return the relation of the thing at `first` (x, y) to the one at `second`, y down."""
     dx, dy = (first - second).tolist()
     if abs(dx) >= abs(dy):
         return "left of" if dx < 0 else "right of"
@@ -159,7 +160,7 @@ def _scene(reading: Reading, i: int) -> Scene:
 def _verdict(reading: Reading, i: int, scene: Scene) -> dict[str, bool]:
     index = [OBJECTS.index(thing.object) for thing in scene.things]
     objects = all(reading.present[i, k] > 0 for k in index)
-    # Without a second thing a relation states nothing.
+    # A relation without a second thing states nothing.
     relation = scene.relation if len(index) == 2 else None
 
     def agree(kind: str, options: tuple[str, ...]) -> bool:

@@ -1,10 +1,10 @@
-"""Layers that the recognizers of the toy world share."""
+"""Common layers of the toy world's recognizers."""
 
 from torch import nn
 
 
 def conv_block(inputs: int, outputs: int, stride: int = 2) -> nn.Sequential:
-    """Two 3 x 3 convolutions, the first with the stride; `outputs` is a multiple of 8."""
+    """Return two 3 x 3 convolutions, the first with the stride; `outputs` is a multiple of 8."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, 1),
         nn.GroupNorm(8, outputs),

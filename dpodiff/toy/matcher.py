@@ -1,18 +1,18 @@
 """An image-text matcher for the toy world: which words of a prompt hold for an image.
 
-Two parts add up to the logit that a word holds. The first is BLIP's image-text matching (Li et al.,
+The logit of a word is the sum of two parts. The first is BLIP's image-text matching (Li et al.,
 2022): words attend to each other and to the cells of the image. The second binds attributes to
-objects: the word is compared with each cell, and the cells count by how well they fit the object
-that the word describes. So "red" of "a red ball" is asked where the ball is. There is one verdict a
-word, so that it can be read off which word an image misses. The loss is the probability of failure:
+objects: the word is compared with each cell, and cells are weighted by how well they fit the object
+that the word describes. So "red" of "a red ball" is tested at the ball. There is one output per
+word, which shows which word an image misses. The loss is the probability of failure:
 
     1 - P(clean) * product over content words of P(word holds)
 
-On renders that it was not trained on, the area under the ROC curve is 0.98 for words of objects,
-0.97 for colors, 0.96 for sizes and 1.00 for backgrounds, but 0.69 for relations.
+On renders that were not used in training, the area under the ROC curve is 0.98 for objects, 0.97
+for colors, 0.96 for sizes and 1.00 for backgrounds, but 0.69 for relations.
 
-Trained on renders and on images as a denoiser makes them, against captions with some words
-exchanged; the judge has no part in it (see `dpodiff.toy.train.matcher`).
+It is trained on renders and on images processed by a denoiser, with captions in which some words
+are exchanged. The judge is not involved (see `dpodiff.toy.train.matcher`).
 """
 
 import functools
@@ -32,22 +32,22 @@ from dpodiff.toy.layers import conv_block
 from dpodiff.toy.words import concept_of
 
 WIDTH, HEADS, LAYERS = 112, 4, 2
-CELLS = 8  # a side
+CELLS = 8  # cells per side
 COLORS = 3 * 4  # mean colors of the quarters of a cell
-LENGTH = 12  # words of a prompt that state something
+LENGTH = 12  # largest number of content words of a prompt
 FORMS = ("failure", "log")
 
 
 @functools.cache
 def vocabulary() -> dict[str, int]:
-    """Content word -> number, from 1 on; 0 is padding."""
+    """Return the numbers of the content words, from 1 on; 0 is padding."""
     words = sorted({word.removesuffix(" of").split()[-1] for word in concept_of()})
     return {word: number for number, word in enumerate(words, start=1)}
 
 
 @functools.cache
 def content_words(prompt: str) -> tuple[str, ...]:
-    """The words of a prompt that state something, in order, at most LENGTH.
+    """Return the content words of a prompt in order, at most LENGTH.
 
     Examples:
         >>> from dpodiff.toy.matcher import content_words
@@ -59,7 +59,7 @@ def content_words(prompt: str) -> tuple[str, ...]:
 
 
 def owners_of(words: Sequence[str]) -> tuple[str, ...]:
-    """For each content word the object that it describes; an object is its own.
+    """Return for each content word the object that it describes; an object describes itself.
 
     Examples:
         >>> from dpodiff.toy.matcher import owners_of
@@ -67,14 +67,14 @@ def owners_of(words: Sequence[str]) -> tuple[str, ...]:
         ('ball', 'ball', '', 'cup', '')
     """
     kinds = _kinds(words)
-    owned = ("object", "color", "size")  # attributes stand before their object
+    owned = ("object", "color", "size")  # attributes precede their object
     return tuple(
         _first_object(words[place:]) if kind in owned else "" for place, kind in enumerate(kinds)
     )
 
 
 def related_by(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """For each content word that is a relation the objects before and behind it.
+    """Return for each content word that is a relation the objects before and after it.
 
     Examples:
         >>> from dpodiff.toy.matcher import related_by
@@ -90,7 +90,7 @@ def related_by(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _kinds(words: Sequence[str]) -> list[str]:
-    """What each content word names; `concept_of` lacks "left" and "right"."""
+    """Return the kind of each content word; `concept_of` lacks "left" and "right"."""
     return [concept_of().get(word, ("relation", ""))[0] for word in words]
 
 
@@ -99,11 +99,11 @@ def _first_object(words: Sequence[str]) -> str:
 
 
 class Matcher(nn.Module):
-    """How likely an image shows something else than the prompt says, or has a defect.
+    """The probability that an image does not show its prompt, or has a defect.
 
-    Less is better. "failure" is the probability itself, from 0 to 1: its mean over seeds estimates
-    the share of failed images. "log" is minus the logarithm of success, from 0 on, whose gradient
-    does not vanish where an image is surely wrong.
+    Less is better. "failure" is the probability, from 0 to 1: its mean over seeds estimates the
+    share of failed images. "log" is minus the logarithm of the probability of success, from 0 on.
+    Its gradient does not vanish for images that are certainly wrong.
 
     Args:
         form: "failure" or "log".
@@ -156,7 +156,7 @@ class Matcher(nn.Module):
         device: "str | torch.device" = "cpu",
         form: str = "failure",
     ) -> "Matcher":
-        """The trained matcher of the toy world."""
+        """Return the trained matcher of the toy world."""
         from safetensors.torch import load_file
 
         matcher = cls(form)
@@ -167,7 +167,7 @@ class Matcher(nn.Module):
         return f"Matcher(form={self.form!r})"
 
     def forward(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """The loss of each image for its own prompt; differentiable in the images.
+        """Return the loss of each image for its own prompt; differentiable in the images.
 
         Args:
             images: (batch, 3, 64, 64) in [0, 1].
@@ -177,7 +177,8 @@ class Matcher(nn.Module):
             losses (batch,), float32.
 
         Raises:
-            ValueError: if the images have another layout or range, or the numbers differ.
+            ValueError: if the images have another layout or range, or the numbers of images and
+                prompts differ.
         """
         check_pairs(images, prompts)
         cells = self.cells(images)
@@ -185,22 +186,22 @@ class Matcher(nn.Module):
         return -success if self.form == "log" else 1 - success.exp()
 
     def cells(self, images: torch.Tensor) -> torch.Tensor:
-        """Features (batch, 64, 124) of the cells of images (batch, 3, 64, 64), colors last."""
+        """Return cell features (batch, 64, 124) of images (batch, 3, 64, 64), colors last."""
         images = 2 * images.float() - 1
         quarters = nn.functional.adaptive_avg_pool2d(images, 2 * CELLS)
         colors = nn.functional.pixel_unshuffle(quarters, 2)
         return torch.cat([self.body(images), colors], 1).flatten(2).transpose(1, 2)
 
     def local_features(self, cells: torch.Tensor) -> torch.Tensor:
-        """What words are compared with, (batch, cells, WIDTH), of the features of `cells`."""
+        """Return features (batch, cells, WIDTH) for the comparison with words."""
         return nn.functional.silu(self.local(cells))
 
     def where(self, local: torch.Tensor, objects: Sequence[Sequence[str]]) -> torch.Tensor:
-        """Weights (batch, LENGTH, cells) of the cells that fit an object best."""
+        """Return weights (batch, LENGTH, cells) of the cells that fit an object best."""
         return (self.looks(_numbers(objects, local.device)) @ local.mT).softmax(-1)
 
     def word_logits(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """Logit that each content word holds, (batch, LENGTH); infinite behind the last."""
+        """Return logits (batch, LENGTH) that each content word holds; infinite for padding."""
         words = [content_words(prompt) for prompt in prompts]
         numbers = _numbers(words, cells.device)
         texts = self.words(numbers) + self.order
@@ -217,17 +218,17 @@ class Matcher(nn.Module):
         return logits.masked_fill(numbers == 0, torch.inf)
 
     def clean_logits(self, cells: torch.Tensor) -> torch.Tensor:
-        """Logit that an image has no defect, (batch,)."""
+        """Return logits (batch,) that an image has no defect."""
         cells = cells[..., :WIDTH]
         return self.clean(torch.cat([cells.mean(1), cells.amax(1)], -1)).squeeze(-1)
 
     @torch.no_grad()
     def statements(self, images: torch.Tensor, prompt: str) -> dict[str, list[float]]:
-        """Probability that each content word holds, and "clean", for each image.
+        """Return the probabilities, per image, that each content word holds and that it is "clean".
 
         Args:
             images: (batch, 3, 64, 64) in [0, 1].
-            prompt: what all of them should show.
+            prompt: what all images should show.
         """
         cells = self.cells(images)
         shares = self.word_logits(cells, [prompt] * len(images)).sigmoid().T.tolist()
@@ -235,9 +236,9 @@ class Matcher(nn.Module):
         return found | {"clean": self.clean_logits(cells).sigmoid().tolist()}
 
     def _log_success(self, cells: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """Log probability (batch,) that all content words hold, and the image is clean.
+        """Return the log probability (batch,) that all content words hold and the image is clean.
 
-        A prompt that asks for a defect does not ask for a clean image.
+        If the prompt asks for a defect, the image need not be clean.
         """
         words = nn.functional.logsigmoid(self.word_logits(cells, prompts)).sum(-1)
         clean = nn.functional.logsigmoid(self.clean_logits(cells))
@@ -246,7 +247,7 @@ class Matcher(nn.Module):
 
 
 def _numbers(rows: Sequence[Sequence[str]], device: "str | torch.device") -> torch.Tensor:
-    """Numbers of words in the vocabulary, (rows, LENGTH); 0 where there is none."""
+    """Return the numbers (rows, LENGTH) of words in the vocabulary; 0 is padding."""
     numbers = torch.zeros(len(rows), LENGTH, dtype=torch.long)
     for row, words in zip(numbers, rows):
         row[: len(words)] = torch.tensor([vocabulary().get(word, 0) for word in words])
@@ -254,20 +255,20 @@ def _numbers(rows: Sequence[Sequence[str]], device: "str | torch.device") -> tor
 
 
 def _places(cells: torch.Tensor) -> torch.Tensor:
-    """Row and column of each cell, (cells, 2)."""
+    """Return the row and column of each cell, (cells, 2)."""
     side = torch.arange(CELLS, dtype=cells.dtype, device=cells.device)
     return torch.cartesian_prod(side, side)
 
 
 def load_matcher(device: "str | torch.device | None" = None, form: str = "failure") -> Matcher:
-    """What `dpodiff.losses.load("toy-matcher")` returns.
+    """Load the matcher, as `dpodiff.losses.load("toy-matcher")` does.
 
     Args:
         device: None is the GPU with the most free memory if there is one, else the CPU.
         form: "failure" or "log".
 
     Raises:
-        LoadError: if the weights have not been trained.
+        LoadError: if the weights are missing.
 
     Examples:
         >>> from dpodiff.toy.matcher import load_matcher

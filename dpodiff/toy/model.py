@@ -1,7 +1,7 @@
-"""The toy world's own Stable Diffusion models, shipped with the package.
+"""The toy world's Stable Diffusion models, which are part of the package.
 
-They are stock models in stock folders; only their vocabulary is small. Words they were never
-trained on would be spelled out letter by letter and mean nothing, so they are refused by name.
+They are stock models in stock folders with a small vocabulary. Unknown words would be encoded
+letter by letter without a meaning, so they are refused with a message.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from dpodiff.weighted_text import plain
 if TYPE_CHECKING:
     import torch
 
-PUNCTUATION = ",.;:!?'\"’()&/-_"  # that a prompt may have
+PUNCTUATION = ",.;:!?'\"’()&/-_"  # allowed in a prompt
 FOLDER = FOLDERS["toy"]
 
 
@@ -29,10 +29,10 @@ def load_toy(
     *,
     offload: bool = False,
 ) -> "Toy":
-    """What `dpodiff.load` returns for one of the names in `FOLDERS`; see there for the arguments.
+    """Load a model of `FOLDERS` by its name; the arguments are those of `dpodiff.load`.
 
     Raises:
-        LoadError: if the weights have not been trained.
+        LoadError: if the weights are missing.
 
     Examples:
         >>> from dpodiff.toy.model import load_toy
@@ -48,10 +48,10 @@ def load_toy(
 
 
 class Toy(StableDiffusion):
-    """The model that `load("toy")` or `load("toy-small")` gives.
+    """The model that `load("toy")` or `load("toy-small")` returns.
 
-    The second has a denoiser and a text encoder of its own: fewer weights, trained on other images
-    from another seed. Tokenizer and autoencoder are those of the first.
+    The second one has a smaller denoiser and its own text encoder, trained on other images from
+    another seed. Tokenizer and autoencoder are those of the first.
 
     Examples:
         >>> model = dpodiff.load("toy")
@@ -62,8 +62,8 @@ class Toy(StableDiffusion):
         the toy world does not know 'bal' (near: ball, cobalt, bad)
     """
 
-    # Chosen by the judge on validation prompts (the record `start`). Images of 4 or 5 steps are as
-    # good; 6 leave early and late steps to compare shortcut gradients at.
+    # Chosen by the judge on validation prompts (the record `start`). Images with 4 or 5 steps are
+    # as good, but with 6 there are early and late steps for the comparison of shortcut gradients.
     steps = 6
     guidance = 3.0
 
@@ -84,7 +84,7 @@ class Toy(StableDiffusion):
 
 
 def _check_letters(name: str, text: str) -> None:
-    """Refuse what the toy world cannot read: it would pass over it without a word."""
+    """Refuse characters that the toy world would ignore silently."""
     check_text(f"the {name}", text)
     if odd := [c for c in text if not (c.isalnum() or c.isspace() or c in PUNCTUATION)]:
         raise PromptError(f"the {name} holds {odd[0]!r}, which the toy world does not know")

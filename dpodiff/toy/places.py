@@ -1,7 +1,7 @@
-"""Where the things of a prompt are on its images, by the judge or by the matcher.
+"""Positions of the things of a prompt on its images, by the judge or by the matcher.
 
-Both are right to two and four pixels on renders of two things. The judge measures; what a search
-may use comes from the matcher, so that the judge stays held out.
+On renders of two things their errors are about two and four pixels. Use the judge for measurements
+only. A search must use the matcher, so that the judge stays held out.
 """
 
 import torch
@@ -14,14 +14,14 @@ from dpodiff.toy.scenes import COLORS, OBJECTS
 
 @torch.no_grad()
 def judge_places(judge: Judge, images: torch.Tensor, prompt: str) -> torch.Tensor:
-    """Centers of the things that a prompt states, NaN for those that the judge does not find.
+    """Return the centers of the things of a prompt, NaN for those that the judge does not find.
 
-    A thing is found if its object is there in the color that the prompt says.
+    A thing is found if its object is present in the color that the prompt states.
 
     Args:
-        judge: reads the images.
+        judge: judge that reads the images.
         images: (batch, 3, 64, 64) in [0, 1].
-        prompt: what all of them should show.
+        prompt: what all images should show.
 
     Returns:
         (batch, things, 2) as (x, y) in [0, 1].
@@ -49,12 +49,12 @@ def judge_places(judge: Judge, images: torch.Tensor, prompt: str) -> torch.Tenso
 
 @torch.no_grad()
 def matcher_places(matcher: Matcher, images: torch.Tensor, prompt: str) -> torch.Tensor:
-    """The same by the matcher, NaN for things whose words do not hold.
+    """Return the centers of the things of a prompt by the matcher, NaN if their words do not hold.
 
     Args:
-        matcher: reads the images.
+        matcher: matcher that reads the images.
         images: (batch, 3, 64, 64) in [0, 1].
-        prompt: what all of them should show.
+        prompt: what all images should show.
 
     Returns:
         (batch, things, 2) as (x, y) in [0, 1].
@@ -84,9 +84,9 @@ def _where(place: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 
 
 def _centers(cells: torch.Tensor) -> torch.Tensor:
-    """Where the matcher's cells look as (x, y) in [0, 1], (cells, 2).
+    """Return the centers (cells, 2) of the matcher's cells as (x, y) in [0, 1].
 
-    With three strides of 2, the convolutions of cell k are centered on pixel 8 k.
+    With three strides of 2, the receptive field of cell k is centered at pixel 8 k.
     """
     side = torch.arange(CELLS, dtype=cells.dtype, device=cells.device) / CELLS
     return torch.cartesian_prod(side, side).flip(-1)

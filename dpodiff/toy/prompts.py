@@ -1,7 +1,7 @@
-"""The three prompt sets of the toy world, 100 prompts each, kept out of training.
+"""The three prompt sets of the toy world, 100 prompts each, held out from training.
 
-One set a caption style, standing for the three sources of the DPO-Diff paper: "sentence" for COCO,
-"chat" for ChatGPT, "tags" for DiffusionDB. Half of the prompts show one thing, half two.
+There is one set per caption style, for the three sources of the DPO-Diff paper: "sentence" for
+COCO, "chat" for ChatGPT, "tags" for DiffusionDB. Half of the prompts have one thing, half two.
 """
 
 import json
@@ -13,10 +13,10 @@ FOLDER = Path(__file__).parent / "data"
 
 
 def prompt_set(style: str) -> dict[str, float]:
-    """Prompt -> probability that an image fails, by the matcher, over seeds 9000 to 9003.
+    """Return each prompt's probability of failure, by the matcher, over seeds 9000 to 9003.
 
     Raises:
-        ValueError: the style is unknown.
+        ValueError: if the style is unknown.
 
     Examples:
         >>> from dpodiff.toy.prompts import prompt_set
@@ -30,10 +30,10 @@ def prompt_set(style: str) -> dict[str, float]:
 
 
 def hard_prompts(count: int, task: str = "improve") -> list[str]:
-    """The hardest prompts of all three sets, an equal share of each, the hardest first.
+    """Return the hardest prompts of all three sets, an equal share of each, the hardest first.
 
-    A prompt is hard to improve if its images fail often, by the matcher, and hard to attack if they
-    hardly ever do.
+    A prompt is hard to improve if its images fail often according to the matcher, and hard to
+    attack if they rarely do.
 
     Examples:
         >>> from dpodiff.toy.prompts import hard_prompts

@@ -1,7 +1,7 @@
 """Scene -> 64 x 64 image.
 
-Icons are pasted on a painted background at slightly random places, then the defect spoils the
-image. Icons and backgrounds are drawn once and kept, so an image costs about 0.1 ms.
+Icons are pasted on a painted background at slightly random places, and then the defect is applied.
+Icons and backgrounds are drawn once and cached, so an image takes about 0.1 ms.
 """
 
 import functools
@@ -15,14 +15,14 @@ from dpodiff.checks import check_each, check_kind
 from dpodiff.toy.icons import icon
 from dpodiff.toy.scenes import SIZES, Scene
 
-SIZE = 64  # pixels a side
-VARIANTS = 6  # paintings kept of each background
+SIZE = 64  # pixels per side
+VARIANTS = 6  # cached paintings of each background
 
-# Icon sides in pixels: a thing alone, and one of two.
+# Side of an icon in pixels: for a single thing, and for one of two.
 SIDES = {"small": 24, "large": 44}
 PAIR_SIDES = {"small": 18, "large": 28}
 
-# Center of the first thing, and of the second, as (x, y).
+# Centers of the first and the second thing as (x, y).
 PLACES = {
     "left of": ((17, 33), (47, 33)), "right of": ((47, 33), (17, 33)),
     "above": ((32, 17), (32, 47)), "below": ((32, 47), (32, 17)),
@@ -30,17 +30,18 @@ PLACES = {
 
 
 def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """Draw a scene.
+    """Render a scene.
 
     Args:
-        scene: all fields stated, but size and relation may be None (then drawn at random).
-        rng: draws the background's variant, the places and the defect's details.
+        scene: scene without None fields; size and relation may be None, and are then drawn at
+            random.
+        rng: generator of the background's variant, the places and the defect's details.
 
     Returns:
         (64, 64, 3) float32 in [0, 1].
 
     Raises:
-        ValueError: the scene leaves its background, or a thing's color or object, unsaid.
+        ValueError: if the background, or a thing's color or object, is None.
 
     Examples:
         >>> from dpodiff.toy import render, scenes
@@ -53,10 +54,10 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 
 
 def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
-    """Draw scenes as (B, 3, 64, 64) float32 in [0, 1].
+    """Render scenes as (B, 3, 64, 64) float32 in [0, 1].
 
     Raises:
-        ValueError: if there is no scene, or one cannot be drawn, as in `render`.
+        ValueError: if there are no scenes, or one cannot be rendered, as in `render`.
 
     Examples:
         >>> from dpodiff.toy import render, scenes
@@ -74,7 +75,7 @@ def render_batch(scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
 def render_with_covers(
     scenes: list[Scene], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images of `render_batch`, and how much things cover each pixel, (B, 64, 64)."""
+    """Return the images of `render_batch`, and the coverage of each pixel by things (B, 64, 64)."""
     images, covers = zip(*(_render_with_cover(scene, rng) for scene in scenes))
     return np.stack(images).transpose(0, 3, 1, 2).copy(), np.stack(covers)
 
@@ -89,7 +90,7 @@ def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarr
     cover = layer[..., 3:]
     canvas = canvas * (1 - cover) + layer[..., :3]
     if scene.defect == "cropped":
-        corner: Any = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])  # one row of them
+        corner: Any = rng.choice([(0, 12), (32, 12), (12, 0), (12, 32)])  # a row of the array
         canvas, cover = (_enlarged(part, *corner) for part in (canvas, cover))
     elif scene.defect in _DEFECTS:
         canvas = _DEFECTS[scene.defect](canvas, rng)
@@ -97,7 +98,7 @@ def _render_with_cover(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarr
 
 
 def _things_layer(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """All things on an empty layer, (64, 64, 4), colors premultiplied."""
+    """Return all things on an empty layer, (64, 64, 4), with premultiplied colors."""
     layer = np.zeros((SIZE, SIZE, 4), np.float32)
     for one in thing_layers(scene, rng):
         layer = over(layer, one)
@@ -105,7 +106,7 @@ def _things_layer(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 
 
 def thing_layers(scene: Scene, rng: np.random.Generator) -> list[np.ndarray]:
-    """Each thing on an empty layer of its own, (64, 64, 4), colors premultiplied."""
+    """Return each thing on its own empty layer, (64, 64, 4), with premultiplied colors."""
     pair = len(scene.things) > 1
     relation = scene.relation or list(PLACES)[int(rng.integers(len(PLACES)))]
     places = PLACES[relation] if pair else ((32, 33),)
@@ -122,7 +123,7 @@ def thing_layers(scene: Scene, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def over(bottom: np.ndarray, top: np.ndarray) -> np.ndarray:
-    """`top` (64, 64, 4) on an image or a layer `bottom` (64, 64, 3 or 4); premultiplied colors."""
+    """Composite `top` (64, 64, 4) over `bottom` (64, 64, 3 or 4), both premultiplied."""
     return bottom * (1 - top[..., 3:]) + top[..., : bottom.shape[-1]]
 
 
@@ -138,15 +139,15 @@ def _paste(layer: np.ndarray, color: np.ndarray, cover: np.ndarray, left: int, t
 
 @functools.cache
 def background(name: str, variant: int) -> np.ndarray:
-    """One of the paintings of a background, (64, 64, 3) float32 in [0, 1]."""
-    # A generator of its own: a painting is the same whatever was drawn before it.
+    """Return one painting of a background, (64, 64, 3) float32 in [0, 1]."""
+    # Its own generator: a painting does not depend on earlier ones.
     rng = np.random.default_rng([sum(map(ord, name)), variant])
     image = _BACKGROUNDS[name](rng).resize((SIZE, SIZE), Image.Resampling.BOX)
     return np.asarray(image, np.float32) / 255
 
 
 def _gradient(top, bottom, start: float = 0.0, stop: float = 1.0) -> Image.Image:
-    """A 256 x 256 image that fades from `top` to `bottom` between two heights."""
+    """Return a 256 x 256 image that fades from `top` to `bottom` between two heights."""
     height = np.clip((np.linspace(0, 1, 256) - start) / (stop - start), 0, 1)[:, None, None]
     rows = np.asarray(top) * (1 - height) + np.asarray(bottom) * height
     return Image.fromarray(np.broadcast_to(rows, (256, 256, 3)).astype(np.uint8))
@@ -248,7 +249,7 @@ def _monochrome(image: np.ndarray, rng) -> np.ndarray:
 
 
 def _enlarged(image: np.ndarray, x: int, y: int) -> np.ndarray:
-    """A quarter of the image at twice its size: the things run out of the frame."""
+    """Return a quarter of the image at twice its size, so that things leave the frame."""
     piece = _pil(image).crop((x, y, x + 32, y + 32))
     pixels = np.asarray(piece.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32) / 255
     return pixels.reshape(image.shape)
@@ -263,14 +264,14 @@ def _pixelated(image: np.ndarray, rng) -> np.ndarray:
 
 
 def _watermark(image: np.ndarray, rng) -> np.ndarray:
-    """Light diagonal bands across the whole image, always at the same places."""
+    """Return light diagonal bands across the image, always at the same places."""
     y, x = np.mgrid[:SIZE, :SIZE]
     band = ((x + y) % 16 < 4)[..., None]
     return np.where(band, 0.45 * image + 0.55, image)
 
 
 def _duplicate(layer: np.ndarray) -> np.ndarray:
-    """Two more copies of everything behind the things, up left and down right."""
+    """Add two copies of everything behind the things, up left and down right."""
     for step in (-14, 14):
         copy = np.zeros_like(layer)
         here = np.s_[max(step, 0) : SIZE + min(step, 0)]

@@ -1,7 +1,7 @@
-"""What an image shows, as data.
+"""Scenes: the content of an image as data.
 
-A `Scene` is one or two things before a background, possibly with a defect. The same class says what
-a caption *states*: there every field may be None, for what is left unsaid.
+A `Scene` has one or two things, a background, and possibly a defect. It also represents what a
+caption *states*; then any field may be None, if the caption does not state it.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ BACKGROUNDS = tuple(CONCEPTS["background"])
 RELATIONS = tuple(CONCEPTS["relation"])
 DEFECTS = tuple(CONCEPTS["defect"])
 
-# Defects that go with a background, as photographs at night are dark, and the share of the
-# denoiser's training images with this background that have it, said or not. So prompts get defects
-# that nobody asked for, and which negative prompt helps depends on the prompt. They leave colors
-# and shapes visible: guidance removes the others.
+# Typical defects of a background, as photographs at night are dark, and the share of the denoiser's
+# training images with this background that have it, stated or not. So images of prompts without a
+# defect word have defects, and the helpful negative prompt depends on the prompt. These defects
+# keep colors and shapes visible: guidance removes the others.
 TYPICAL_DEFECTS = {
     "night": ("dark", 0.6),
     "sea": ("watermark", 0.65),
@@ -30,13 +30,13 @@ TYPICAL_DEFECTS = {
     "snow": ("grainy", 0.75),
 }
 
-DEFECT_SHARE = 0.3  # of the training images, after the dirt of web-crawled data
-PAIR_SHARE = 0.5  # of the scenes show two things
+DEFECT_SHARE = 0.3  # share of the training images with a defect, as in web data
+PAIR_SHARE = 0.5  # share of the scenes with two things
 
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
-    """One object with its color and size; None where a caption leaves it unsaid.
+    """One object with its color and size; None if a caption does not state it.
 
     Examples:
         >>> from dpodiff.toy.scenes import Thing
@@ -66,12 +66,12 @@ class Scene:
     defect: str | None = None
 
     def without_defect(self) -> "Scene":
-        """The same scene, cleanly photographed."""
+        """Return the same scene without a defect."""
         return dataclasses.replace(self, defect=None)
 
 
 def random_thing(rng: np.random.Generator, other: Thing | None = None) -> Thing:
-    """A thing; it differs from `other` in object and color, so that captions are unambiguous."""
+    """Return a random thing; object and color differ from `other`, so captions are unambiguous."""
     objects = [o for o in OBJECTS if other is None or o != other.object]
     colors = [c for c in COLORS if other is None or c != other.color]
     return Thing(pick(rng, objects), pick(rng, colors), pick(rng, SIZES))
@@ -83,16 +83,16 @@ def random_scene(
     defect_share: float = DEFECT_SHARE,
     typical: bool = False,
 ) -> Scene:
-    """A scene of the training distribution.
+    """Return a scene of the training distribution.
 
     Args:
-        rng: draws it.
+        rng: random generator.
         pair_share: probability of two things.
-        defect_share: probability of a defect, each as likely as another.
-        typical: whether a background has its typical defect with the probability that goes with it.
+        defect_share: probability of a defect; all defects are equally likely.
+        typical: whether a background has its typical defect with its own probability.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Examples:
         >>> from dpodiff.toy.scenes import random_scene
@@ -117,5 +117,5 @@ def random_scene(
 
 
 def pick(rng: np.random.Generator, options):
-    """One of a sequence of options, each as likely as any other."""
+    """Return one of a sequence of equally likely options."""
     return options[int(rng.integers(len(options)))]

@@ -1,15 +1,15 @@
 """The vocabulary of the toy world.
 
-A concept (the color red) has several surface words (red, crimson, scarlet, ruby), most common
-first. Captions draw them with Zipf frequencies, so the last ones are seldom seen in training and
-weakly learned: replacing a word by a rarer one of the same meaning is what an attack does.
+A concept (the color red) has several surface words (red, crimson, scarlet, ruby), the most common
+first. Captions draw them with Zipf frequencies, so the last ones are rare in training and weakly
+learned: an attack replaces a word by a rarer one of the same meaning.
 """
 
 import functools
 
 import numpy as np
 
-# kind -> concept -> surface words, most frequent first.
+# kind -> concept -> surface words, the most frequent first.
 CONCEPTS: dict[str, dict[str, tuple[str, ...]]] = {
     "object": {
         "ball": ("ball", "sphere", "orb", "globe"),
@@ -67,11 +67,11 @@ CONCEPTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-# Words of judgment: the first kind goes with clean images, the second with defective ones.
+# Words of judgment: the first kind is used for clean images, the second for defective ones.
 PRAISE = ("sharp", "clean", "detailed", "crisp", "masterpiece", "professional")
 BLAME = ("bad", "ugly", "sloppy", "amateur", "worst", "poor")
 
-# How a background word stands in a sentence.
+# Prepositions of background words in a sentence.
 BACKGROUND_PHRASES: dict[str, str] = {
     "sky": "in the sky", "clouds": "in the clouds", "heavens": "in the heavens",
     "air": "in the air",
@@ -86,8 +86,8 @@ BACKGROUND_PHRASES: dict[str, str] = {
     "interior": "in an interior", "parlor": "in a parlor",
 }  # fmt: skip
 
-# What a negative prompt may name to push away from a concept: an antonym where there is one, else
-# contrasting members of the same kind.
+# Words for the negative prompt against a concept: an antonym if there is one, else other members of
+# the same kind.
 OPPOSITES: dict[str, tuple[str, ...]] = {
     "ball": ("box", "star", "moon"), "box": ("ball", "house", "cup"),
     "star": ("moon", "ball", "heart"), "heart": ("star", "ball", "cup"),
@@ -112,14 +112,14 @@ OPPOSITES: dict[str, tuple[str, ...]] = {
     "duplicate": ("clean", "professional"), "watermark": ("clean", "professional"),
 }  # fmt: skip
 
-# The toy negative prompt library: what people write there, defects first and blame after.
+# The toy negative prompt library: typical words, defects first and then blame.
 NPLIB: tuple[str, ...] = (
     *(word for words in CONCEPTS["defect"].values() for word in words[:2]),
     *BLAME,
 )
 
-# What helps most prompts, for a search to try first: modifiers with words of the negative prompt.
-# A long prompt has no room for all of them.
+# Words that help most prompts, for the first candidates of a search: modifiers with words of the
+# negative prompt. A long prompt has no room for all of them.
 FIRST: tuple[tuple[str, ...], ...] = (
     ("sharp", "clean", "detailed", "crisp", "bad", "ugly"),
     ("sharp", "clean", "bad", "ugly"),
@@ -130,7 +130,7 @@ ZIPF_EXPONENT = 2.5
 
 
 def zipf(count: int) -> np.ndarray:
-    """Frequencies (count,) of words ranked by use: proportional to rank ** -2.5."""
+    """Return the frequencies (count,) of words by rank: proportional to rank ** -2.5."""
     # eq. (zipf)
     weights = np.arange(1, count + 1, dtype=float) ** -ZIPF_EXPONENT
     return weights / weights.sum()
@@ -138,7 +138,7 @@ def zipf(count: int) -> np.ndarray:
 
 @functools.cache
 def concept_of() -> dict[str, tuple[str, str]]:
-    """Surface word -> (kind, concept)."""
+    """Return kind and concept of each surface word."""
     return {
         word: (kind, concept)
         for kind, concepts in CONCEPTS.items()
@@ -149,9 +149,9 @@ def concept_of() -> dict[str, tuple[str, str]]:
 
 @functools.cache
 def rarity() -> dict[str, float]:
-    """Surface word -> 0 for the most common word of its concept, 1 for its rarest, evenly between.
+    """Return the rarity of each surface word: 0 is the most common of its concept, 1 the rarest.
 
-    A word drawn uniformly from its concept has 0.5 in the mean.
+    Ranks are evenly spaced, so a word drawn uniformly from its concept has a mean of 0.5.
 
     Examples:
         >>> from dpodiff.toy.words import rarity
@@ -167,7 +167,7 @@ def rarity() -> dict[str, float]:
 
 
 def toy_lexicon():
-    """The dictionary of the toy world: synonyms and opposites of each of its content words.
+    """Return the dictionary of the toy world: synonyms and opposites of each content word.
 
     Examples:
         >>> from dpodiff.toy.words import toy_lexicon
@@ -185,5 +185,5 @@ def toy_lexicon():
         for word in words:
             synonyms[word] = [other for other in words if other != word]
             antonyms[word] = list(opposite[:3])
-    # Captions say "a orange ball" at times too, and recorded results stay as they are.
+    # Captions sometimes say "a orange ball" too, and recorded results must stay reproducible.
     return Dictionary(synonyms=synonyms, antonyms=antonyms, articles=False)

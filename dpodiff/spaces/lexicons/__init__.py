@@ -1,4 +1,4 @@
-"""Lexicons say what a word may be replaced by; builders make search spaces of their answers."""
+"""Lexicons return alternatives to words; builders make search spaces from them."""
 
 from dpodiff.spaces.lexicons.base import KINDS, Dictionary, Kind, Lexicon
 from dpodiff.spaces.lexicons.builders import (

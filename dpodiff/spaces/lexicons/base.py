@@ -1,4 +1,4 @@
-"""What every lexicon answers, and the simplest one: plain dictionaries.
+"""The interface of lexicons, and the simplest lexicon: plain dictionaries.
 
 DPO-Diff asks a language model for synonyms and antonyms; a thesaurus answers the same two
 questions. A word may be a phrase of several words ("left of"), in lower case with single spaces.
@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("synonym", "antonym")
 
 
 class Lexicon(Protocol):
-    """Anything that knows other words for a word. A word it does not know has none.
+    """A source of alternatives to words. An unknown word has none.
 
     Examples:
         >>> class Bright:
@@ -29,34 +29,34 @@ class Lexicon(Protocol):
     """
 
     def synonyms(self, word: str) -> list[str]:
-        """Words of the same meaning, the best first."""
+        """Return words of the same meaning, the best first."""
         ...
 
     def antonyms(self, word: str) -> list[str]:
-        """Words of opposite or contrasting meaning, the best first."""
+        """Return words of opposite or contrasting meaning, the best first."""
         ...
 
 
 class PromptLexicon(ABC):
-    """A lexicon whose answers depend on the prompt that a word stands in; builders ask for it."""
+    """A lexicon whose answers depend on the prompt; builders call `in_prompt`."""
 
     @abstractmethod
     def in_prompt(self, prompt: str) -> Lexicon:
-        """The lexicon for the words of this prompt."""
+        """Return the lexicon for the words of this prompt."""
 
 
 class Dictionary:
-    """A lexicon held in two dictionaries from a word or phrase to its alternatives.
+    """A lexicon of two dictionaries from words or phrases to alternatives.
 
-    Keys are read without regard to case and spacing.
+    Keys are compared without case and spacing.
 
     Args:
         synonyms: word or phrase -> words of the same meaning, the best first.
         antonyms: word or phrase -> words of opposite meaning, the best first.
-        articles: whether "a" and "an" before a word follow the word that replaces it; see `Space`.
+        articles: whether "a" and "an" follow the word after them; see `Space`.
 
     Raises:
-        ValueError: if an argument is no mapping from words to lists of words.
+        ValueError: if an argument is not a mapping from words to lists of words.
 
     Examples:
         >>> words = dpodiff.Dictionary({"left of": ["beside"]}, {"red": ["green"]})
@@ -76,16 +76,16 @@ class Dictionary:
         self._antonyms = _checked("antonyms", antonyms)
 
     def synonyms(self, word: str) -> list[str]:
-        """Words of the same meaning, in the order they were given."""
+        """Return words of the same meaning, in the given order."""
         return list(self._synonyms.get(normal(word), ()))
 
     def antonyms(self, word: str) -> list[str]:
-        """Words of opposite meaning, in the order they were given."""
+        """Return words of opposite meaning, in the given order."""
         return list(self._antonyms.get(normal(word), ()))
 
 
 def for_prompt(lexicon: Lexicon, prompt: str) -> Lexicon:
-    """The lexicon itself, or what it is for this prompt."""
+    """Return the lexicon for a prompt, which is often the lexicon itself."""
     return lexicon.in_prompt(prompt) if isinstance(lexicon, PromptLexicon) else lexicon
 
 
@@ -100,10 +100,10 @@ def _checked(name: str, words: Mapping[str, Sequence[str]] | None) -> dict[str, 
 
 
 def check_kinds(kinds: Any) -> None:
-    """Refuse what is no list of kinds of words.
+    """Check a list of kinds of words.
 
     Raises:
-        ValueError: naming the known ones.
+        ValueError: if it is invalid; the message names the known kinds.
     """
     check_texts("kinds", kinds)
     for kind in kinds:
@@ -114,10 +114,10 @@ def check_kinds(kinds: Any) -> None:
 
 
 def check_words(name: str, lexicon: Any) -> None:
-    """Refuse what is no lexicon.
+    """Check that a value is a lexicon.
 
     Raises:
-        ValueError: naming the argument.
+        ValueError: if it is not; the message names the argument.
     """
     methods = (getattr(lexicon, method, None) for method in ("synonyms", "antonyms"))
     if isinstance(lexicon, type) or not all(map(callable, methods)):
@@ -128,5 +128,5 @@ def check_words(name: str, lexicon: Any) -> None:
 
 
 def normal(text: str) -> str:
-    """A word or phrase as lexicons know it: lower case, single spaces."""
+    """Return a word or phrase in the form of lexicons: lower case, single spaces."""
     return " ".join(text.lower().split())

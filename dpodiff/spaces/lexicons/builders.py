@@ -1,9 +1,9 @@
-"""From a prompt and a lexicon to a search space: DPO-Diff's synonym and antonym spaces.
+"""Search spaces from a prompt and a lexicon: DPO-Diff's synonym and antonym spaces.
 
 The words of the prompt are read from left to right, the longest known phrase first, so "left of" is
-one piece and not "left" and "of". Pieces are kept by their place in the prompt: whatever stands
-between them, punctuation and spacing, is never touched. Nothing here counts tokens: a word may have
-any number of them.
+one piece and not "left" and "of". Pieces are identified by their place in the prompt. The text
+between them, such as punctuation and spacing, does not change. Tokens are not counted: a word may
+have any number of them.
 """
 
 import itertools
@@ -23,8 +23,8 @@ from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 from dpodiff.spaces.slots import SIGNS
 from dpodiff.spaces.space import Slot, Space
 
-LONGEST_PHRASE = 8  # words; language models name long ones
-MOST_ALTERNATIVES = 5  # words a slot, as in DPO-Diff's synonym space
+LONGEST_PHRASE = 8  # words; language models return long phrases
+MOST_ALTERNATIVES = 5  # words per slot, as in DPO-Diff's synonym space
 
 
 def synonym_space(
@@ -37,23 +37,23 @@ def synonym_space(
     most: int = MOST_ALTERNATIVES,
     droppable: bool = False,
 ) -> Space:
-    """Each word of the prompt that has synonyms may become one of the first `most`.
+    """Return a space in which words of the prompt may become one of their first `most` synonyms.
 
-    A replacement takes over a capital first letter, and an "a" or "an" before it follows it.
+    A replacement takes over a capital first letter, and "a" or "an" before it is adapted.
 
     Args:
         prompt: the user's prompt.
-        lexicon: where the alternatives come from.
-        negative_prompt: the user's own negative prompt; it stays as it is.
-        locked: words or phrases of the prompt to be left alone.
-        keywords: keyword mode: only these words or phrases of the prompt, with function words about
-            them, get slots; e.g. what `extract_keywords` finds. If not given, all words may.
-        most: alternatives a slot; if not given 5, as in DPO-Diff.
-        droppable: whether a slot may also drop its word, as DPO-Diff allows to improve a prompt. An
-            attack has to keep the meaning, so there it stays False.
+        lexicon: source of the alternatives.
+        negative_prompt: the user's own negative prompt, which does not change.
+        locked: words or phrases of the prompt that must not change.
+        keywords: only these words or phrases of the prompt, with function words around them, get
+            slots; for example those that `extract_keywords` finds. The default is all words.
+        most: largest number of alternatives per slot; the default is 5, as in DPO-Diff.
+        droppable: whether a slot may also drop its word, as DPO-Diff allows when a prompt is
+            improved. An attack must keep the meaning, so leave it False there.
 
     Raises:
-        ValueError: if a locked word or a key word does not stand in the prompt.
+        ValueError: if a locked word or a key word is not in the prompt.
 
     Examples:
         >>> words = dpodiff.Dictionary({"red": ["crimson", "ruby"], "ball": ["sphere"]})
@@ -89,10 +89,10 @@ def antonym_space(
     keywords: Sequence[str] | None = None,
     most: int = MOST_ALTERNATIVES,
 ) -> Space:
-    """The negative prompt may name one of the first `most` antonyms of each word of the prompt.
+    """Return a space in which the negative prompt may name antonyms of the prompt's words.
 
-    A word that the prompt repeats gets one slot. An antonym that the prompt itself asks for is no
-    choice: in "a boat and a car", nothing pushes away from the car.
+    Each word of the prompt has one slot with its first `most` antonyms. An antonym that the prompt
+    itself contains is left out: in "a boat and a car" the car is no choice.
 
     Arguments and errors are those of `synonym_space`.
 
@@ -119,9 +119,9 @@ def antonym_space(
 
 
 def describe(space: Space) -> str:
-    """A space in words: its size, then a line a slot, "+" in the positive and "-" in the negative.
+    """Return the size of a space and a line per slot, "+" for positive and "-" for negative ones.
 
-    Slots of the guidance and of the window have the sign "=", and an emphasis slot "*".
+    Slots of the guidance and the window have the sign "=", and emphasis slots "*".
 
     Examples:
         >>> words = dpodiff.Dictionary({"plane": ["aircraft", "jet"]}, {"red": ["green"]})
@@ -145,12 +145,12 @@ def describe(space: Space) -> str:
 
 
 def not_in_prompt(prompt: str, words: Iterable[str]) -> list[str]:
-    """The words and phrases that do not stand in the prompt; upper and lower case are one word."""
+    """Return the words and phrases that are not in the prompt, ignoring case."""
     return [*filter(absent_from(prompt), words)]
 
 
 def absent_from(prompt: str) -> Callable[[str], bool]:
-    """Whether a word or phrase does not stand in the prompt, as `not_in_prompt` finds it."""
+    """Return a function that tells whether a word or phrase is not in the prompt."""
     prompt_words = f" {' '.join(normal(word) for word in WORD.findall(prompt))} "
     return lambda word: f" {normal(word)} " not in prompt_words
 
@@ -178,7 +178,7 @@ def known_pieces(
     locked: Sequence[str] = (),
     keywords: Sequence[str] | None = None,
 ) -> Iterator[tuple[slice, list[str]]]:
-    """Yield the place and the alternatives of each piece that has some, longest phrases first."""
+    """Yield the place and the alternatives of each piece that has any, longest phrases first."""
     words = list(WORD.finditer(prompt))
     wanted, closed = _wanted_and_closed(prompt, locked, keywords)
     first = 0
@@ -197,16 +197,16 @@ def known_pieces(
 
 
 def _is_phrase(words: Sequence[re.Match], prompt: str) -> bool:
-    """Whether nothing but spacing stands between the words."""
+    """Return whether there is only spacing between the words."""
     return all(prompt[a.end() : b.start()].isspace() for a, b in itertools.pairwise(words))
 
 
 def _wanted_and_closed(
     prompt: str, locked: Sequence[str], keywords: Sequence[str] | None
 ) -> tuple[set[int], set[int]]:
-    """Which words, by position, a piece must hold one of, and which it must not hold.
+    """Return the indices of words of which a piece needs one, and of words it must not contain.
 
-    In keyword mode function words are neither: "left" takes along the "of" of "left of".
+    In keyword mode function words are in neither set: "left" may include the "of" of "left of".
     """
     words = [normal(word) for word in WORD.findall(prompt)]
     closed = _positions(words, locked, "locked word", prompt)
@@ -218,19 +218,19 @@ def _wanted_and_closed(
 
 
 def _positions(words: list[str], phrases: Sequence[str], what: str, prompt: str) -> set[int]:
-    """Which words of the prompt, by position, belong to one of the phrases."""
+    """Return the indices of the prompt's words that belong to one of the phrases."""
     indices: set[int] = set()
     for text in phrases:
         phrase = [normal(word) for word in WORD.findall(text)]
         starts = [i for i in range(len(words)) if phrase and words[i : i + len(phrase)] == phrase]
         if not starts:
-            raise ValueError(f"{what} {text!r} does not stand in the prompt {prompt!r}")
+            raise ValueError(f"{what} {text!r} is not in the prompt {prompt!r}")
         indices.update(i + offset for i in starts for offset in range(len(phrase)))
     return indices
 
 
 def different(words: Sequence[str]) -> tuple[str, ...]:
-    """The words without repetition, in order; upper and lower case are one word."""
+    """Return the words without repetitions, in order and ignoring case."""
     first: dict[str, str] = {}
     for word in words:
         first.setdefault(word.casefold(), word)

@@ -1,4 +1,4 @@
-"""Emphasis: words of the prompt that weigh more or less than the others."""
+"""Emphasis: words of the prompt with higher or lower weights."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,19 +19,20 @@ def emphasis_space(
     negative_prompt: str = "",
     locked: Sequence[str] = (),
 ) -> Space:
-    r"""Each word of the prompt that an image can show may weigh more or less, as with compel.
+    r"""Return a space in which visible words of the prompt may have other weights, as in compel.
 
-    A candidate that weighs words decodes to a `WeightedText`, which reads as compel writes it. With
-    another slot for the word, the weight is that of what the word becomes.
+    A candidate with weights decodes to a `WeightedText` in compel's notation. If the word also has
+    another slot, the weight applies to its replacement.
 
     Args:
         prompt: the user's prompt.
-        weights: of a word, above 0 and at most 2; 1 is how the prompt is, and no choice beside it.
+        weights: weights of a word, above 0 and at most 2. The weight 1 of the prompt itself is
+            always a choice.
         negative_prompt: the user's own negative prompt; its words have no weights.
-        locked: words or phrases of the prompt to be left alone.
+        locked: words or phrases of the prompt that must not change.
 
     Raises:
-        ValueError: if a weight is out of its range, or a locked word does not stand in the prompt.
+        ValueError: if a weight is out of its range, or a locked word is not in the prompt.
 
     Examples:
         >>> space = dpodiff.emphasis_space("a red ball (toy)", locked=["toy"])

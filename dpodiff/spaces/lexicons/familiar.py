@@ -1,8 +1,8 @@
-"""Words that an image model has often seen: those that CLIP's tokenizer keeps in one piece.
+"""Words that image models often see: single tokens of CLIP's tokenizer.
 
-The tokenizer of CLIP, which Stable Diffusion and SDXL share, was fitted to image captions. Rare
-words fall into pieces there. Its vocabulary comes with open_clip, in the order of frequency, and is
-read without an import of it.
+The tokenizer of CLIP, which Stable Diffusion and SDXL use, was trained on image captions, so rare
+words consist of several tokens. Its vocabulary comes with open_clip in the order of frequency, and
+is read without importing it.
 """
 
 import functools
@@ -12,12 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
-MERGES = 49152 - 256 - 2  # those that CLIP uses
-END = "</w>"  # of a word
+MERGES = 49152 - 256 - 2  # number of merges that CLIP uses
+END = "</w>"  # end of a word
 
 
 def is_familiar(word: str) -> bool:
-    """Whether each part of a word or phrase is one token of CLIP.
+    """Return whether each part of a word or phrase is one token of CLIP.
 
     Examples:
         >>> from dpodiff.spaces.lexicons.familiar import is_familiar
@@ -28,7 +28,7 @@ def is_familiar(word: str) -> bool:
 
 
 def rank(word: str) -> int:
-    """The place of a word in the order of frequency, the most frequent first."""
+    """Return the rank of a word by frequency, the most frequent first."""
     return max(_ranks().get(part, MERGES) for part in re.split(r"[-_ ']", word))
 
 

@@ -1,14 +1,14 @@
-"""Words in the form of the word that they replace: dogs -> hounds, riding -> mounting.
+"""Inflection of replacements to the form of the replaced word: dogs -> hounds, riding -> mounting.
 
-`lemminflect` makes the forms (extra `words`). Without it a word that would need another form than
-its base form is left out, and a warning says so once.
+`lemminflect` (extra `words`) makes the forms. Without it a word that needs another form than its
+base form is left out, with one warning.
 """
 
 import functools
 import warnings
 from importlib.util import find_spec
 
-# part of speech -> tags of its forms, as in the Penn Treebank; the base form first.
+# Part of speech -> tags of its forms in the Penn Treebank; the base form first.
 FORMS = {
     "n": ("NN", "NNS"),
     "v": ("VB", "VBZ", "VBG", "VBD", "VBN"),
@@ -19,13 +19,13 @@ IRREGULAR = {"bigger": ("a", "JJR"), "better": ("a", "JJR"), "best": ("a", "JJS"
 
 
 def inflected(word: str, like: str, base: str, tag: str) -> str | None:
-    """A base form in the form that another word has; None if that form is not known.
+    """Return a base form in the form of another word; None if that form is unknown.
 
     Args:
-        word: a base form; the last word of a noun phrase and the first of others is inflected.
+        word: a base form. Of a noun phrase the last word is inflected, of other phrases the first.
         like: the word of the prompt.
         base: its base form.
-        tag: part of speech of both, "n", "v", "a" or "r".
+        tag: part of speech of both words, "n", "v", "a" or "r".
 
     Examples:
         >>> from dpodiff.spaces.lexicons.inflection import inflected
@@ -42,7 +42,7 @@ def inflected(word: str, like: str, base: str, tag: str) -> str | None:
         for form in FORMS[tag][1:]
         if like in _all_in_form(base, form) or (form == "NNS" and tag == "n")
     }
-    return forms.pop() if len(forms) == 1 else None  # two: sat and ridden, sat and rode
+    return forms.pop() if len(forms) == 1 else None  # ambiguous: sat and ridden, sat and rode
 
 
 def _in_form(word: str, form: str, tag: str) -> str | None:

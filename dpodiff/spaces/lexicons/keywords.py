@@ -1,8 +1,8 @@
 """Key words: the words of a prompt that an image can show.
 
-In its keyword mode DPO-Diff asks a language model to replace the key words alone. Where no language
-model is asked, every word but the function words below is one. Words of place ("below", "left")
-stay key words: where a thing stands can be seen.
+In its keyword mode DPO-Diff asks a language model to replace only key words. Without a language
+model, every word except the function words below is a key word. Words of place ("below", "left")
+are key words, since a position is visible.
 """
 
 import re
@@ -30,10 +30,10 @@ FUNCTION_WORDS = frozenset(
 
 
 def extract_keywords(prompt: str) -> list[str]:
-    """The key words of a prompt, in lower case, each once, in order.
+    """Return the key words of a prompt, in lower case, each once, in order.
 
     Raises:
-        ValueError: if the prompt is no text.
+        ValueError: if the prompt is not a string.
 
     Examples:
         >>> dpodiff.extract_keywords("There is a small red ball to the left of the box")

@@ -1,8 +1,8 @@
 """Libraries of words that do not depend on the prompt: DPO-Diff's NPLib, and modifiers.
 
-A library is a list of words, or groups of words of one kind. What users of Stable Diffusion write
-is packaged as two text files, `NEGATIVE` and `MODIFIERS`; `read_words` reads these and one's own.
-The toy model knows none of these words: its own stand in `dpodiff.toy.words`.
+A library is a list of words, or groups of related words. The package has two text files with words
+that users of Stable Diffusion write, `NEGATIVE` and `MODIFIERS`; `read_words` reads these and your
+own files. The toy model does not know these words: its own are in `dpodiff.toy.words`.
 """
 
 import os
@@ -19,7 +19,7 @@ from dpodiff.spaces.space import Slot, Space
 FOLDER = Path(__file__).parents[1] / "libraries"
 NEGATIVE = FOLDER / "negative.txt"
 MODIFIERS = FOLDER / "modifiers.txt"
-# Parts of a list without groups, at most.
+# Largest number of parts of a list without groups.
 NPLIB_SLOTS = 4
 MODIFIER_SLOTS = 8
 
@@ -27,19 +27,20 @@ Library = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 def read_words(path: str | os.PathLike) -> dict[str, list[str]]:
-    """The words of a library file, by group.
+    """Return the words of a library file, by group.
 
-    A file has one entry a line, or several with commas between them, as a negative prompt has. A
-    comment "# name" before entries begins a group; comments before other comments are notes.
+    A file has one entry per line, or several separated by commas, as in a negative prompt. A
+    comment "# name" before entries starts a group; comments before other comments are ignored.
 
     Args:
-        path: of a text file (UTF-8).
+        path: path of a text file (UTF-8).
 
     Returns:
-        group -> its entries, in the order of the file; the name of a group without one is "".
+        entries by group, in the order of the file; the name of a group without one is "".
 
     Raises:
-        ValueError: naming the file, if it cannot be read, is no text, or holds no entry.
+        ValueError: if the file cannot be read, is not text, or has no entries; the message names
+            it.
 
     Examples:
         >>> words = dpodiff.read_words(dpodiff.spaces.NEGATIVE)
@@ -76,20 +77,20 @@ def nplib_space(
     *,
     negative_prompt: str = "",
 ) -> Space:
-    """The negative prompt may name words of a library, at most one from each of its parts.
+    """Return a space in which the negative prompt may have library words, one from each part.
 
-    Groups of words of one kind are parts of their own: two words for one defect add little, and
-    with a word a group at most, negative prompts stay far below the 77 tokens of CLIP. Words
-    without groups are cut in order into parts of nearly equal length, as in the released DPO-Diff.
-    A word that the prompt itself asks for is no choice.
+    Each group of related words is a part: two words for one defect add little, and with one word
+    per group negative prompts stay far below the 77 tokens of CLIP. Words without groups are split
+    in order into parts of nearly equal length, as in the released DPO-Diff. Words of the prompt
+    itself are left out.
 
     Args:
         prompt: the user's prompt.
-        words: a list of words, or a mapping from groups to words, such as `read_words` gives. One
-            group alone counts as a list.
-        slots: parts, into which all words are cut in order. If not given, each group is one, and a
-            list is cut into 4, or as many as it has words.
-        negative_prompt: the user's own negative prompt; it stays as it is.
+        words: a list of words, or a mapping from groups to words, as `read_words` returns it. A
+            single group counts as a list.
+        slots: number of parts into which all words are split in order. By default each group is a
+            part, and a list is split into 4 parts, or fewer if it has fewer words.
+        negative_prompt: the user's own negative prompt, which does not change.
 
     Raises:
         ValueError: if there are no words, no slots, or fewer words than slots.
@@ -119,15 +120,15 @@ def modifiers_space(
     *,
     negative_prompt: str = "",
 ) -> Space:
-    """The positive prompt may end with quality words, such as "sharp, detailed".
+    """Return a space in which quality words, such as "sharp, detailed", may follow the prompt.
 
     Args:
-        prompt: the user's prompt. A word that it has is no choice.
-        words: the quality words: a list, or groups as in `nplib_space`.
-        slots: parts into which all words are cut as in `nplib_space`, of which each gives at most
-            one word. If not given, each group is one; and of a list each word, so that any of them
-            may stand together, but a list of more than 8 is cut into 8.
-        negative_prompt: the user's own negative prompt; it stays as it is.
+        prompt: the user's prompt. Its own words are left out.
+        words: the quality words, as a list or as groups as in `nplib_space`.
+        slots: number of parts as in `nplib_space`; each gives at most one word. By default each
+            group is a part. In a list each word is a part, so that any of them can be combined, but
+            a list of more than 8 words is split into 8 parts.
+        negative_prompt: the user's own negative prompt, which does not change.
 
     Raises:
         ValueError: if `slots` is 0, or there are fewer words than slots.
@@ -164,16 +165,16 @@ def _check(prompt: str, words: Library, slots: int | None, negative_prompt: str)
 def _parts(
     prompt: str, words: Library, count: int | None, most: int
 ) -> list[tuple[str, Iterable[str]]]:
-    """Names and words of the parts, without repeated words and those of the prompt.
+    """Return names and words of the parts, without repetitions and without the prompt's words.
 
     Args:
         prompt: the user's prompt.
         words: a list or groups.
-        count: parts; None for the groups, or for `most` parts of a list at most.
-        most: parts of a list.
+        count: number of parts; None for the groups, or for up to `most` parts of a list.
+        most: largest number of parts of a list.
 
     Raises:
-        ValueError: if there is no part, or fewer words than parts.
+        ValueError: if there are no parts, or fewer words than parts.
     """
     groups = dict(words) if isinstance(words, Mapping) else {"": words}
     free = different(not_in_prompt(prompt, chain.from_iterable(groups.values())))

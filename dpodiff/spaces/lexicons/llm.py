@@ -1,14 +1,14 @@
-"""A language model as a lexicon, as in DPO-Diff, which asks GPT-4.
+"""A language model as a lexicon, as in DPO-Diff, which uses GPT-4.
 
-The model reads the whole prompt, so it knows which meaning of a word is meant. It is asked once for
-the synonyms of a prompt and once for the antonyms, of all words or, in keyword mode, of the key
-words. Each answer is kept as a JSON file, so a run that broke goes on where it was.
+The model reads the whole prompt, so it knows which meaning of a word is intended. It is asked once
+for the synonyms of a prompt and once for the antonyms, of all words or, in keyword mode, of the key
+words. Each answer is stored as a JSON file, so an interrupted run can continue.
 
     synonym_space(prompt, LLM("gpt-4o").lexicon(prompt, ["synonym"]))
 
-The `openai` client takes the key and the address from OPENAI_API_KEY and OPENAI_BASE_URL; any
-server that speaks its language will do. The answer is asked for as JSON of a given schema; where
-that is refused, or something else comes, as lines "A -> B, C", which is what the paper asks for.
+The `openai` client takes the key and the address from OPENAI_API_KEY and OPENAI_BASE_URL, so any
+compatible server can be used. The question asks for JSON with a given schema. If the server refuses
+it or the answer is invalid, it asks for lines "A -> B, C", as in the paper.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ STRUCTURED: "ResponseFormatJSONSchema" = {
 
 
 class AnswerError(ValueError):
-    """The language model answered, but nothing that can be used. Other prompts may do better.
+    """The language model's answer cannot be used. Other prompts may work.
 
     Examples:
         >>> for prompt in prompts:  # asks a server  # doctest: +SKIP
@@ -92,17 +92,16 @@ class AnswerError(ValueError):
 
 
 class LLM:
-    """Asks a language model for the synonyms and antonyms of whole prompts.
+    """A language model that returns the synonyms and antonyms of whole prompts.
 
     Args:
-        model: name of the model at the server.
+        model: name of the model on the server.
         mode: "default" asks for all words of a prompt, "keyword" for its key words.
-        cache: folder of the answers; if not given, one for all projects of this user.
-        timeout: seconds that one try may take, from the question to the last byte of the answer. A
-            question takes at most (retries + 1) times as many, which is what a server costs that
-            never answers.
-        retries: how often to ask again, with growing pauses, after a timeout, a broken connection,
-            "too many requests" (429) or an error of the server (5xx).
+        cache: folder for the answers; the default is one folder for all projects of this user.
+        timeout: time limit in seconds for one attempt, from the question to the last byte of the
+            answer. A question takes at most (retries + 1) times as long.
+        retries: number of further attempts, with growing pauses, after a timeout, a broken
+            connection, "too many requests" (429) or an error of the server (5xx).
 
     Raises:
         ValueError: if an argument is out of its range, such as an unknown mode.
@@ -138,37 +137,37 @@ class LLM:
         return f"LLM({self.model!r}, mode={self.mode!r}, cache={str(self.cache)!r})"
 
     def lexicon(self, prompt: str, kinds: Sequence[Kind] = KINDS) -> Dictionary:
-        """The words of a prompt with their alternatives; each kind is a question of its own.
+        """Return the words of a prompt with their alternatives; each kind is a separate question.
 
         Raises:
-            ImportError: openai is not installed and there is something to ask.
-            ServerError: no key, a wrong address, or a server that fails again and again.
-            AnswerError: the model's answer cannot be used.
-            ValueError: the prompt is no text, a kind is unknown, or a file of the cache cannot be
-                used.
+            ImportError: if openai is not installed and there is something to ask.
+            ServerError: if there is no key, the address is wrong, or the server fails repeatedly.
+            AnswerError: if the model's answer cannot be used.
+            ValueError: if the prompt is not a string, a kind is unknown, or a file of the cache is
+                invalid.
 
         Warns:
-            UserWarning: if the model gave what is no word, such as markup; it is left out. If the
-                answer cannot be kept.
+            UserWarning: if the answer contains invalid words, such as markup, which are left out;
+                or if the answer cannot be stored.
         """
         check_prompt_text("prompt", prompt)
         check_kinds(kinds)
         return Dictionary(*(self._answer(prompt, kind) if kind in kinds else {} for kind in KINDS))
 
     def _answer(self, prompt: str, kind: Kind) -> dict[str, list[str]]:
-        """The answer of the cache, else of the model."""
+        """Return the answer from the cache, else from the model."""
         question = {"model": self.model, "mode": self.mode, "kind": kind, "prompt": prompt}
         name = hashlib.sha256(json.dumps(question).encode()).hexdigest()[:32]
         path = self.cache / f"{name}.json"
         if path.exists():
             words = checked_words(read_json(path)[0].get("answer"))
             if words is None:
-                raise ValueError(f"{path}: holds no answer; delete it, and it is asked for anew")
+                raise ValueError(f"{path}: holds no answer; delete it to ask again")
             return words
         words = self._ask(prompt, kind)
         try:
             write_json(path, question | {"answer": words})
-        except OSError as error:  # a full disk; the answer was paid for
+        except OSError as error:  # such as a full disk; the answer was paid for
             warnings.warn(f"an answer is used, but could not be kept: {error}", stacklevel=4)
         return words
 
@@ -182,17 +181,17 @@ class LLM:
                 self._report(answer.left_out)
                 return answer.words
         raise AnswerError(
-            f"{self.model} gave no usable {kind}s for the prompt {shown(prompt)}: "
+            f"{self.model} returned no usable {kind}s for the prompt {shown(prompt)}: "
             f"its answer begins with {self._server.without_key(said)[:80]!r}"
         )
 
     def _said(self, text: str, structured: bool) -> str:
-        """What the model says; nothing if its server knows no structured answers."""
+        """Return the model's answer; empty if its server does not support structured answers."""
         if not structured:
             return self._server.ask(text + AS_LINES) or ""
         said = self._server.ask(text, response_format=STRUCTURED)
         if said is None:
-            self._forms = (False,)  # nor will it for the next prompt
+            self._forms = (False,)  # also for later prompts
         return said or ""
 
     @cached_property
@@ -202,8 +201,8 @@ class LLM:
     def _report(self, left_out: Sequence[str]) -> None:
         if left_out:
             warnings.warn(
-                f"{len(left_out)} of the words that {self.model} gave are no plain words, or too "
-                f"many; they are left out; the first is {shown(left_out[0])}",
+                f"{len(left_out)} of the words that {self.model} returned are not plain words, or "
+                f"too many, and are left out; the first is {shown(left_out[0])}",
                 stacklevel=5,
             )
 

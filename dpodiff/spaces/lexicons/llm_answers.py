@@ -1,7 +1,7 @@
-"""What a language model's answer says: words with their alternatives, cleaned.
+"""Parsing of a language model's answer: words with their alternatives, cleaned.
 
-An answer is JSON of a schema, or lines "A -> B, C". It may hold anything, so it is read in linear
-time, and only short words and phrases are taken from it.
+An answer is JSON with a schema, or lines "A -> B, C". Its content is untrusted, so it is read in
+linear time, and only short words and phrases are kept.
 """
 
 import json
@@ -14,28 +14,28 @@ from dpodiff.checks import is_writable
 ARROW = re.compile(r"->|→")
 BULLET = re.compile(r"[-*•]\s+|\d+[.)]\s*")  # 1. A -> B, C
 QUOTES = " \t\"'`*“”‘’."
-NOTHING = ("", "none", "n/a")  # how models say that there is none
-MARKUP = frozenset("<>{}[]|\\,;")  # no word has them; a comma parts the words of a negative prompt
-MOST_LETTERS = 60  # of a word or phrase
+NOTHING = ("", "none", "n/a")  # texts for no alternative
+MARKUP = frozenset("<>{}[]|\\,;")  # not in words; a comma separates the words of a negative prompt
+MOST_LETTERS = 60  # characters of a word or phrase
 MOST_OTHERS = 20  # alternatives of a word
-MOST_WORDS = 500  # of a prompt
+MOST_WORDS = 500  # words of a prompt
 
 Words = dict[str, list[str]]
 
 
 class Answer(NamedTuple):
-    """The words of an answer, and those that were left out since they are no words."""
+    """The words of an answer, and the rejected texts."""
 
     words: Words
     left_out: list[str]
 
 
 def read_answer(text: str, clean: Callable[[str], str] = str) -> Answer | None:
-    """The words of an answer, maybe with prose around them; None if it has another form.
+    """Return the words of an answer, which may have prose around them; None if it is invalid.
 
     Args:
-        text: of the answer.
-        clean: what is made of each word before all else.
+        text: text of the answer.
+        clean: function that is applied to each word first.
     """
     items = _from_json(text)
     if items is None:
@@ -44,7 +44,7 @@ def read_answer(text: str, clean: Callable[[str], str] = str) -> Answer | None:
 
 
 def checked_words(value: Any) -> Words | None:
-    """The words that a file holds, cleaned; None if it holds anything else."""
+    """Return the words from a file, cleaned; None if the content is invalid."""
     if not isinstance(value, dict):
         return None
     good = all(isinstance(others, list) and _are_texts(others) for others in value.values())
@@ -52,7 +52,7 @@ def checked_words(value: Any) -> Words | None:
 
 
 def _from_json(text: str) -> list[tuple[str, list[str]]] | None:
-    """The words of an answer of the schema; None if it is another."""
+    """Return the words of a JSON answer with the schema; None if it is invalid."""
     try:
         items = json.loads(text[text.index("{") : text.rindex("}") + 1])["substitutes"]
         words = [(item["word"], item["others"]) for item in items]
@@ -63,7 +63,7 @@ def _from_json(text: str) -> list[tuple[str, list[str]]] | None:
 
 
 def _from_lines(text: str) -> list[tuple[str, list[str]]] | None:
-    """The words of the lines "A -> B, C" of an answer; None if there is no such line."""
+    """Return the words of the lines "A -> B, C"; None if there are no such lines."""
     found = []
     for line in text.splitlines():
         word, *others = ARROW.split(line.strip(), maxsplit=1)
@@ -77,7 +77,7 @@ def _are_texts(values: Iterable[Any]) -> bool:
 
 
 def _cleaned(items: Iterable[tuple[str, list[str]]], clean: Callable[[str], str]) -> Answer:
-    """Without quotes, line breaks and markup, and without words that have no alternatives."""
+    """Return the items without quotes, line breaks, markup, and words without alternatives."""
     words: Words = {}
     left_out: list[str] = []
 

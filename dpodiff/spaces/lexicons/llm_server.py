@@ -1,7 +1,7 @@
-"""Asking a server that speaks OpenAI's language, however it behaves.
+"""Requests to an OpenAI-compatible server, protected against its errors.
 
-An answer is taken up to a size and a time: the server may hang, send a byte now and then, send
-without end, or repeat the API key in its answer or in an error.
+Answers are limited in size and time: the server may hang, send single bytes, send without end, or
+repeat the API key in its answer or in an error.
 """
 
 import base64
@@ -21,14 +21,14 @@ from dpodiff.names import LoadError
 if TYPE_CHECKING:
     from openai import OpenAI
 
-MOST_BYTES = 1_000_000  # of an answer
-SHORTEST_KEY = 8  # characters; shorter ones are no secrets
-KEY_PART = 10  # letters and digits of a key in a row that give it away
+MOST_BYTES = 1_000_000  # size of an answer
+SHORTEST_KEY = 8  # characters; shorter keys are not secret
+KEY_PART = 10  # successive letters and digits of a key that would reveal it
 Made = TypeVar("Made")
 
 
 class ServerError(LoadError, RuntimeError):
-    """The server of the language model could not be asked, or did not answer as one.
+    """The server of the language model could not be asked, or its answer is invalid.
 
     Examples:
         >>> llm = dpodiff.LLM("gpt-4o")
@@ -43,16 +43,17 @@ class Server:
     """A chat server.
 
     Args:
-        model: name of the model at the server.
-        timeout: seconds that one try may take, from the question to the last byte of the answer.
-        retries: how often to ask again after an answer that did not come.
+        model: name of the model on the server.
+        timeout: time limit in seconds for one attempt, from the question to the last byte of the
+            answer.
+        retries: number of further attempts if no answer arrives.
     """
 
     def __init__(self, model: str, timeout: float, retries: int) -> None:
         self.model, self.timeout, self.retries = model, timeout, retries
 
     def check(self) -> None:
-        """Refuse a server that cannot be asked for want of the package or a key; asks nothing.
+        """Check that the package and a key are available; this sends no request.
 
         Raises:
             ImportError: if the package is missing.
@@ -61,10 +62,10 @@ class Server:
         _ = self._client
 
     def ask(self, text: str, **options: Any) -> str | None:
-        """What the model says; None if the server refuses the options.
+        """Return the model's answer; None if the server refuses the options.
 
         Raises:
-            ServerError: if the server cannot be asked, or does not answer as one.
+            ServerError: if the server cannot be asked, or its answer is invalid.
         """
         body, reason = self._body(text, options)
         if reason is None:
@@ -74,11 +75,11 @@ class Server:
                 reason = str(error)
         if not reason:
             return None
-        # Not where an error is handled, which would hang on to this one with all that it knows.
+        # Outside of the handler: otherwise the new error would reference this one and its data.
         raise self._error(reason)
 
     def without_key(self, text: str) -> str:
-        """A text of the server, which may repeat the key, as it is or changed, or a part of it."""
+        """Return a text of the server without the key or parts of it."""
         key = self._client.api_key
         text = text.replace(key, "...") if len(key) >= SHORTEST_KEY else text
         letters = [(place, c.casefold()) for place, c in enumerate(text) if c.isalnum()]
@@ -92,7 +93,7 @@ class Server:
         return re.sub("\0+", "...", "".join("\0" if i in hidden else c for i, c in enumerate(text)))
 
     def _body(self, text: str, options: dict[str, Any]) -> tuple[bytes, str | None]:
-        """The answer and None; else the reason that there is none, empty if options are refused."""
+        """Return the answer and None, or an empty answer and the reason."""
         openai, client = openai_package(), self._client
         refused = (openai.BadRequestError, openai.UnprocessableEntityError)
         try:
@@ -106,7 +107,7 @@ class Server:
             return b"", str(error)
 
     def _streamed(self, client: "OpenAI", text: str, options: dict[str, Any]) -> bytes:
-        """The answer, asked for again where it breaks off."""
+        """Return the answer; the request is repeated if the connection breaks."""
         create = client.chat.completions.with_streaming_response.create
         messages: Any = [{"role": "user", "content": text}]
         for retry in range(self.retries + 1):
@@ -115,13 +116,13 @@ class Server:
                     return self._read(response.iter_bytes())
                 except _NoAnswerError:
                     raise
-                except Exception:  # of one of several network libraries
+                except Exception:  # from any network library
                     if retry == self.retries:
                         raise _NoAnswerError("Connection error: the answer breaks off") from None
         raise AssertionError  # not reached
 
     def _read(self, chunks: Any) -> bytes:
-        """The bytes of an answer, within its limits."""
+        """Return the bytes of an answer within the limits."""
         end, body = time.monotonic() + self.timeout, bytearray()
         for chunk in chunks:
             body += chunk
@@ -133,7 +134,7 @@ class Server:
 
     @cached_property
     def _key_parts(self) -> set[str]:
-        """All that counts as a part of the key: letters and digits in a row, however written."""
+        """Return all parts of the key: successive letters and digits in any notation."""
         key, found = self._client.api_key, set()
         data = key.encode()
         encoded = (data.hex(), base64.b64encode(data).decode(), quote(key, safe=""))
@@ -163,11 +164,11 @@ class Server:
 
 
 class _NoAnswerError(Exception):
-    """Why an answer was given up."""
+    """The reason why a request was given up."""
 
 
 def within(seconds: float, work: Callable[[], Made]) -> Made:
-    """What the work returns, or raises; it is left alone in its thread if it takes longer."""
+    """Run work with a time limit; if it takes longer, it is abandoned in its thread."""
     done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -187,10 +188,10 @@ def within(seconds: float, work: Callable[[], Made]) -> Made:
 
 
 def openai_package() -> ModuleType:
-    """The client's package.
+    """Return the package of the client.
 
     Raises:
-        ImportError: if it is missing, saying how to get it.
+        ImportError: if it is missing; the message says how to install it.
     """
     try:
         import openai
@@ -200,7 +201,7 @@ def openai_package() -> ModuleType:
 
 
 def _message(body: bytes) -> str:
-    """What the model says in an answer; _NoAnswerError if it is no answer of a chat server."""
+    """Return the message in an answer; _NoAnswerError if it is not that of a chat server."""
     try:
         message = json.loads(body)["choices"][0]["message"]
         said = message.get("content") or message.get("refusal") or ""
@@ -209,6 +210,6 @@ def _message(body: bytes) -> str:
     except (ValueError, RecursionError):
         if body.lstrip().startswith(b"{"):
             raise _NoAnswerError("it cannot be read") from None
-    except (AttributeError, LookupError, TypeError):  # any JSON
+    except (AttributeError, LookupError, TypeError):  # the JSON has another structure
         pass
     raise _NoAnswerError("it does not answer as a chat server")

@@ -1,4 +1,4 @@
-"""Spaces of the sampler's settings: the guidance, and when the negative prompt acts."""
+"""Spaces of the sampler's settings: the guidance, and the window of the negative prompt."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,12 +19,12 @@ def guidance_space(
     own: float | None = None,
     negative_prompt: str = "",
 ) -> Space:
-    """The guidance may be one of a few scales instead of the model's own.
+    """Return a space in which the guidance may have other scales than the model's default.
 
     Args:
         prompt: the user's prompt.
         scales: weights of classifier-free guidance, above 1.
-        own: the model's own, which is no choice beside itself.
+        own: the model's default, which is left out of the scales.
         negative_prompt: the user's own negative prompt.
 
     Raises:
@@ -52,19 +52,19 @@ def window_space(
     *,
     negative_prompt: str = "",
 ) -> Space:
-    """The negative prompt may act in a part of the steps only (Ban et al., 2024).
+    """Return a space in which the negative prompt may act in some steps only (Ban et al., 2024).
 
     It needs a negative prompt: the user's own, or words of another space that is added.
 
     Args:
         prompt: the user's prompt.
-        starts: shares of the steps after which it may begin to act, instead of at the first one.
-        ends: shares of the steps after which it may stop, instead of after the last one.
+        starts: shares of the steps after which it may start to act, instead of at the first step.
+        ends: shares of the steps after which it may stop, instead of after the last step.
         negative_prompt: the user's own negative prompt.
 
     Raises:
-        ValueError: if a share is not above 0 and below 1, two of one end are equal, or a start is
-            not below each end.
+        ValueError: if a share is not above 0 and below 1, two starts or two ends are equal, or a
+            start is not below each end.
 
     Examples:
         >>> space = dpodiff.window_space("a red ball", negative_prompt="blurry")

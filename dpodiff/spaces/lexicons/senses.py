@@ -1,9 +1,9 @@
-"""Which words of WordNet stand for the same as a word, and which for something else.
+"""Words of WordNet with the same meaning as a word, and with another one.
 
-WordNet groups words into synsets, one a meaning, and counts how often each word was tagged with
-each meaning. A word replaces another well where both are used in that meaning for the most part:
-"automobile" for "car", but not "machine", which is another thing as a rule. Words of many meanings,
-such as "hold" and "run", get none, as nothing here can tell which one is meant.
+WordNet groups words into synsets, one per meaning, and counts how often each word was tagged with
+each meaning. A word is a good replacement for another if both are mostly used in the same meaning:
+"automobile" for "car", but not "machine", which usually means something else. Words with many
+meanings, such as "hold" and "run", have no replacements, since the meaning is ambiguous.
 """
 
 import functools
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from dpodiff.spaces.lexicons.familiar import is_familiar, rank
 
 if TYPE_CHECKING:
-    Lemma = Synset = Any  # nltk has no types, and what its code lets guess is wrong
+    Lemma = Synset = Any  # nltk has no types, and inferred ones are wrong
     Reader = Any
 
 PLAIN = re.compile(r"[a-z]+(?:_[a-z]+)*")  # no names, no Latin, no numbers, no "saw-like"
-SURE = 1 / 2  # of a word's uses: a meaning that is understood without more words
-LIKELY = 1 / 4  # of a word's uses: a thing, which an image shows, before an abstract meaning
-FEW = 8  # kinds under a kind that is narrow enough to name its members by
-SIBLINGS = 80  # kinds under a kind whose members can stand against each other
-NEAR = 3  # words that are only close
-LENIENT = 2  # uses as another part of speech that count for nothing
+SURE = 1 / 2  # share of a word's uses that makes a meaning clear without context
+LIKELY = 1 / 4  # share of a word's uses that makes a visible thing its likely meaning
+FEW = 8  # largest number of kinds below a kind that is narrow
+SIBLINGS = 80  # largest number of kinds below a kind whose members are contrasts
+NEAR = 3  # number of words that are only close
+LENIENT = 2  # uses as another part of speech that are ignored
 CONCRETE = frozenset(
     f"noun.{kind}" for kind in "animal artifact body food object phenomenon plant substance".split()
 )
@@ -45,18 +45,18 @@ class Meanings:
         self._wordnet = wordnet
         self.lemmas = functools.cache(self._lemmas)
         self.uses = functools.cache(self._uses)
-        self._counts: dict[str, int] = {}  # by the key of a lemma; nltk's lemmas are equal by name
+        self._counts: dict[str, int] = {}  # by the key of a lemma; nltk compares lemmas by name
 
     def forms(self, name: str, tag: str) -> set[str]:
-        """The word and its likeliest base form."""
+        """Return the word and its likeliest base form."""
         return self._wordnet.forms(name, tag)
 
     def base(self, name: str, tag: str) -> str:
-        """The base form of a word as this part of speech."""
+        """Return the base form of a word as this part of speech."""
         return next((form for form in self.forms(name, tag) if form != name), name)
 
     def sense(self, name: str, tag: str) -> "Lemma | None":
-        """The meaning that a prompt means in all likelihood; None where that is open."""
+        """Return the likely meaning of a word in a prompt; None if it is ambiguous."""
         lemmas, total = self.lemmas(name, tag), self.uses(name, tag)
         if total <= 0:
             return lemmas[0] if len(lemmas) == 1 or (lemmas and tag == "n") else None
@@ -66,7 +66,7 @@ class Meanings:
         return lemmas[0] if self.count(lemmas[0]) >= SURE * total else None
 
     def synonyms(self, name: str, tag: str) -> list["Lemma"]:
-        """Other words of its meaning, the most common first; without, words close to it."""
+        """Return other words of its meaning, the most common first, or else words close to it."""
         own = self.sense(name, tag)
         if own is None:
             return []
@@ -78,7 +78,7 @@ class Meanings:
         return self.common(_near(synset))[:NEAR]
 
     def antonyms(self, name: str, tag: str) -> list["Lemma"]:
-        """Opposites of its meaning, the most common first; without, other things of its kind."""
+        """Return opposites of its meaning, or else other things of its kind, most common first."""
         if tag == "a" and (color := self._color(name)):
             direct = [other for own in self.lemmas(name, tag)[:1] for other in own.antonyms()]
             others = [other for kind in color.hypernyms() for other in self._members(kind, color)]
@@ -93,21 +93,21 @@ class Meanings:
         return self.common(_of_others(own.synset())) or self._others_of_its_kind(own.synset())
 
     def common(self, lemmas: Iterable["Lemma"]) -> list["Lemma"]:
-        """Words that are familiar and understood in their meaning, the most common first."""
+        """Return words that are familiar and clear in their meaning, the most common first."""
         return self._ranked(other for other in lemmas if self._is_understood(other))
 
     def _ranked(self, lemmas: Iterable["Lemma"]) -> list["Lemma"]:
         return sorted(lemmas, key=lambda lemma: (-self.count(lemma), rank(lemma.name())))
 
     def count(self, lemma: "Lemma") -> int:
-        """How often a word was tagged in this meaning; read from a file, once."""
+        """Return how often a word was tagged with this meaning; read once from a file."""
         key = lemma.key()
         if key not in self._counts:
             self._counts[key] = lemma.count()
         return self._counts[key]
 
     def _lemmas(self, name: str, tag: str) -> tuple["Lemma", ...]:
-        """The word in each of its meanings as this part of speech, as WordNet orders them."""
+        """Return the word in each of its meanings as this part of speech, in WordNet's order."""
         forms = self.forms(name, tag)
         return tuple(
             lemma
@@ -117,12 +117,12 @@ class Meanings:
         )
 
     def _uses(self, name: str, tag: str) -> int:
-        """How often it was tagged as this part of speech; -1 if it is none."""
+        """Return how often it was tagged as this part of speech; -1 if it is none."""
         lemmas = self.lemmas(name, tag)
         return sum(self.count(lemma) for lemma in lemmas) if lemmas else -1
 
     def _is_understood(self, lemma: "Lemma") -> bool:
-        """Whether a word is familiar, and used in this meaning for the most part."""
+        """Return whether a word is familiar, and mostly used in this meaning."""
         if not _is_plain(lemma):
             return False
         name, synset = lemma.name(), lemma.synset()
@@ -135,18 +135,18 @@ class Meanings:
         return own and uses[tag] + LENIENT >= SURE * max(uses.values())
 
     def _color(self, name: str) -> "Synset | None":
-        """The color that a word names in its first meaning as an adjective or noun."""
+        """Return the color that a word names in its first meaning as an adjective or noun."""
         return next((c.synset() for c in self.lemmas(name, "n")[:2] if _is_color(c.synset())), None)
 
     def _others_of_its_kind(self, synset: "Synset") -> list["Lemma"]:
-        """Other things of the same kind, the most common first."""
+        """Return other things of the same kind, the most common first."""
         kinds = synset.hypernyms() if synset.lexname() in CONTRASTED else []
         narrow = [kind for kind in kinds if len(kind.hyponyms()) <= SIBLINGS]
         others = self.common(o for kind in narrow for o in self._members(kind, synset))
         return [other for other in others if self.count(other) > 0] or others
 
     def _members(self, kind: "Synset", synset: "Synset") -> list["Lemma"]:
-        """The best word of each thing of a kind but one, by name, as nltk's order is random."""
+        """Return the best word of each other thing of a kind, sorted: nltk's order is random."""
         others = [other for other in kind.hyponyms() if other != synset]
         alike = [other for other in others if other.lexname() == synset.lexname()]
         best = [max(other.lemmas(), key=self.count) for other in alike]
@@ -159,7 +159,7 @@ def _is_plain(lemma: "Lemma") -> bool:
 
 
 def _near(synset: "Synset") -> list["Lemma"]:
-    """Words close to a meaning: of similar adjectives, or of the narrow kind that a noun is of."""
+    """Return words close to a meaning: similar adjectives, or members of a noun's narrow kind."""
     if synset.pos() == "a":
         return [lemma for other in sorted(synset.similar_tos()) for lemma in other.lemmas()]
     if synset.pos() != "n" or synset.lexname() not in CONCRETE - {"noun.substance"}:
@@ -173,7 +173,7 @@ def _is_color(synset: "Synset") -> bool:
 
 
 def _of_others(synset: "Synset") -> list["Lemma"]:
-    """Opposites of the other words of a meaning; of the adjective it is similar to, else."""
+    """Return opposites of the meaning's other words, or else of the adjective it is similar to."""
     found = [opposite for lemma in synset.lemmas() for opposite in lemma.antonyms()]
     if found or synset.pos() != "s":
         return found

@@ -1,16 +1,16 @@
-"""Parts of speech of the words of a prompt, from WordNet and the words about them.
+"""Parts of speech of the words of a prompt, from WordNet and neighboring words.
 
-Each word has the parts of speech that WordNet knows for it, weighed by how often they were tagged.
-What stands before and after it changes the weights: after an article comes a noun or an adjective,
-an adjective stands before a noun, a word in -ing after a noun is a verb. The weights are set by
-hand. Nothing is downloaded.
+Each word has the parts of speech that WordNet knows, weighted by how often they were tagged. The
+words before and after it change the weights: an article is followed by a noun or an adjective, an
+adjective by a noun, and a word in -ing after a noun is a verb. The weights are set by hand. Nothing
+is downloaded.
 """
 
 from collections.abc import Callable, Sequence
 
 from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS
 
-Counts = Callable[[str, str], float]  # uses of a word in a part of speech; negative: it has none
+Counts = Callable[[str, str], float]  # uses of a word as a part of speech; negative: none
 TAGS = "nvar"
 
 DETERMINERS = frozenset(
@@ -46,17 +46,18 @@ CLOSED = FUNCTION_WORDS | DETERMINERS | PLACES | NUMBERS
 
 
 def is_number(word: str) -> bool:
-    """Whether a word in lower case counts something, in letters or in digits."""
+    """Return whether a word in lower case is a number, in letters or in digits."""
     return word in NUMBERS or word[:1].isdigit()
 
 
 def tags(words: Sequence[str], ends: Sequence[bool], counts: Counts) -> list[str]:
-    """The part of speech of each word: "n", "v", "a", "r" (adverb), or "" for a function word.
+    """Return the parts of speech: "n", "v", "a", "r" (adverb), or "" for a function word.
 
     Args:
-        words: of a prompt, in lower case.
-        ends: whether punctuation, or the end of the prompt, follows each.
-        counts: how often a word was tagged in a part of speech, by WordNet; -1 where it is none.
+        words: words of a prompt, in lower case.
+        ends: for each word, whether punctuation or the end of the prompt follows.
+        counts: function that returns how often WordNet tagged a word as a part of speech; -1 if
+            never.
 
     Examples:
         >>> from dpodiff.spaces.lexicons.tagging import tags
@@ -66,7 +67,7 @@ def tags(words: Sequence[str], ends: Sequence[bool], counts: Counts) -> list[str
     """
     found: list[str] = []
     for place, word in enumerate(words):
-        requested = not any(found) and word in REQUESTS  # "draw a dog": nothing to see yet
+        requested = not any(found) and word in REQUESTS  # "draw a dog": not visible
         if word in CLOSED or is_number(word) or requested:
             found.append("")
             continue
@@ -92,14 +93,14 @@ def tags(words: Sequence[str], ends: Sequence[bool], counts: Counts) -> list[str
 
 
 def _is_nominal(word: str, counts: Counts) -> bool:
-    """Whether a word can be a noun or an adjective."""
+    """Return whether a word can be a noun or an adjective."""
     if not word or word in CLOSED:
         return False
     return max(counts(word, "n"), counts(word, "a")) >= max(0, counts(word, "v") / 4)
 
 
 class _Context:
-    """What stands about a word."""
+    """The words around a word."""
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class _Context:
         self.after = after
 
     def weight(self, tag: str) -> float:
-        """The factor for a part of speech."""
+        """Return the factor for a part of speech."""
         return {"n": self._noun, "v": self._verb, "a": self._adjective, "r": self._adverb}[tag]()
 
     @property

@@ -1,15 +1,15 @@
 """WordNet as a lexicon: synonyms and antonyms without a language model.
 
-WordNet groups words into synsets, one a meaning, and links those. Synonyms are the other words of a
-word's likeliest meanings, as far as they are understood in that meaning themselves. Antonyms are
-linked to single words; an adjective without one borrows that of the adjective it is similar to
-(huge -> large -> small), a color gets other colors, and a noun without one gets other things of the
-same kind (boat -> ship, as both are vessels).
+WordNet groups words into synsets, one per meaning, and links them. Synonyms are the other words of
+a word's likeliest meanings that are clear in that meaning themselves. Antonyms are linked to single
+words. An adjective without one has that of the adjective it is similar to (huge -> large -> small),
+a color has other colors, and a noun without one has other things of the same kind (boat -> ship, as
+both are vessels).
 
-In a prompt, `tagging` says which part of speech a word has: "flies" is a noun in "two flies on a
-cake". Elsewhere it is the one that it is most used in; `pos` puts right what is wrong. Words come
-in the form of the word that they replace (`inflection`), the most common first. Names, Latin names,
-and phrases of more words than the one they replace are left out.
+In a prompt, `tagging` finds the part of speech of a word: "flies" is a noun in "two flies on a
+cake". Without a prompt it is the most frequent one; `pos` corrects errors. Words have the form of
+the word that they replace (`inflection`), the most common first. Names, Latin names, and phrases
+with more words than the replaced one are left out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ from dpodiff.spaces.lexicons.keywords import FUNCTION_WORDS, WORD
 from dpodiff.spaces.lexicons.tagging import PLACES, is_number, tags
 
 if TYPE_CHECKING:
-    Lemma = Any  # nltk has no types, and what its code lets guess is wrong
+    Lemma = Any  # nltk has no types, and inferred ones are wrong
 
 POS = {"n": "noun", "v": "verb", "a": "adjective", "r": "adverb"}
 
@@ -34,14 +34,14 @@ class WordNet(PromptLexicon):
     Function words ("in", "it") and numbers have none.
 
     Args:
-        pos: part of speech of words of the prompt, "n", "v", "a" or "r" (adverb), where the one
-            found is wrong; e.g. {"flies": "n"}.
-        folder: of another WordNet database, e.g. Debian's /usr/share/wordnet or nltk's
-            corpora/wordnet; if not given, the one that comes with the package. Each is read once.
+        pos: corrections of parts of speech, "n", "v", "a" or "r" (adverb), by word; for example
+            {"flies": "n"}.
+        folder: folder of another WordNet database, such as Debian's /usr/share/wordnet or nltk's
+            corpora/wordnet; the default is that of the package. Each is read once.
 
     Raises:
-        ValueError: a part of speech is none of these.
-        FileNotFoundError: the folder lacks files of a database, saying which.
+        ValueError: if a part of speech is none of these.
+        FileNotFoundError: if files of the database are missing; the message names them.
 
     Examples:
         >>> words = dpodiff.WordNet()
@@ -58,23 +58,23 @@ class WordNet(PromptLexicon):
         for word, tag in self._pos.items():
             if tag not in POS:
                 raise ValueError(f"the part of speech of {word!r} must be in {POS}, not {tag!r}")
-        # Here, as nltk takes seconds to import.
+        # Imported here, since nltk takes seconds to import.
         from dpodiff.spaces.lexicons.senses import Meanings
         from dpodiff.spaces.lexicons.wordnet_database import open_database
 
         self._meanings = Meanings(open_database(folder))
 
     def in_prompt(self, prompt: str) -> Lexicon:
-        """The lexicon that takes each word in the part of speech that it has in this prompt.
+        """Return the lexicon that uses each word's part of speech in this prompt.
 
-        A word that stands there twice has the part of speech of its first place.
+        A repeated word has the part of speech of its first place.
         """
         matches = list(WORD.finditer(prompt))
         words = [normal(match.group()) for match in matches]
         starts = [*(match.start() for match in matches), len(prompt) + 1]
         ends = [
             stop > len(prompt) or not prompt[match.end() : stop].isspace()
-            for match, stop in zip(matches, starts[1:], strict=True)  # the next word's start
+            for match, stop in zip(matches, starts[1:], strict=True)  # the start of the next word
         ]
         found: dict[str, str] = {}
         for word, tag in zip(words, tags(words, ends, self._meanings.uses), strict=True):
@@ -82,15 +82,15 @@ class WordNet(PromptLexicon):
         return _InPrompt(self, found)
 
     def synonyms(self, word: str) -> list[str]:
-        """Other words of its meanings: the likeliest meaning first, in it the most common word."""
+        """Return other words of its meanings, the likeliest meaning and most common word first."""
         return self.synonyms_as(word, self.tag(word))
 
     def antonyms(self, word: str) -> list[str]:
-        """Opposites of its meanings, the likeliest first; without, other things of its kind."""
+        """Return opposites of its meanings, or else other things of its kind, likeliest first."""
         return self.antonyms_as(word, self.tag(word))
 
     def tag(self, word: str) -> str:
-        """The part of speech that a word is most used in; "" for a function word or a number."""
+        """Return a word's most frequent part of speech; "" for a function word or a number."""
         word = normal(word)
         if word in self._pos:
             return self._pos[word]
@@ -101,14 +101,14 @@ class WordNet(PromptLexicon):
         return tag if uses[tag] >= 0 else ""
 
     def synonyms_as(self, word: str, tag: str) -> list[str]:
-        """The synonyms of a word in this part of speech; none for ""."""
+        """Return the synonyms of a word in this part of speech; none for ""."""
         word = normal(word)
         if not tag or word in PLACES:
             return []
         return self._words(self._meanings.synonyms(word.replace(" ", "_"), tag), word, tag)
 
     def antonyms_as(self, word: str, tag: str) -> list[str]:
-        """The antonyms of a word in this part of speech; none for ""."""
+        """Return the antonyms of a word in this part of speech; none for ""."""
         word = normal(word)
         if word in PLACES:
             tag = "r"
@@ -117,11 +117,11 @@ class WordNet(PromptLexicon):
         return self._words(self._meanings.antonyms(word.replace(" ", "_"), tag), word, tag)
 
     def given(self, word: str) -> str | None:
-        """The part of speech that the caller gave for a word."""
+        """Return the part of speech that the caller gave for a word."""
         return self._pos.get(normal(word))
 
     def _words(self, lemmas: Iterable["Lemma"], word: str, tag: str) -> list[str]:
-        """The words of lemmas in the form of the word that they stand for, each once."""
+        """Return the words of lemmas in the form of the replaced word, each once."""
         name = word.replace(" ", "_")
         forms = set().union(*(self._meanings.forms(name, tag) for tag in POS))
         base = self._meanings.base(name, tag)
@@ -137,7 +137,7 @@ class WordNet(PromptLexicon):
 
 
 class _InPrompt:
-    """WordNet's words for one prompt: word -> its part of speech there."""
+    """WordNet for one prompt, with the part of speech of each word."""
 
     def __init__(self, wordnet: WordNet, tags: Mapping[str, str]) -> None:
         self._wordnet = wordnet
@@ -157,4 +157,4 @@ class _InPrompt:
         if " " not in word:
             return self._tags.get(word, "")
         parts = [self._tags.get(part, "") for part in word.split()]
-        return "n" if set(parts) == {"n"} else ""  # "sports car"; a "black cat" is a marten there
+        return "n" if set(parts) == {"n"} else ""  # "sports car"; WordNet's "black cat" is a marten

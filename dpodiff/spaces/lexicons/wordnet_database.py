@@ -1,7 +1,7 @@
-"""Opens a WordNet database: the one that comes with the package, or one in a folder.
+"""Access to a WordNet database: that of the package, or one in a folder.
 
-nltk reads it. By itself nltk opens files on its own data path only, so here it is handed the files:
-those of the package may lie in a place that cannot be written, or in an archive.
+nltk reads it. nltk itself opens only files on its data path. Here the files are passed to it, since
+those of the package may be in a read-only folder or in an archive.
 """
 
 import functools
@@ -19,19 +19,19 @@ PACKAGE = "dpodiff.spaces.lexicons"
 
 
 class Reader(WordNetCorpusReader):
-    """nltk's reader, of the files that all distributions have."""
+    """nltk's reader, for the files that all distributions have."""
 
     def open(self, file: str):
-        """Open a file of the database; the names of its lexicographer files are the package's."""
-        if file == "lexnames":  # not in Debian's; the same in all versions
+        """Open a file of the database; the names of lexicographer files come from the package."""
+        if file == "lexnames":  # missing in Debian; the same in all versions
             return io.StringIO(files(PACKAGE).joinpath(file).read_text("ascii"))
         return self.root.join(file).open(self.encoding(file))
 
     def map_wn(self, version: str = "wordnet") -> None:
-        """Would want a file that Debian does not have, for other languages than English."""
+        """Do nothing: the mapping for other languages needs a file that Debian lacks."""
 
     def forms(self, name: str, tag: str) -> set[str]:
-        """The word and its likeliest base form: men and man; planes and plane, but not plan."""
+        """Return a word and its likeliest base form: men and man; planes and plane, not plan."""
         return {name, *[form for form in self._morphy(name, tag) if form != name][:1]}
 
 
@@ -39,33 +39,33 @@ class Files(PathPointer):
     """nltk's interface to a file or folder, on disk or in an archive.
 
     Args:
-        path: of it.
+        path: path of the file or folder.
     """
 
-    # nltk has no types: its abstract methods are read as if they gave None.
+    # nltk has no types: its abstract methods are inferred to return None.
 
     def __init__(self, path: Path | zipfile.Path) -> None:
         self.path = path
 
     def open(self, encoding: str | None = None):  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Read the file into memory: as bytes, or as text with nltk's own methods."""
+        """Read the file into memory, as bytes or as text."""
         stream = io.BytesIO(self.path.read_bytes())
         return SeekableUnicodeStreamReader(stream, encoding) if encoding else stream
 
     def file_size(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The number of its bytes."""
+        """Return the size in bytes."""
         return len(self.path.read_bytes())
 
     def join(self, fileid: str) -> "Files":  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A file of the folder."""
+        """Return a file of the folder."""
         return Files(self.path / fileid)
 
 
 def open_database(folder: str | Path | None = None) -> Reader:
-    """The database of the package, or the one in a folder, read on the first call.
+    """Return the database of the package, or of a folder; it is read at the first call.
 
     Raises:
-        FileNotFoundError: the folder lacks files of a database, saying which.
+        FileNotFoundError: if files of the database are missing; the message names them.
     """
     return _read(None if folder is None else Path(folder).resolve())
 
@@ -74,7 +74,7 @@ def open_database(folder: str | Path | None = None) -> Reader:
 def _read(folder: Path | None) -> Reader:
     if folder is None:
         archive = zipfile.ZipFile(io.BytesIO(files(PACKAGE).joinpath(ARCHIVE).read_bytes()))
-        archive.filename = ARCHIVE  # which a repr shows
+        archive.filename = ARCHIVE  # shown by repr
         return Reader(Files(zipfile.Path(archive)), omw_reader=False)
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:

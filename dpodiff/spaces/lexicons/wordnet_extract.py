@@ -1,21 +1,21 @@
-"""Make the WordNet database that ships with the package, `wordnet-3.0.zip`, from a full one.
+"""Make the package's WordNet database, `wordnet-3.0.zip`, from a full one.
 
-The source is WordNet 3.0 as Debian has it, package wordnet-base, version 1:3.0-37. To make the
-archive again, in any folder:
+The source is WordNet 3.0 from Debian's package wordnet-base, version 1:3.0-37. To make the archive
+again, in any folder:
 
     apt-get download wordnet-base
     dpkg -x wordnet-base_*.deb source
     python -m dpodiff.spaces.lexicons.wordnet_extract source/usr/share/wordnet
 
-The glosses (definitions and example sentences) are left out, which is more than half of the data,
-and the sentences for verbs, sentidx.vrb and sents.vrb. All else is kept: words, senses and their
-order, lexicographer files, all pointers, verb frames, exceptions of inflection, how often each
-sense was tagged, and the license at the head of each file. Debian has no index.sense,
-so nltk's lemma_from_key has nothing to read.
+The glosses (definitions and example sentences), more than half of the data, are left out, and the
+sentences for verbs, sentidx.vrb and sents.vrb. Everything else is kept: words, senses and their
+order, lexicographer files, all pointers, verb frames, exceptions of inflection, the tag counts of
+senses, and the license at the head of each file. Debian has no index.sense, so nltk's
+lemma_from_key does not work.
 
-An entry is named by the byte at which its line starts. The lines are shorter now, so every offset
-is written anew. The formats are those of WordNet's manual pages wndb(5WN) and cntlist(5WN). The
-same source gives the same bytes.
+An entry is identified by the byte offset of its line. The lines are shorter now, so all offsets are
+computed again. The formats are those of WordNet's manual pages wndb(5WN) and cntlist(5WN). The same
+source gives the same bytes.
 """
 
 import argparse
@@ -33,20 +33,20 @@ FILES = (
 )
 VERSION = "WordNet 3.0 "
 ARCHIVE = "wordnet-3.0.zip"
-DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can state
+DATE = (1980, 1, 1, 0, 0, 0)  # the first date that a zip archive allows
 
-Offsets = Mapping[str, Mapping[str, str]]  # part of speech -> old offset -> new one
+Offsets = Mapping[str, Mapping[str, str]]  # part of speech -> old offset -> new offset
 
 
 def extract(folder: Path) -> dict[str, str]:
-    """File name -> text of a database without glosses.
+    """Return the texts of a database without glosses, by file name.
 
     Args:
-        folder: of the full database, with all of `FILES`; pure ASCII.
+        folder: folder of the full database, with all of `FILES`; pure ASCII.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: this is another version of WordNet.
+        FileNotFoundError: if a file is missing.
+        ValueError: if it is another version of WordNet.
     """
     texts = {name: (folder / name).read_text("ascii") for name in FILES}
     if VERSION not in texts["data.noun"][:2000]:
@@ -56,7 +56,7 @@ def extract(folder: Path) -> dict[str, str]:
         for tag, suffix in SUFFIXES.items()
     }
     offsets = {tag: dict(_offsets(lines)) for tag, lines in entries.items()}
-    offsets["s"] = offsets["a"]  # adjectives that are similar to another share their file
+    offsets["s"] = offsets["a"]  # both kinds of adjectives share a file
     for tag, suffix in SUFFIXES.items():
         index = texts[f"index.{suffix}"].splitlines()
         texts[f"index.{suffix}"] = _joined(_index_line(line, offsets[tag]) for line in index)
@@ -65,12 +65,12 @@ def extract(folder: Path) -> dict[str, str]:
 
 
 def write(texts: Mapping[str, str], path: Path) -> None:
-    """Write an archive of these texts; the same texts give the same bytes."""
+    """Write an archive of these texts; equal texts give equal bytes."""
     unfinished = path.with_name(path.name + ".tmp")
     with zipfile.ZipFile(unfinished, "w") as archive:
         for name, text in texts.items():
             entry = zipfile.ZipInfo(name, DATE)
-            entry.create_system = 3  # Unix, on whatever system this runs
+            entry.create_system = 3  # Unix, on any system
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, text.encode("ascii"), zipfile.ZIP_LZMA)
     os.replace(unfinished, path)
@@ -89,7 +89,7 @@ def _without_gloss(line: str) -> str:
 
 
 def _offsets(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The old and the new offset of each entry; both have eight digits."""
+    """Yield the old and the new offset of each entry; both have eight digits."""
     place = 0
     for line in lines:
         if not _is_license(line):
@@ -98,7 +98,11 @@ def _offsets(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _data_line(line: str, tag: str, offsets: Offsets) -> str:
-    """Offset, file, type, number of words, words and their ids, number of pointers, pointers."""
+    """Return a line of a data file with new offsets.
+
+    Its fields are: offset, file, type, number of words, words and their ids, number of pointers,
+    pointers.
+    """
     if _is_license(line):
         return line
     fields = line.split()
@@ -111,7 +115,7 @@ def _data_line(line: str, tag: str, offsets: Offsets) -> str:
 
 
 def _index_line(line: str, offsets: Mapping[str, str]) -> str:
-    """Word, part of speech, number of senses, ..., and as many offsets, the most used first."""
+    """Return a line of an index file with new offsets; they come last, the most used first."""
     if _is_license(line):
         return line
     fields = line.split()
@@ -122,7 +126,7 @@ def _index_line(line: str, offsets: Mapping[str, str]) -> str:
 def main() -> None:
     """Read the folder from the command line and write the archive."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="of the full database")
+    parser.add_argument("folder", type=Path, help="folder of the full database")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name(ARCHIVE))
     options = parser.parse_args()
     write(extract(options.folder), options.output)

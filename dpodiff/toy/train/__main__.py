@@ -1,8 +1,8 @@
-"""Train the toy world from nothing.
+"""Train the toy world from scratch.
 
 python -m dpodiff.toy.train                       # every stage, about five hours on two cores
-python -m dpodiff.toy.train --stage diffusion     # one stage; goes on where it was stopped
-python -m dpodiff.toy.train --scale 0.001         # a rehearsal
+python -m dpodiff.toy.train --stage diffusion     # one stage; continues after an interruption
+python -m dpodiff.toy.train --scale 0.001         # a test run
 """
 
 import argparse
@@ -38,7 +38,7 @@ RECIPES = {
         steps=14_000, batch=32, lr=1.2e-3, ema=0.999, decay_share=0.25, slow="text_encoder", seed=21
     ),
 }
-# More training of weights in place, with --warm.
+# Recipes for further training of existing weights, with --warm.
 WARM = {
     "judge": Recipe(steps=1200, batch=64, lr=7e-4, seed=4),
     "matcher": Recipe(steps=2400, batch=32, lr=1.2e-3, seed=8),
@@ -53,15 +53,15 @@ WARM = {
         seed=3,
     ),
 }
-POOL, WARM_POOL, SMALL_POOL = 40_000, 24_000, 20_000  # images encoded for the denoisers
-SMALL_SEED = 21  # of the small denoiser's first weights and of its images
-LABELED = 8_000  # images for the judge, and as many others for the matcher
+POOL, WARM_POOL, SMALL_POOL = 40_000, 24_000, 20_000  # encoded images for the denoisers
+SMALL_SEED = 21  # seed of the small denoiser's initial weights and its images
+LABELED = 8_000  # images for the judge, and other ones for the matcher
 LABELED_SEEDS = {"judge": 11, "matcher": 12}
 
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
-    """Where a training run reads and writes, and on what device it works."""
+    """The folders and the device of a training run."""
 
     weights: Path
     runs: Path
@@ -149,7 +149,7 @@ def diffusion(shop: Workshop) -> None:
 
 
 def small(shop: Workshop) -> None:
-    """Train a second denoiser, on other images, for questions of transfer between models."""
+    """Train a second denoiser on other images, to study transfer between models."""
     from diffusers import AutoencoderKL
 
     from dpodiff.toy.train import diffusion as stage
@@ -169,7 +169,7 @@ def small(shop: Workshop) -> None:
 
 
 def _first_small_weights(shop: Workshop):
-    """Denoiser and text encoder that the second denoiser begins with."""
+    """Return the initial denoiser and text encoder of the second model."""
     from dpodiff.toy.train.diffusion import build_unet, text_encoder_from
 
     encoder = text_encoder_from(shop.weights / "clip")
@@ -177,7 +177,7 @@ def _first_small_weights(shop: Workshop):
 
 
 def _first_weights(shop: Workshop):
-    """Denoiser and text encoder to begin with: new ones, or those in place for more training."""
+    """Return the initial denoiser and text encoder: new ones, or existing ones with --warm."""
     from dpodiff.toy.train.diffusion import build_unet, text_encoder_from
 
     if not shop.warm:
@@ -190,7 +190,7 @@ def _first_weights(shop: Workshop):
 
 
 def save_pipeline(folder: Path, unet, text_encoder) -> None:
-    """Complete a `StableDiffusionPipeline` folder."""
+    """Write a complete `StableDiffusionPipeline` folder."""
     from dpodiff.toy.train.diffusion import build_scheduler
 
     _save_half(unet, folder / "unet")
@@ -211,17 +211,17 @@ def save_pipeline(folder: Path, unet, text_encoder) -> None:
 
 
 def save_small_pipeline(shop: Workshop, unet, text_encoder) -> None:
-    """The same of the second denoiser, with copies of tokenizer and autoencoder."""
+    """Write the folder of the second model, with copies of the tokenizer and the autoencoder."""
     for part in ("tokenizer", "vae"):
         shutil.copytree(shop.pipeline / part, shop.small / part, dirs_exist_ok=True)
     save_pipeline(shop.small, unet, text_encoder)
 
 
 def export_unfinished(shop: Workshop, stage: str) -> None:
-    """Put the averaged weights of an unfinished run of a denoiser in place, to look at them.
+    """Write the averaged weights of an unfinished training run of a denoiser, to inspect them.
 
     Args:
-        shop: of the run.
+        shop: folders of the run.
         stage: "diffusion" or "small".
     """
     if stage == "small":
@@ -249,11 +249,11 @@ def card(shop: Workshop) -> None:
 
 
 def _save_half(module, folder: Path) -> None:
-    """`save_pretrained`, with the weights stored as fp16 and no path of this machine."""
+    """Call `save_pretrained` with weights as fp16 and without paths of this machine."""
     module.save_pretrained(folder)
     config = folder / "config.json"
     settings = json.loads(config.read_text())
-    settings.pop("_name_or_path", None)  # where weights for more training came from
+    settings.pop("_name_or_path", None)  # path of the initial weights
     config.write_text(json.dumps(settings, indent=2) + "\n")
     for path in folder.glob("*.safetensors"):
         half = {k: v.half().contiguous() for k, v in load_file(path).items()}
@@ -262,18 +262,20 @@ def _save_half(module, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--stage", choices=STAGES, help="only this one; all of them by default")
+    parser.add_argument("--stage", choices=STAGES, help="only this stage; default: all")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--runs", type=Path, default=Path("runs/toy"), help="checkpoints and logs")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
-    parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder for the weights")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of all numbers of steps")
     parser.add_argument(
-        "--export", choices=("diffusion", "small"), help="the weights of this unfinished stage"
+        "--export",
+        choices=("diffusion", "small"),
+        help="write the weights of this unfinished stage",
     )
     parser.add_argument(
         "--warm",
         action="store_true",
-        help="go on from the weights in place",
+        help="continue from the existing weights",
     )
     options = parser.parse_args(arguments)
     shop = Workshop(options.out, options.runs, options.device, options.scale, options.warm)

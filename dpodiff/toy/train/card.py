@@ -1,6 +1,6 @@
-"""Stage `card`: measure everything the model card says, then write it.
+"""Stage `card`: measure all numbers of the model card, and write it.
 
-Numbers go to `model_card.json`, the card for people to `model_card.md`; the book reads the former.
+Numbers go to `model_card.json`, which the book reads, and the readable card to `model_card.md`.
 """
 
 import json
@@ -38,7 +38,7 @@ def write_card(weights: Path, device: str) -> None:
     clips = {name: SphericalCLIP(name, device=device) for name in ("toy", "toy-heldout")}
     prompts = [prompt for style in STYLES for prompt in prompt_set(style)]
     plain = judged(model, judge, prompts, "")
-    third = prompts[::3]  # as many of each style, with one thing as often as with two
+    third = prompts[::3]  # equally many of each style, and of one and two things
     blurred = judged(model, judge, third, "blurry")
     card = {
         "sampling": {"steps": STEPS, "guidance": GUIDANCE, "seeds": len(SEEDS)},
@@ -81,7 +81,7 @@ def judged(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
 ) -> list[dict]:
-    """The judge's verdict on each prompt x seed, with its defect and whether it shows a pair."""
+    """Return the judge's verdict per prompt and seed, with its defect and whether it is a pair."""
     jobs = [(prompt, negative, seed) for prompt in prompts for seed in SEEDS]
     verdicts = []
     label = f"negative prompt {negative!r}"
@@ -95,7 +95,7 @@ def judged(
 
 
 def by_objects(verdicts: list[dict]) -> dict[str, dict[str, float]]:
-    """`shares` of the images of prompts with one object, and with two."""
+    """Return `shares` separately for prompts with one object and with two."""
     return {
         "one_object": shares([v for v in verdicts if not v["pair"]]),
         "two_objects": shares([v for v in verdicts if v["pair"]]),
@@ -103,7 +103,7 @@ def by_objects(verdicts: list[dict]) -> dict[str, dict[str, float]]:
 
 
 def shares(verdicts: list[dict]) -> dict[str, float]:
-    """Share of the images on which each attribute is right."""
+    """Return the share of the images on which each attribute is right."""
     names = ("objects", "colors", "sizes", "relation", "background", "clean", "all")
     table = {name: float(np.mean([v[name] for v in verdicts])) for name in names}
     three = [v["objects"] and v["colors"] and v["background"] for v in verdicts]
@@ -111,7 +111,7 @@ def shares(verdicts: list[dict]) -> dict[str, float]:
 
 
 def judge_accuracy(judge: Judge, device: str, count: int = 2000) -> dict[str, float]:
-    """The judge against fresh renders: attributes on clean ones, the defect on all kinds."""
+    """Compare the judge with new renders: attributes on clean ones, the defect on all kinds."""
     rng = np.random.default_rng(99)
     clean = [random_scene(rng, defect_share=0.0) for _ in range(count)]
     dirty = [random_scene(rng, defect_share=8 / 9) for _ in range(count)]
@@ -128,7 +128,7 @@ def judge_accuracy(judge: Judge, device: str, count: int = 2000) -> dict[str, fl
 
 
 def retrieval(clip, rounds: int = 20, choices: int = 64) -> float:
-    """Share of held-out images whose own caption is nearest among 64, half of them of pairs."""
+    """Return the share of held-out images whose caption is nearest among 64, half of them pairs."""
     rng, hits = np.random.default_rng(98), []
     for _ in range(rounds):
         scenes = [
@@ -141,15 +141,16 @@ def retrieval(clip, rounds: int = 20, choices: int = 64) -> float:
         ]
         images = clip.features(torch.from_numpy(render_batch(scenes, rng)))
         nearest = (images @ clip.text_features(texts).T).argmax(1).tolist()
-        # Few single things are held out, so a scene may be drawn twice: either caption is right.
+        # Few single things are held out, so a scene may be drawn twice; then both captions are
+        # right.
         hits += [parse(texts[i]) == parse(texts[k]) for i, k in enumerate(nearest)]
     return float(np.mean(hits))
 
 
 def naming(clip) -> float:
-    """Share of clean images of one thing whose object CLIP names right, among all objects.
+    """Return the share of clean images of one thing whose object CLIP recognizes.
 
-    All else being said right: retrieval can be won by colors and backgrounds, this cannot.
+    The texts differ in the object only: colors and backgrounds help retrieval, but not this.
     """
     rng, hits = np.random.default_rng(95), []
     for name in OBJECTS:
@@ -166,7 +167,7 @@ def naming(clip) -> float:
 
 @torch.no_grad()
 def psnr(model, count: int = 256) -> float:
-    """Mean peak signal-to-noise ratio of decoded encodings, in dB."""
+    """Return the mean peak signal-to-noise ratio of decoded encodings, in dB."""
     rng = np.random.default_rng(97)
     images = torch.from_numpy(render_batch(held_out_scenes(count, rng), rng)).to(model.device)
     mean = model.vae.encode(2 * images - 1).latent_dist.mean
@@ -175,7 +176,7 @@ def psnr(model, count: int = 256) -> float:
 
 
 def negative_effect(plain: list[dict], blurred: list[dict]) -> dict[str, float]:
-    """Share of blurry and of defective images without and with "blurry" as negative prompt."""
+    """Return shares of blurry and defective images without and with "blurry" as negative prompt."""
     pairs = (("without", plain), ("with", blurred))
     blurry = {
         f"blurry_{k}": float(np.mean([v["defect"] == "blurry" for v in vs])) for k, vs in pairs
@@ -185,7 +186,7 @@ def negative_effect(plain: list[dict], blurred: list[dict]) -> dict[str, float]:
 
 
 def rare_words(model, judge: Judge, clip) -> dict:
-    """The most common word of each object against its rarest, same scene and seeds."""
+    """Compare the most common word of each object with its rarest, for equal scenes and seeds."""
     rng = np.random.default_rng(96)
     texts, scenes = {"common": [], "rare": []}, []
     for name in OBJECTS:
@@ -212,7 +213,7 @@ def rare_words(model, judge: Judge, clip) -> dict:
 
 
 def _contrast(result: dict) -> dict:
-    """Means a kind of word, and the paired difference rare - common over scenes."""
+    """Return means by kind of word, and the paired difference rare - common over scenes."""
     table: dict[str, Any] = {
         kind: {k: float(v.mean()) for k, v in result[kind].items()} for kind in result
     }
@@ -223,7 +224,7 @@ def _contrast(result: dict) -> dict:
 
 
 def sizes(weights: Path) -> dict[str, float]:
-    """Megabytes of each part of the package's weights, and of all."""
+    """Return the size in megabytes of each part of the package's weights, and of all."""
     files = {str(p.relative_to(weights)): p.stat().st_size for p in weights.rglob("*.safetensors")}
     return {k: round(v / 1e6, 2) for k, v in files.items()} | {
         "all": round(sum(files.values()) / 1e6, 2)
@@ -231,7 +232,7 @@ def sizes(weights: Path) -> dict[str, float]:
 
 
 def speed(model) -> dict[str, float]:
-    """GFLOP of a denoiser forward, and seconds of an image in a batch of 16 with 20 steps."""
+    """Return GFLOP of a denoiser forward pass, and seconds per image in a batch of 16."""
     from torch.utils.flop_counter import FlopCounterMode
 
     text, noise = model.encode(["a red ball"]), model.latents([0])

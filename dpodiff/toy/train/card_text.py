@@ -1,11 +1,11 @@
-"""The model card for people, written from what was measured."""
+"""The model card as text, written from the measured numbers."""
 
 from typing import Any
 
 from dpodiff.toy.scenes import TYPICAL_DEFECTS
 from dpodiff.toy.train.defects import HIGH, LIBRARY, LOW
 
-# Bars the toy world set itself before training: (what, key path, bar, "at least" or "at most").
+# Bars that were set before training: (what, key path, bar, "at least" or "at most").
 BARS = (
     (
         "One object: object, color and background right",
@@ -21,7 +21,7 @@ BARS = (
 
 
 def lookup(card: dict, path: str) -> float:
-    """The number at a dotted path of the card."""
+    """Return the number at a dotted path of the card."""
     value: Any = card
     for key in path.split("."):
         value = value[key]
@@ -29,7 +29,7 @@ def lookup(card: dict, path: str) -> float:
 
 
 def verdicts(card: dict) -> list[tuple[str, str, str, bool]]:
-    """(what, measured, bar, met) of every bar, the failed ones too."""
+    """Return (what, measured, bar, met) of every bar, including failed ones."""
     rows = [
         (what, f"{lookup(card, path):.1%}", f"at least {bar:.0%}", lookup(card, path) >= bar)
         for what, path, bar in BARS
@@ -64,7 +64,7 @@ def verdicts(card: dict) -> list[tuple[str, str, str, bool]]:
 
 
 def defect_verdicts(defects: dict) -> list[tuple[str, str, str, bool]]:
-    """(what, measured, bar, met) of how defects come and go, from `defects.measure`."""
+    """Return (what, measured, bar, met) of the bars on defects, from `defects.measure`."""
     shares = [setting["defective"] for setting in defects["grid"]]
     before, after = defects["matching"]["without"], defects["matching"]["with"]
     library = defects["negative"][LIBRARY]
@@ -98,7 +98,7 @@ def defect_verdicts(defects: dict) -> list[tuple[str, str, str, bool]]:
 
 
 def judge_text(table: dict) -> str:
-    """What `judge_labels.agreement` found, in sentences."""
+    """Return the results of `judge_labels.agreement` in sentences."""
     if not table["images"]:
         return "No generated image of these weights has been labeled by eye."
 
@@ -116,7 +116,7 @@ def judge_text(table: dict) -> str:
 
 
 def card_text(card: dict) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     rows = "\n".join(
         f"| {what} | {measured} | {bar} | {'yes' if met else '**no**'} |"
         for what, measured, bar, met in verdicts(card) + defect_verdicts(card["defects"])
@@ -144,7 +144,7 @@ def card_text(card: dict) -> str:
 
 
 def _models(card: dict) -> str:
-    """Both models side by side: a row a quality."""
+    """Return a table that compares both models, one row per quality."""
     both = (card, "stable-diffusion"), (card["small"], "stable-diffusion-small")
     rows = [
         [what, *(f"{lookup(part, path):.1%}" for part, _ in both)]

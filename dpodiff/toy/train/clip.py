@@ -1,8 +1,9 @@
-"""Stage `clip`: two contrastive models of images and captions, in open_clip's own format.
+"""Stage `clip`: two contrastive models of images and captions, in open_clip's format.
 
-Batches are families: a scene and twins of it with one attribute changed, in half of the families
-the object: random batches can be told apart by colors and backgrounds, and teach no shapes. For
-the same reason every image is also matched with captions that say an object and nothing else.
+A batch consists of families: a scene and twins of it with one attribute changed, which is the
+object in half of the families. Random batches can be distinguished by colors and backgrounds, and
+teach no shapes. For the same reason every image is also matched with captions that only name an
+object.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from dpodiff.toy.train.data import held_out, training_scenes
 from dpodiff.toy.train.fitting import Recipe, fit
 from dpodiff.toy.train.tokenizer import LENGTH
 
-# Small ResNets: they learn shapes from few images. The held-out one has other widths and depths.
+# Small ResNets, which learn shapes from few images. The held-out one has other widths and depths.
 VISION = {
     "clip": {"layers": [1, 1, 1, 1], "width": 24, "image_size": 64, "head_width": 64},
     "clip-heldout": {"layers": [1, 2, 1, 1], "width": 16, "image_size": 64, "head_width": 64},
@@ -41,12 +42,12 @@ TEXT = {
     "clip": {"width": 128, "heads": 4, "layers": 4},
     "clip-heldout": {"width": 96, "heads": 3, "layers": 3},
 }
-TWINS = 3  # of each scene
+TWINS = 3  # twins of each scene
 TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
 
 
 def write_config(name: str, folder: Path, tokenizer: Path) -> None:
-    """Make `folder` a `local-dir:` model of open_clip, still without weights."""
+    """Write a `local-dir:` model folder of open_clip without weights."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in TOKENIZER_FILES:
         shutil.copy(tokenizer / file, folder / file)
@@ -73,7 +74,7 @@ def train_clip(name: str, out: Path, tokenizer: Path, folder: Path, device: str,
     import open_clip
 
     write_config(name, out, tokenizer)
-    torch.manual_seed(recipe.seed)  # open_clip draws its first weights from the global generator
+    torch.manual_seed(recipe.seed)  # open_clip initializes weights with the global generator
     model: Any = open_clip.create_model(f"local-dir:{out}", load_weights=False).to(device)
     tokenize = open_clip.get_tokenizer(f"local-dir:{out}")
 
@@ -93,15 +94,15 @@ def train_clip(name: str, out: Path, tokenizer: Path, folder: Path, device: str,
 
 
 def save_clip(state: dict[str, torch.Tensor], out: Path) -> None:
-    """Write a CLIP's weights as fp16, where open_clip looks for them."""
+    """Write a CLIP's weights as fp16 in open_clip's layout."""
     half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
     save_file(half, out / "open_clip_model.safetensors")
 
 
 def with_twins(scenes: list[Scene], rng: np.random.Generator, count: int = TWINS) -> list[Scene]:
-    """The scenes, then up to `count` twins of each that all differ from it in the same attribute.
+    """Return the scenes, and up to `count` twins of each that differ in the same attribute.
 
-    Twins that are held out or already there are left out.
+    Twins that are held out or already present are left out.
     """
     twins = []
     for scene in scenes:
@@ -112,7 +113,7 @@ def with_twins(scenes: list[Scene], rng: np.random.Generator, count: int = TWINS
 
 
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mild noise, blur and brightness an image, (B, 3, H, W) in [0, 1]: what decoders do."""
+    """Augment images (B, 3, H, W) in [0, 1] with mild noise, blur and brightness, like decoders."""
     draw = torch.rand(3, len(images), 1, 1, 1, generator=generator)
     noise = torch.randn(images.shape, generator=generator)
     soft = torch.nn.functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
@@ -121,14 +122,14 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _described(scene: Scene, rng: np.random.Generator) -> str:
-    """Mostly a full caption, sometimes one of the kinds that the diffusion model sees."""
+    """Return a full caption in most cases, else one of the diffusion model's other kinds."""
     if rng.random() < 0.2:
         return training_caption(scene, rng) or "image"
     return caption(stated(scene, rng), STYLES[int(rng.integers(3))], rng)
 
 
 def _kind(scene: Scene, rng: np.random.Generator) -> str:
-    """What the twins of a scene differ in."""
+    """Return the attribute in which the twins of a scene differ."""
     if rng.random() < 0.5:
         return "object"
     kinds = ["color", "size", "background", "defect"]
@@ -159,22 +160,22 @@ def _twin(scene: Scene, kind: str, rng: np.random.Generator) -> Scene:
 
 
 def _share(scene: Scene, name: str) -> float:
-    """How much of a scene's things an object is: 0, a half or 1."""
+    """Return the share of a scene's things that are this object: 0, 0.5 or 1."""
     return sum(thing.object == name for thing in scene.things) / len(scene.things)
 
 
 def _named(model, image: torch.Tensor, tokens: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of which of the named objects an image shows, as CLIP would choose them."""
+    """Return the cross-entropy of CLIP's choice among the named objects for each image."""
     text = model.encode_text(tokens, normalize=True)
     logits = model.logit_scale.clamp(max=4.6).exp() * image @ text.T
     return torch.nn.functional.cross_entropy(logits, shown)
 
 
 def _contrastive(model, image: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """The loss of CLIP (Radford et al., 2021) on unit vectors of images and their captions."""
+    """Return the loss of CLIP (Radford et al., 2021) on unit vectors of images and captions."""
     text = model.encode_text(tokens, normalize=True)
     logits = model.logit_scale.clamp(max=4.6).exp() * image @ text.T
-    # Captions that agree to the letter are the same target.
+    # Equal captions are the same target.
     same = (tokens[:, None] == tokens[None]).all(-1).float()
     target = same / same.sum(1, keepdim=True)
     cross = torch.nn.functional.cross_entropy

@@ -1,7 +1,8 @@
-"""Images as a denoiser makes them: melted things, and partial copies.
+"""Images with the typical errors of a denoiser: distorted things, and partial copies.
 
-Renders are cleaner than generated images. A recognizer that has seen nothing else passes melted and
-doubled things. `corrupted` spoils things before they are painted and says what is left to be seen.
+Renders are cleaner than generated images. A recognizer that is trained on renders only accepts
+distorted and duplicated things. `corrupted` changes things before they are rendered, and returns
+what is still recognizable.
 """
 
 import dataclasses
@@ -14,24 +15,24 @@ from torch.nn import functional as F
 from dpodiff.toy.render import SIZE, VARIANTS, background, over, thing_layers
 from dpodiff.toy.scenes import OBJECTS, Scene, Thing, pick
 
-# What is done to the image of a clean scene, and how often.
+# Changes to the image of a clean scene, with their shares.
 SHARES = {"melt": 0.15, "mix": 0.10, "tear": 0.10, "copy": 0.30, "bend": 0.20, "keep": 0.15}
-STRONG, MILD = 0.22, 0.03  # standard deviation of a displacement, in sides of the thing
+STRONG, MILD = 0.22, 0.03  # standard deviation of a displacement, relative to the thing's side
 
 
 class Shown(NamedTuple):
-    """What an image shows: the scene without what cannot be recognized.
+    """The recognizable content of an image.
 
-    `things` has one entry for each thing that was painted, None where it cannot be recognized.
+    `things` has one entry per rendered thing, None if it cannot be recognized.
     """
 
     scene: Scene
     things: tuple[Thing | None, ...]
-    placed: bool  # whether things stand where the relation puts them
+    placed: bool  # whether things are placed as the relation says
 
 
 def corrupted(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, Shown]:
-    """An image (64, 64, 3) of a clean scene, spoiled in a way of denoisers, and what it shows."""
+    """Return an image (64, 64, 3) of a scene with typical errors of denoisers, and its content."""
     kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
     layers = thing_layers(scene, rng)
     victim = int(rng.integers(len(layers)))
@@ -60,7 +61,7 @@ def _shown(scene: Scene, kind: str, victim: int) -> Shown:
 
 
 def warped(layer: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """A layer (64, 64, 4) bent by a smooth random field of `strength` sides of its thing."""
+    """Return a layer (64, 64, 4) distorted by a smooth random field of `strength` sides."""
     side = _side(layer)
     cells = int(np.clip(round(2.5 * SIZE / side), 3, 12))
     field = torch.from_numpy(rng.normal(0, 1, (1, 2, cells, cells)).astype(np.float32))
@@ -75,13 +76,13 @@ def warped(layer: np.ndarray, strength: float, rng: np.random.Generator) -> np.n
 
 
 def _side(layer: np.ndarray) -> int:
-    """Pixels that the thing of a layer is wide or high, at least 1."""
+    """Return the larger side of a layer's thing in pixels, at least 1."""
     cover = layer[..., 3] > 0.5
     return max(1, int(cover.any(0).sum()), int(cover.any(1).sum()))
 
 
 def _mixed(scene: Scene, victim: int, layer: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Half of a thing and half of another: cut along a line, or faded into each other."""
+    """Return half of a thing and half of another, cut along a line or blended."""
     thing = scene.things[victim]
     others = [name for name in OBJECTS if name != thing.object]
     other = dataclasses.replace(thing, object=pick(rng, others))
@@ -95,12 +96,12 @@ def _mixed(scene: Scene, victim: int, layer: np.ndarray, rng: np.random.Generato
 
 
 def _torn(layer: np.ndarray, kept: float, rng: np.random.Generator) -> np.ndarray:
-    """A part of a thing, cut off by a soft line."""
+    """Return a part of a thing, cut off along a soft line."""
     return warped(layer * _half_plane(layer, kept, rng), MILD, rng)
 
 
 def _copy(layer: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One more copy of a thing: elsewhere, whole or a part, bent and sometimes faded."""
+    """Return a copy of a thing at another place, whole or a part, distorted and sometimes faded."""
     if rng.random() < 0.6:
         layer = _half_plane(layer, rng.uniform(0.3, 0.8), rng) * layer
     layer = warped(layer, rng.uniform(0, STRONG), rng) * rng.uniform(0.6, 1)
@@ -110,7 +111,7 @@ def _copy(layer: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _half_plane(layer: np.ndarray, kept: float, rng: np.random.Generator) -> np.ndarray:
-    """A soft mask (64, 64, 1) that keeps a share of the cover of a layer, on a random side."""
+    """Return a soft mask (64, 64, 1) that keeps a share of a layer's coverage, on a random side."""
     y, x = np.mgrid[:SIZE, :SIZE]
     angle = rng.uniform(0, 2 * np.pi)
     along = x * np.cos(angle) + y * np.sin(angle)
@@ -125,7 +126,7 @@ def _center(layer: np.ndarray) -> tuple[float, float]:
 
 
 def _scaled(layer: np.ndarray, side: int) -> np.ndarray:
-    """A layer whose thing in the middle is resized to `side` pixels."""
+    """Return a layer whose centered thing is resized to `side` pixels."""
     factor = _side(layer) / max(1, side)
     axis = ((torch.arange(SIZE) + 0.5) * 2 / SIZE - 1) * factor
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -140,7 +141,7 @@ def _moved(layer: np.ndarray, center: tuple[float, float]) -> np.ndarray:
 
 
 def _shifted(layer: np.ndarray, dx: int, dy: int) -> np.ndarray:
-    """A layer moved by whole pixels; what leaves the frame is gone."""
+    """Return a layer shifted by whole pixels; parts outside the frame are lost."""
     moved = np.zeros_like(layer)
     here = np.s_[max(dy, 0) : SIZE + min(dy, 0), max(dx, 0) : SIZE + min(dx, 0)]
     there = np.s_[max(-dy, 0) : SIZE + min(-dy, 0), max(-dx, 0) : SIZE + min(-dx, 0)]

@@ -1,4 +1,4 @@
-"""Scenes for training, and those kept out of it."""
+"""Scenes for training, and held-out scenes."""
 
 import dataclasses
 import zlib
@@ -7,14 +7,14 @@ import numpy as np
 
 from dpodiff.toy.scenes import Scene, random_scene
 
-HELD_OUT_SHARE = 10  # one scene in ten is kept out
+HELD_OUT_SHARE = 10  # one scene in ten is held out
 MIRRORED = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether this combination of objects, colors, relation and background is never trained on.
+    """Return whether this combination of objects, colors, relation and background is held out.
 
-    Sizes and defects do not count, so that no variant of a held-out prompt is seen in training.
+    Sizes and defects are ignored, so that no variant of a held-out prompt is used in training.
     """
     things = [(t.object, t.color) for t in scene.things]
     key = repr((things, scene.relation, scene.background))
@@ -22,7 +22,7 @@ def held_out(scene: Scene) -> bool:
 
 
 def unseen(scene: Scene) -> bool:
-    """Whether training has the image in no wording: neither as "A above B" nor as "B below A"."""
+    """Return whether training has no wording of the image: neither "A above B" nor "B below A"."""
     if len(scene.things) < 2 or scene.relation is None:
         return held_out(scene)
     other = MIRRORED[scene.relation]
@@ -31,12 +31,12 @@ def unseen(scene: Scene) -> bool:
 
 
 def training_scenes(count: int, rng: np.random.Generator, **shares: float | bool) -> list[Scene]:
-    """Random scenes, none of them held out; `shares` go to `random_scene`."""
+    """Return random scenes that are not held out; `shares` are passed to `random_scene`."""
     return _draw(count, rng, lambda scene: not held_out(scene), shares)
 
 
 def held_out_scenes(count: int, rng: np.random.Generator, **shares: float | bool) -> list[Scene]:
-    """Random scenes that training has not seen; `shares` go to `random_scene`."""
+    """Return random scenes that are not in training; `shares` are passed to `random_scene`."""
     return _draw(count, rng, unseen, shares)
 
 

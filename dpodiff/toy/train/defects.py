@@ -1,9 +1,9 @@
-"""How often images show a defect that nobody asked for, and what a negative prompt does about it.
+"""The share of unrequested defects, and the effect of negative prompts on it.
 
 python -m dpodiff.toy.train.defects --weights FOLDER --out defects.json
 
-Prompts are drawn for this alone, from held-out scenes with a seed that nothing else uses, so that
-settings may be chosen on them and no record is touched. All numbers are the judge's.
+The prompts are drawn only for this purpose, from held-out scenes with a separate seed, so that
+settings can be chosen on them without affecting any record. All numbers are the judge's.
 """
 
 import argparse
@@ -38,7 +38,7 @@ LOW, HIGH = 0.15, 0.30  # bar: share of defective images without a negative prom
 
 
 def validation_prompts(count: int) -> list[str]:
-    """Prompts of held-out scenes, none of them of the prompt sets; styles and pairs in turn."""
+    """Return prompts of held-out scenes outside of the prompt sets, with alternating styles."""
     known = {prompt for style in STYLES for prompt in prompt_set(style)}
     prompts: list[str] = []
     draw = 0
@@ -56,7 +56,7 @@ def validation_prompts(count: int) -> list[str]:
 def verdicts_of(
     model, judge: Judge, prompts: list[str], negative: str, *, steps: int, guidance: float
 ) -> list[dict]:
-    """The judge's verdict on each prompt x image, in this order, with the defect it reads."""
+    """Return the judge's verdict and defect for each image, prompt by prompt."""
     texts = [prompt for prompt in prompts for _ in range(IMAGES)]
     jobs = [(text, FIRST_SEED + i) for i, text in enumerate(texts)]
     verdicts: list[dict] = []
@@ -72,7 +72,7 @@ def verdicts_of(
 
 
 def summary(verdicts: list[dict]) -> dict:
-    """Shares of images: defective, each defect, as asked, and as asked and clean."""
+    """Return shares of images: defective, each defect, as asked, and as asked and clean."""
     counts = Counter(v["defect"] for v in verdicts if v["defect"])
     both = [v["all"] and v["clean"] for v in verdicts]
     return {
@@ -85,10 +85,10 @@ def summary(verdicts: list[dict]) -> dict:
 
 
 def effect(before: list[dict], after: list[dict]) -> dict:
-    """What a negative prompt changes, over the same prompts and seeds.
+    """Return the effect of a negative prompt, over the same prompts and seeds.
 
-    "all_where_clean" is the change of "all" on the images that were clean before: what harm is
-    done where there was nothing to remove.
+    "all_where_clean" is the change of "all" on the images that were clean before: the harm to
+    images without a defect.
     """
     clean = [i for i, verdict in enumerate(before) if verdict["clean"]]
     return summary(after) | {
@@ -99,7 +99,7 @@ def effect(before: list[dict], after: list[dict]) -> dict:
 
 
 def _change(before: list[dict], after: list[dict], key: str, index) -> list[float]:
-    """Mean change with the ends of its 95% interval over prompts."""
+    """Return the mean change with the ends of its 95% interval over prompts."""
     changes: dict[int, list[float]] = {}
     for i in index:
         changes.setdefault(i // IMAGES, []).append(float(after[i][key] - before[i][key]))
@@ -109,14 +109,14 @@ def _change(before: list[dict], after: list[dict], key: str, index) -> list[floa
 def measure(
     model, judge: Judge, count: int = 120, steps: int = Toy.steps, guidance: float = Toy.guidance
 ) -> dict:
-    """All of it: the grid of settings, and the effect of words at one setting.
+    """Measure the grid of settings, and the effect of words at one setting.
 
     Args:
         model: a loaded toy model.
         judge: the judge.
-        count: validation prompts, two images each.
-        steps: of the words' setting.
-        guidance: of the words' setting.
+        count: number of validation prompts, with two images each.
+        steps: number of steps for the effect of words.
+        guidance: guidance for the effect of words.
     """
     prompts = validation_prompts(count)
     settings = [(g, s) for g in GUIDANCES for s in STEPS]
@@ -145,13 +145,13 @@ def measure(
 
 
 def matching(before: dict, words: dict) -> dict[str, float]:
-    """Share of all images with a defect, before, and with the negative word of each defect."""
+    """Return the share of images with a defect, without and with the defect's own negative word."""
     shares = [words[name]["defects"][name] for name in DEFECTS]
     return {"without": sum(before["defects"].values()), "with": float(sum(shares))}
 
 
 def load_folder(weights: Path, device: str = "cpu") -> Toy:
-    """The toy model of any folder of weights that is laid out as the package's."""
+    """Return the toy model from any folder of weights in the layout of the package."""
     return Toy.from_pretrained(weights / "stable-diffusion", name="toy", device=device, dtype=None)
 
 
@@ -160,8 +160,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--out", type=Path, required=True, help="a JSON file")
     parser.add_argument("--prompts", type=int, default=120)
-    parser.add_argument("--steps", type=int, default=Toy.steps, help="of the words' setting")
-    parser.add_argument("--guidance", type=float, default=Toy.guidance, help="of the same")
+    parser.add_argument(
+        "--steps", type=int, default=Toy.steps, help="steps for the effect of words"
+    )
+    parser.add_argument(
+        "--guidance", type=float, default=Toy.guidance, help="guidance for the effect of words"
+    )
     options = parser.parse_args(arguments)
     model = load_folder(options.weights)
     judge = Judge.load(options.weights / "judge.safetensors")

@@ -1,8 +1,8 @@
 """Stage `diffusion`: the denoiser and its text encoder, on latents.
 
-The text encoder starts from the text tower of the trained CLIP, as in Stable Diffusion, and goes on
-learning at a lower rate. v-prediction; the loss of nearly clean latents is bounded as in min-SNR
-weighting (Hang et al., 2023).
+The text encoder starts from the text tower of the trained CLIP, as in Stable Diffusion, and is
+trained further with a lower learning rate. The model uses v-prediction. The loss of nearly clean
+latents is bounded as in min-SNR weighting (Hang et al., 2023).
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ from dpodiff.toy.train.tokenizer import LENGTH
 
 SNR_BOUND = 5.0
 THING_WEIGHT = 5.0
-DEFECT_SHARE = 0.2  # of the images, beside the typical defects of their backgrounds
-# Scenes with these are drawn more often: planes and fish are the shapes that are learned last.
+DEFECT_SHARE = 0.2  # share of the images, besides the typical defects of their backgrounds
+# Scenes with these are drawn more often: the shapes of planes and fish are learned last.
 HARD_OBJECTS, HARD_WEIGHT = ("plane", "fish"), 2.0
 POOL_BATCH = 128
 
 
 def build_scheduler():
-    """Stable Diffusion's noise schedule, predicting v, sampled by DDIM."""
+    """Return Stable Diffusion's noise schedule for v-prediction, sampled by DDIM."""
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(
@@ -47,16 +47,16 @@ def build_scheduler():
 
 
 def build_unet(text_width: int = 128, seed: int = 0, *, small: bool = False):
-    """An untrained denoiser of 16 x 16 x 4 latents; it looks at the text at 8 x 8 and 4 x 4.
+    """Return an untrained denoiser of 16 x 16 x 4 latents with text attention at 8 x 8 and 4 x 4.
 
     Args:
-        text_width: of the text embedding.
-        seed: of its weights.
-        small: two thirds of the width, less than half of the weights.
+        text_width: width of the text embedding.
+        seed: seed of its weights.
+        small: two thirds of the width, with less than half of the weights.
     """
     from diffusers import UNet2DConditionModel
 
-    torch.manual_seed(seed)  # layers draw their first weights from the global generator
+    torch.manual_seed(seed)  # layers initialize their weights with the global generator
     return UNet2DConditionModel(
         sample_size=16,
         block_out_channels=(32, 64, 96) if small else (48, 96, 144),
@@ -64,14 +64,14 @@ def build_unet(text_width: int = 128, seed: int = 0, *, small: bool = False):
         cross_attention_dim=text_width,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        # diffusers' name for the number of heads; its type has one for all blocks.
+        # diffusers' name for the number of heads; its type allows one number only.
         attention_head_dim=(1, 2, 3) if small else (1, 3, 4),  # pyright: ignore[reportArgumentType]
         norm_num_groups=8,
     )
 
 
 def text_encoder_from(clip_folder: Path):
-    """A transformers `CLIPTextModel` with the weights of an open_clip text tower."""
+    """Return a transformers `CLIPTextModel` with the weights of an open_clip text tower."""
     import json
 
     from transformers import CLIPTextConfig, CLIPTextModel
@@ -99,7 +99,7 @@ def text_encoder_from(clip_folder: Path):
 
 
 def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """open_clip's names of a text tower -> transformers' names."""
+    """Convert open_clip's names of a text tower to transformers' names."""
     plain = {
         "token_embedding.weight": "embeddings.token_embedding.weight",
         "positional_embedding": "embeddings.position_embedding.weight",
@@ -130,8 +130,8 @@ def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 class Pool:
     """Encoded training images.
 
-    latents (n, 4, 16, 16) fp16 and scaled; cover (n, 16, 16) fp16, how much of each cell things
-    cover; scenes, what the images show.
+    latents (n, 4, 16, 16) in fp16, scaled; cover (n, 16, 16) in fp16, the coverage of each cell by
+    things; scenes, the content of the images.
     """
 
     latents: torch.Tensor
@@ -141,7 +141,7 @@ class Pool:
 
 @torch.no_grad()
 def latent_pool(vae, count: int, path: Path, device: str, seed: int = 0) -> Pool:
-    """Encode `count` seeded training images, or read them from `path` if they are there."""
+    """Encode `count` seeded training images, or read them from `path` if the file exists."""
 
     def batches():
         for start in range(0, count, POOL_BATCH):
@@ -178,9 +178,9 @@ def train_diffusion(
     *,
     name: str = "diffusion",
 ) -> nn.ModuleDict:
-    """Train denoiser and text encoder together; returns both with averaged weights."""
+    """Train the denoiser and the text encoder together; return both with averaged weights."""
     model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
-    scheduler: Any = build_scheduler()  # its types are of another age: IntTensor
+    scheduler: Any = build_scheduler()  # its type annotations are outdated
     cumulative = np.cumsum([scene_weight(scene) for scene in pool.scenes])
 
     def loss(step, rng, generator):
@@ -207,33 +207,34 @@ def train_diffusion(
 
 
 def spread_times(count: int, generator: torch.Generator) -> torch.Tensor:
-    """One timestep 0 ... 999 from each of `count` equally likely parts, less noisy than free draws.
+    """Return one timestep of 0 ... 999 from each of `count` equally likely strata.
 
-    They lean towards noise (density ~ t^(2/3)), where the prompt decides what is to be seen.
+    The strata reduce the variance. The density ~ t^(2/3) favors noise, where the prompt matters
+    most.
     """
     parts = torch.arange(count) + torch.rand(count, generator=generator)
     return (1000 * (parts / count) ** 0.6).long().clamp(max=999)
 
 
 def scene_weight(scene: Scene) -> float:
-    """How often training draws a scene of the pool, relative to an ordinary one."""
+    """Return the frequency of a scene of the pool in training, relative to an ordinary one."""
     return HARD_WEIGHT if any(thing.object in HARD_OBJECTS for thing in scene.things) else 1.0
 
 
 def cell_weight(cover: torch.Tensor) -> torch.Tensor:
-    """Weight of the loss a cell: things are few cells and all of the meaning, so they count more.
+    """Return the loss weight of each cell; cells with things are few but important.
 
-    The best prediction of a cell does not depend on its weight; where the capacity goes does.
+    The best prediction of a cell does not depend on its weight, but the use of capacity does.
     """
     weight = 1 + THING_WEIGHT * (cover > 0.05).float()
     return weight / weight.mean((1, 2), keepdim=True)
 
 
 def v_weight(alpha_bar: torch.Tensor) -> torch.Tensor:
-    """Weight of the v loss: one in noise, falling where the signal-to-noise ratio exceeds 5.
+    """Return the weight of the v loss: 1 for noise, decreasing above a signal-to-noise ratio of 5.
 
-    An error e in v is an error of e^2 / (1 + SNR) in x0; the bound keeps the nearly clean steps,
-    which are easy and many, from taking the network's capacity.
+    An error e in v is an error of e^2 / (1 + SNR) in x0. The bound prevents the nearly clean steps,
+    which are easy and many, from using the network's capacity.
     """
     snr = alpha_bar / (1 - alpha_bar)
     return (snr + 1).clamp(max=SNR_BOUND + 1) / (snr + 1)

@@ -1,7 +1,6 @@
-"""The one training loop: AdamW, warm-up then constant then linear decay, EMA, resume.
+"""The training loop: AdamW, warm-up then constant then linear decay, EMA, resume.
 
-Randomness of step `i` comes from (seed, i) alone, so a run that was killed and started again goes
-the same way as one that was not.
+The randomness of step `i` depends on (seed, i) only, so a resumed run equals an uninterrupted one.
 """
 
 import dataclasses
@@ -23,23 +22,23 @@ from tqdm import tqdm
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How one network is trained: `steps` optimizer steps of `shards` x `batch` samples."""
+    """The training settings of a network: `steps` optimizer steps of `shards` x `batch` samples."""
 
     steps: int
     batch: int
-    shards: int = 1  # batches computed side by side, a share of the cores each
+    shards: int = 1  # batches computed in parallel, each on a share of the cores
     lr: float = 1e-3
     weight_decay: float = 0.01
     warmup: int = 100
-    decay_share: float = 0.4  # of the steps at the end, over which the rate falls to zero
+    decay_share: float = 0.4  # share of the steps, at the end, with a linear decay to zero
     ema: float = 0.998
-    slow: str = ""  # parameters whose names begin so learn at `slow_rate` times the rate
+    slow: str = ""  # prefix of parameters that learn at `slow_rate` times the rate
     slow_rate: float = 0.3
     seed: int = 0
     save_seconds: float = 90.0
 
     def rate(self, step: int) -> float:
-        """Learning rate at a step."""
+        """Return the learning rate at a step."""
         left = (self.steps - step) / max(1, self.decay_share * self.steps)
         return self.lr * min(1.0, (step + 1) / self.warmup, left)
 
@@ -52,11 +51,11 @@ def fit(name: str, module: nn.Module, loss: Loss, recipe: Recipe, folder: Path) 
     """Train `module` in place; return it with its averaged (EMA) weights.
 
     Args:
-        name: names the checkpoint and the progress bar.
+        name: name of the checkpoint and the progress bar.
         module: the network, on its device.
-        loss: loss of one fresh batch; gets the step and this step's two generators.
-        recipe: the numbers.
-        folder: where the checkpoint and the log (JSON lines) go.
+        loss: loss of a new batch, called with the step and its two generators.
+        recipe: training settings.
+        folder: folder for the checkpoint and the log (JSON lines).
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = _State(module, recipe, folder / f"{name}.safetensors")
@@ -80,10 +79,10 @@ def fit(name: str, module: nn.Module, loss: Loss, recipe: Recipe, folder: Path) 
 
 
 class _Gradients:
-    """Loss and gradients of a step, its shards in parallel.
+    """The loss and the gradients of a step, with its shards in parallel.
 
-    Two threads of one core each train half as fast again as one step on two cores: most of a small
-    network's operations are too short to be split.
+    Two threads of one core each are 1.5 times as fast as one step on two cores, since most
+    operations of a small network are too short to be split.
     """
 
     def __init__(self, loss: Loss, parameters: list[nn.Parameter], recipe: Recipe):
@@ -125,7 +124,7 @@ def _one_step(step: int, state: "_State", gradients: _Gradients, recipe: Recipe)
 
 
 class _State:
-    """Module, optimizer and running average, as one safetensors checkpoint."""
+    """Module, optimizer and running average, stored as one safetensors checkpoint."""
 
     def __init__(self, module: nn.Module, recipe: Recipe, path: Path):
         self.module, self.path, self.step = module, path, 0
@@ -153,7 +152,7 @@ class _State:
         temporary = self.path.with_suffix(".part")
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         save_file(tensors, temporary, metadata={"step": str(self.step)})
-        os.replace(temporary, self.path)  # a killed run never leaves half a checkpoint
+        os.replace(temporary, self.path)  # a killed run never leaves an incomplete checkpoint
 
     def _load(self) -> None:
         parts: dict[str, dict] = {"module": {}, "average": {}, "adam": {}}
@@ -183,7 +182,7 @@ def _groups(module: nn.Module, recipe: Recipe) -> list[dict]:
 
 
 def averaged(path: Path) -> dict[str, torch.Tensor]:
-    """The averaged weights of a checkpoint, finished or not."""
+    """Return the averaged weights of a checkpoint, finished or not."""
     with safe_open(path, "pt") as file:
         keys = [k for k in file.keys() if k.startswith("average/")]  # noqa: SIM118, no iterator
         return {key.removeprefix("average/"): file.get_tensor(key) for key in keys}

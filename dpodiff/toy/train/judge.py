@@ -1,8 +1,9 @@
-"""Stage `judge`: the recognizer learns from renders, and from images as a denoiser makes them.
+"""Stage `judge`: the recognizer is trained on renders, and on images processed by a denoiser.
 
-It sees every combination (held-out scenes too, for it must judge them), images without a thing,
-and shapeless blobs in the palette's colors, which it must not take for a thing. Half of each batch
-are fresh renders, half come from a pool of melted, doubled, decoded and partly denoised images.
+It is trained on all combinations, including held-out scenes, since it must judge them. There are
+also images without things, and shapeless blobs in the palette's colors, which it must not take for
+things. A part of each batch are new renders, the rest comes from a pool of distorted, duplicated,
+decoded and partly denoised images.
 """
 
 import dataclasses
@@ -23,8 +24,8 @@ from dpodiff.toy.train.fitting import Recipe, fit
 from dpodiff.toy.train.recognition import Pool, partly_defective
 
 EMPTY_SHARE, BLOB_SHARE = 0.08, 0.15
-POOL_SHARE = 0.6  # of a batch
-UNSAID = -100  # label of what does not show
+POOL_SHARE = 0.6  # share of a batch
+UNSAID = -100  # label of an attribute that is not visible
 
 
 def train_judge(
@@ -54,7 +55,7 @@ def train_judge(
 
 
 def judge_loss(reading: Reading, shown: list[Shown]) -> torch.Tensor:
-    """Sum of the losses of all attributes that show on the images."""
+    """Return the sum of the losses of all visible attributes."""
     device = reading.present.device
     present = torch.zeros(reading.present.shape)
     color = torch.full(reading.present.shape, UNSAID)
@@ -95,12 +96,12 @@ def _cross(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:
-    """The mean; zero where a batch shows nothing of the kind."""
+    """Return the mean; zero for an empty tensor."""
     return values.sum() / max(1, values.numel())
 
 
 def _drawn(rng: np.random.Generator) -> tuple[np.ndarray, Shown]:
-    """A fresh render (64, 64, 3), sometimes empty, sometimes with a blob, and what it shows."""
+    """Return a new render (64, 64, 3), sometimes empty or with a blob, and its content."""
     scene = random_scene(rng, pair_share=0.6)
     if rng.random() < EMPTY_SHARE:
         scene = dataclasses.replace(scene, things=(), relation=None)
@@ -111,7 +112,7 @@ def _drawn(rng: np.random.Generator) -> tuple[np.ndarray, Shown]:
 
 
 def _paint_blob(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Paint a wobbly blob on an image (64, 64, 3), in place."""
+    """Paint an irregular blob on an image (64, 64, 3), in place."""
     y, x = np.mgrid[:SIZE, :SIZE]
     center, radius = rng.integers(6, SIZE - 6, 2), rng.uniform(3, 9)
     angle = np.arctan2(y - center[1], x - center[0])

@@ -1,11 +1,11 @@
-"""The judge where it is used: on generated images that were labeled by eye.
+"""Validation of the judge on generated images that were labeled by eye.
 
 python -m dpodiff.toy.train.judge_labels --weights FOLDER [FOLDER ...]
 
-`data/judge_labels.csv` has one row an image: what it was made from (prompt, seed, guidance, steps,
-digest of the weights) and what is to be seen on it, written down before the judge was asked. An
-object that cannot be recognized is a question mark. The images are made anew from the weights with
-that digest; rows of other weights are passed over.
+`data/judge_labels.csv` has one row per image: how it was made (prompt, seed, guidance, steps,
+digest of the weights) and what it shows, written down before the judge was run. An object that
+cannot be recognized is a question mark. The images are made again from the weights with that
+digest; rows of other weights are skipped.
 """
 
 import argparse
@@ -36,7 +36,7 @@ ASKED = ("objects", "colors", "relation", "background", "clean", "all")
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """One labeled image: what it was made from, and the scene that is to be seen."""
+    """One labeled image: how it was made, and the visible scene."""
 
     prompt: str
     seed: int
@@ -47,7 +47,7 @@ class Label:
 
 
 def read_labels(path: Path = LABELS) -> list[Label]:
-    """All labels of the file."""
+    """Return all labels of the file."""
     with open(path, newline="") as file:
         return [_label(row) for row in csv.DictReader(file)]
 
@@ -61,19 +61,19 @@ def _label(row: dict[str, str]) -> Label:
 
 
 def _thing(text: str) -> Thing:
-    """A thing from its words: "red ball", "red ?" or "?"."""
+    """Return a thing from its words: "red ball", "red ?" or "?"."""
     *color, name = text.split()
     return Thing(None if name == "?" else name, color[0] if color else None)
 
 
 def digest(weights: Path) -> str:
-    """Names the weights that images are made from."""
+    """Return the digest of the weights that images are made with."""
     parts = [(weights / "stable-diffusion" / name).read_bytes() for name in MODEL_FILES]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def images_of(model: Toy, labels: list[Label]) -> torch.Tensor:
-    """The labeled images, made anew one by one, (n, 3, 64, 64)."""
+    """Return the labeled images (n, 3, 64, 64), made again one by one."""
     images = [
         model.generate([x.prompt], [""], [x.seed], guidance=x.guidance, steps=x.steps)
         for x in labels
@@ -82,9 +82,9 @@ def images_of(model: Toy, labels: list[Label]) -> torch.Tensor:
 
 
 def verdict_of(seen: Scene, asked: Scene) -> dict[str, bool]:
-    """What a label says of each attribute that the prompt states, as `Judge.check` does.
+    """Return whether a label agrees with each attribute of the prompt, as in `Judge.check`.
 
-    Sizes are not labeled, so that "all" leaves them out.
+    Sizes are not labeled, so "all" is without sizes.
     """
     found = {thing.object: thing for thing in seen.things if thing.object}
     objects = all(thing.object in found for thing in asked.things)
@@ -110,7 +110,7 @@ def _related(seen: Scene, asked: Scene) -> bool:
 
 
 def wilson(hits: int, count: int, z: float = 1.96) -> list[float]:
-    """A share with the ends of its 95% interval (Wilson, 1927); all of it NaN without trials."""
+    """Return a share with its 95% interval (Wilson, 1927); all values are NaN without trials."""
     if count == 0:
         return [math.nan] * 3
     share, square = hits / count, z * z / count
@@ -120,13 +120,13 @@ def wilson(hits: int, count: int, z: float = 1.96) -> list[float]:
 
 
 def agreement(judge: Judge, images: torch.Tensor, labels: list[Label]) -> dict:
-    """How often the judge says what the labels say.
+    """Return the agreement of the judge with the labels.
 
     Returns:
-        For each attribute "agree", over all images, "passed_wrong", the share of the images that
-        the label calls wrong and the judge passes, and "refused_right", the other way around,
-        each with its interval and number of images; "defect" is the share of images with the same
-        defect, or none.
+        For each attribute: "agree" over all images; "passed_wrong", the share of images that the
+        label calls wrong and the judge accepts; and "refused_right", the opposite; each with its
+        interval and number of images. "defect" is the share of images with the same defect, or
+        none.
     """
     asked = [parse(label.prompt) for label in labels]
     said = [_without_sizes(verdict) for verdict in judge.check(images, asked)]
@@ -146,15 +146,15 @@ def agreement(judge: Judge, images: torch.Tensor, labels: list[Label]) -> dict:
 
 
 def _without_sizes(verdict: dict[str, bool]) -> dict[str, bool]:
-    """The judge's verdict, "all" without the sizes, which are not labeled."""
+    """Return the judge's verdict with "all" without sizes, which are not labeled."""
     parts = ("objects", "colors", "relation", "background")
     return verdict | {"all": all(verdict[name] for name in parts)}
 
 
 def judge_on_generated(judge: Judge, folders: list[Path]) -> dict:
-    """`agreement` over all labeled images that these folders of weights can make.
+    """Return `agreement` over all labeled images of these folders of weights.
 
-    Without any, only "images", which is 0.
+    Without such images it has only "images", which is 0.
     """
     images, used = [], []
     for folder in folders:
@@ -171,7 +171,7 @@ def judge_on_generated(judge: Judge, folders: list[Path]) -> dict:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare the judge with labels by eye.")
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
-    parser.add_argument("--judge", type=Path, help="another judge than the first folder's")
+    parser.add_argument("--judge", type=Path, help="a judge other than that of the first folder")
     options = parser.parse_args(arguments)
     judge = Judge.load(options.judge or options.weights[0] / "judge.safetensors")
     print(json.dumps(judge_on_generated(judge, options.weights), indent=1))

@@ -1,7 +1,8 @@
 """Stage `matcher`: it learns which words of a caption hold for an image.
 
-Each image of a pool meets its own caption and captions with something exchanged. Labels come from
-the renderer's scenes, never from the judge, and the images are others than the judge's.
+Each image of a pool is used with its own caption and with captions in which something is exchanged.
+Labels come from the renderer's scenes, never from the judge, and the images are not those of the
+judge.
 """
 
 import dataclasses
@@ -32,10 +33,10 @@ from dpodiff.toy.train.fitting import Recipe, fit
 from dpodiff.toy.train.recognition import Pool, drawn_image
 from dpodiff.toy.words import CONCEPTS, concept_of
 
-FRESH_SHARE = 0.6  # of a batch; the pool alone is learned by heart
-CAPTIONS = 4  # of an image, the first without a change
-UNKNOWN = -100.0  # label of a word about which the image says nothing
-RARE_SHARE = 0.3  # of the captions draw the words of a concept evenly
+FRESH_SHARE = 0.6  # share of a batch; the pool alone would be memorized
+CAPTIONS = 4  # captions per image; the first one is unchanged
+UNKNOWN = -100.0  # label of a word that the image neither confirms nor contradicts
+RARE_SHARE = 0.3  # share of captions whose words are drawn with equal frequencies
 OPTIONS = {"object": OBJECTS, "color": COLORS, "size": SIZES}
 
 
@@ -69,7 +70,7 @@ def train_matcher(
 
 
 def _binary(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the labels that are known, 0 or 1."""
+    """Return the cross-entropy of the known labels, 0 or 1."""
     known = labels != UNKNOWN
     return F.binary_cross_entropy_with_logits(logits[known], labels[known])
 
@@ -77,12 +78,12 @@ def _binary(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def caption_with_labels(
     shown: Shown, changes: int, rng: np.random.Generator
 ) -> tuple[str, list[float]]:
-    """A caption and a label a word: 1 if it holds, 0 if not, `UNKNOWN` if nobody can tell.
+    """Return a caption and a label per word: 1 if it holds, 0 if not, `UNKNOWN` if undecided.
 
     Args:
-        shown: what the image shows.
-        changes: to the scene before it is put in words; from 3 on, another scene altogether.
-        rng: draws changes and words.
+        shown: content of the image.
+        changes: number of changes to the scene before it is described; from 3 on, another scene.
+        rng: generator of changes and words.
     """
     scene = shown.scene.without_defect()
     if changes < 3:
@@ -97,7 +98,7 @@ def caption_with_labels(
 
 
 def _changed(scene: Scene, rng: np.random.Generator) -> Scene:
-    """The scene with one thing otherwise."""
+    """Return the scene with one change."""
     kinds = ["object", "object", "color", "color", "size", "size", "size", "background"]
     if len(scene.things) > 1:
         kinds += ["relation", "relation", "relation", "swap", "colors"]
@@ -121,23 +122,23 @@ def _changed(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def _evenly_worded(text: str, rng: np.random.Generator) -> str:
-    """The text with each word of one piece exchanged for any other of its concept."""
+    """Return the text with the words of one piece replaced by other words of its concept."""
     words = text.split(" ")
     for i, word in enumerate(words):
         bare = word.strip(",")
         kind, concept = concept_of().get(bare, ("relation", ""))
-        if kind not in ("relation", "background"):  # a background brings its own preposition
+        if kind not in ("relation", "background"):  # a background has its own preposition
             words[i] = word.replace(bare, pick(rng, CONCEPTS[kind][concept]))
     return " ".join(words)
 
 
 def _labels(text: str, shown: Shown) -> list[float]:
-    """One label for each content word of the caption, filled up to LENGTH."""
+    """Return one label per content word of the caption, padded to LENGTH."""
     labels: list[float] = []
     words = content_words(text)
     meanings = [concept_of().get(word, ("relation", "")) for word in words]
     said = [concept for kind, concept in meanings if kind == "object"]
-    thing = 0  # attributes stand before their object
+    thing = 0  # attributes precede their object
     for kind, concept in meanings:
         if kind == "relation":
             labels.append(_relation_label(text, said, shown))
@@ -161,7 +162,7 @@ def _thing_label(kind: str, concept: str, name: str, shown: Shown) -> float:
 
 
 def _relation_label(text: str, said: list[str], shown: Shown) -> float:
-    """Whether the two things that a caption names stand as it says."""
+    """Return whether the two things of a caption have the stated relation."""
     asked = parse(text).relation
     shows = [str(thing.object) for thing in shown.things if thing is not None]
     if asked is None or not shown.placed or len(said) < 2 or sorted(said[:2]) != sorted(shows):

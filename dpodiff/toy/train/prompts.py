@@ -1,4 +1,4 @@
-"""Stage `prompts`: draw the prompt sets from held-out scenes, and measure how hard each is."""
+"""Stage `prompts`: draw the prompt sets from held-out scenes, and measure their difficulty."""
 
 import json
 
@@ -9,14 +9,14 @@ from dpodiff.toy.captions import STYLES, caption, stated
 from dpodiff.toy.prompts import FOLDER
 from dpodiff.toy.train.data import held_out_scenes
 
-COUNT = 100  # a style
-SEEDS = range(9000, 9004)  # of no search and no test
+COUNT = 100  # prompts per style
+SEEDS = range(9000, 9004)  # used in no search and no test
 BATCH = 16
 PROMPT_SEED = 20240701
 
 
 def draw_prompts(style: str) -> list[str]:
-    """100 different prompts of one style, half with one thing and half with two, no defects."""
+    """Return 100 different prompts of one style without defects, half of them with two things."""
     rng = np.random.default_rng([PROMPT_SEED, STYLES.index(style)])
     prompts: dict[str, None] = {}
     while len(prompts) < COUNT:
@@ -27,7 +27,7 @@ def draw_prompts(style: str) -> list[str]:
 
 
 def write_prompt_sets(model, loss) -> None:
-    """Write {prompt: mean loss over 4 seeds} of each style into the package."""
+    """Write {prompt: mean loss over 4 seeds} of each style to the package."""
     FOLDER.mkdir(exist_ok=True)
     for style in STYLES:
         prompts = draw_prompts(style)

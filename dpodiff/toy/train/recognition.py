@@ -1,7 +1,7 @@
-"""Labeled images for those that recognize: the judge, and the image-text matcher.
+"""Labeled images for the training of the judge and the image-text matcher.
 
-A pool is made once and kept: renders, defects in part and corrupted scenes. A quarter stays as it
-is, a quarter goes through the autoencoder, and half through the last steps of the sampler.
+A pool is made once and stored. It consists of renders, partial defects and corrupted scenes. A
+quarter is unchanged, a quarter is encoded and decoded, and half is partly denoised.
 """
 
 import itertools
@@ -18,28 +18,28 @@ from dpodiff.toy.render import SIZE, render
 from dpodiff.toy.scenes import Scene, pick, random_scene
 from dpodiff.toy.train.corrupted import Shown, corrupted
 
-CORRUPTED_SHARE = 0.7  # of the clean scenes
+CORRUPTED_SHARE = 0.7  # share of the clean scenes
 DEFECT_SHARE = 0.35
-PARTIAL_SHARE = 0.5  # of the defects
-STEPS = 3  # of the sampler, for images that are denoised in part
-# Timestep from which an image is denoised: earlier where nothing is spoiled that could be repaired.
+PARTIAL_SHARE = 0.5  # share of the defects
+STEPS = 3  # steps of the sampler for partly denoised images
+# Timestep at which denoising starts: earlier for images without corruption to repair.
 STARTS = {"sound": (150, 500), "spoiled": (60, 220)}
 BATCH = 64
 
 
 class Pool(NamedTuple):
-    """Images (n, 3, 64, 64) uint8, and what each shows."""
+    """Images (n, 3, 64, 64) uint8, and their content."""
 
     images: torch.Tensor
     shown: list[Shown]
 
 
 class Denoiser:
-    """The parts of a pipeline folder that send images through latents, and in part through noise.
+    """The parts of a pipeline folder that encode, decode and partly denoise images.
 
     Args:
-        folder: of a `StableDiffusionPipeline`.
-        device: of its parts.
+        folder: a `StableDiffusionPipeline` folder.
+        device: device of its parts.
     """
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
@@ -59,13 +59,13 @@ class Denoiser:
         self.alphas = schedule.alphas_cumprod
 
     def decoded(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (n, 3, 64, 64) in [0, 1] after encoding and decoding."""
+        """Return images (n, 3, 64, 64) in [0, 1] after encoding and decoding."""
         return self._images(self._latents(images))
 
     def denoised(
         self, images: torch.Tensor, texts: list[str], start: int, generator: torch.Generator
     ) -> torch.Tensor:
-        """Images with noise of timestep `start`, which the sampler takes out again."""
+        """Add the noise of timestep `start` to images, and denoise them with the sampler."""
         from dpodiff.toy.train.tokenizer import LENGTH
 
         tokens = self.tokenizer(
@@ -99,7 +99,7 @@ class Denoiser:
 
 @torch.no_grad()
 def labeled_pool(denoiser: Denoiser, count: int, path: Path, seed: int) -> Pool:
-    """Make `count` seeded images with labels, or read the images from `path` if they are there."""
+    """Make `count` seeded images with labels, or read the images from `path` if the file exists."""
     stored = load_file(path) if path.exists() else {}
     images, shown = [], []
     for start in tqdm(range(0, count, BATCH), f"labeled images, seed {seed}"):
@@ -118,7 +118,7 @@ def labeled_pool(denoiser: Denoiser, count: int, path: Path, seed: int) -> Pool:
 
 
 def drawn_image(rng: np.random.Generator) -> tuple[np.ndarray, Shown]:
-    """An image (64, 64, 3) without texture, and what it shows."""
+    """Return an image (64, 64, 3) without texture, and its content."""
     scene = random_scene(rng, pair_share=0.6, defect_share=DEFECT_SHARE)
     if scene.defect is None and rng.random() < CORRUPTED_SHARE:
         return corrupted(scene, rng)
@@ -127,7 +127,7 @@ def drawn_image(rng: np.random.Generator) -> tuple[np.ndarray, Shown]:
 
 
 def partly_defective(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """The image (64, 64, 3) of a scene; some defects are weaker, or on one side only."""
+    """Return the image (64, 64, 3) of a scene; some defects are weaker, or on one side only."""
     seed = int(rng.integers(2**32))
     image = render(scene, np.random.default_rng(seed))
     if scene.defect in (None, "cropped") or rng.random() >= PARTIAL_SHARE:
@@ -137,9 +137,9 @@ def partly_defective(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 
 
 def _part(defect: str, rng: np.random.Generator) -> np.ndarray:
-    """How much of a defect each pixel shows, (64, 64, 1) float32."""
+    """Return the strength of a defect at each pixel, (64, 64, 1) float32."""
     part = np.full((SIZE, SIZE, 1), rng.uniform(0.5, 1), np.float32)
-    if defect == "duplicate":  # the copies stand up left and down right
+    if defect == "duplicate":  # the copies are up left and down right
         y, x = np.mgrid[:SIZE, :SIZE]
         side = x + y < SIZE if rng.random() < 0.5 else x + y >= SIZE
         part *= side[..., None]
@@ -149,7 +149,7 @@ def _part(defect: str, rng: np.random.Generator) -> np.ndarray:
 def _textured(
     denoiser: Denoiser, images: torch.Tensor, shown: list[Shown], rng: np.random.Generator
 ) -> torch.Tensor:
-    """The images of a batch: a quarter as they are, a quarter decoded, half partly denoised."""
+    """Return images of a batch: a quarter unchanged, a quarter decoded, half partly denoised."""
     kind = rng.choice(["plain", "decoded", "sound", "spoiled"], size=len(images), p=[0.25] * 4)
     sound = np.array([None not in label.things and not label.scene.defect for label in shown])
     kind = np.where((kind == "sound") & ~sound, "spoiled", kind)

@@ -1,4 +1,4 @@
-"""The byte-pair tokenizer: CLIP's format, learned from the captions of this world."""
+"""The byte-pair tokenizer in CLIP's format, trained on the captions of this world."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 from dpodiff.toy.captions import training_caption
 from dpodiff.toy.scenes import random_scene
 
-LENGTH = 32  # tokens of a prompt, start and end included
-MERGES = 420  # so few that seldom words stay in several pieces, as in Stable Diffusion
+LENGTH = 32  # tokens of a prompt, including start and end
+MERGES = 420  # so few that rare words consist of several tokens, as in Stable Diffusion
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -30,14 +30,14 @@ def train_tokenizer(folder: Path, captions: int = 20_000, seed: int = 0) -> None
     )
     tokenizer.train_from_iterator(texts, trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"][:MERGES]
-    # CLIP's order: letters, letters that end a word, merges, the two special tokens.
+    # CLIP's order: letters, letters at the end of a word, merges, the two special tokens.
     words = [*alphabet, *(f"{a}</w>" for a in alphabet), *("".join(pair) for pair in merges)]
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys([*words, START, END]))}
     _write(folder, vocabulary, merges)
 
 
 def load_tokenizer(folder: Path):
-    """The `CLIPTokenizer` of a folder that `train_tokenizer` wrote."""
+    """Return the `CLIPTokenizer` of a folder that `train_tokenizer` wrote."""
     from transformers import CLIPTokenizer
 
     return CLIPTokenizer.from_pretrained(folder)

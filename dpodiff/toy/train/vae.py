@@ -1,7 +1,7 @@
 """Stage `vae`: 64 x 64 x 3 images to 16 x 16 x 4 latents and back.
 
-Trained on 32 x 32 crops about the things (flat background teaches little), then on whole images,
-with an absolute error on values and on edges; both keep icons sharp where a squared error blurs.
+It is trained on 32 x 32 crops around the things, since flat background teaches little, and then on
+whole images. The loss is the absolute error of values and edges; a squared error would blur icons.
 """
 
 from pathlib import Path
@@ -15,17 +15,17 @@ from dpodiff.toy.train.data import training_scenes
 from dpodiff.toy.train.fitting import Recipe, fit
 
 CROP = 32
-WHOLE_SHARE = 0.25  # of the steps at the end see whole images
+WHOLE_SHARE = 0.25  # share of the steps, at the end, with whole images
 KL_WEIGHT = 5e-4
 EDGE_WEIGHT = 0.5
 
 
 def build_vae():
-    """An untrained autoencoder; no attention, so that crops teach it whole images."""
+    """Return an untrained autoencoder without attention, so that training on crops generalizes."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        # Its types have room for one level only.
+        # Its type annotations allow one level only.
         block_out_channels=(16, 32, 64),  # pyright: ignore[reportArgumentType]
         down_block_types=("DownEncoderBlock2D",) * 3,  # pyright: ignore[reportArgumentType]
         up_block_types=("UpDecoderBlock2D",) * 3,  # pyright: ignore[reportArgumentType]
@@ -38,8 +38,8 @@ def build_vae():
 
 
 def train_vae(folder: Path, device: str, recipe: Recipe):
-    """Train the autoencoder and set its scaling factor to one over the latents' spread."""
-    vae: Any = build_vae()  # diffusers wraps its `to`, which hides the type
+    """Train the autoencoder; its scaling factor is 1 / standard deviation of the latents."""
+    vae: Any = build_vae()  # diffusers' wrapped `to` hides the type
     vae.to(device)
 
     def loss(step, rng, generator):
@@ -55,7 +55,7 @@ def train_vae(folder: Path, device: str, recipe: Recipe):
 
 
 def _crops(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(B, 3, 64, 64) -> (B, 3, 32, 32); corners drawn so that the middle is seen most."""
+    """Return random crops (B, 3, 32, 32) of images (B, 3, 64, 64), most often of the center."""
     corners = np.clip(rng.normal(16, 10, (len(pictures), 2)), 0, 32).astype(int)
     return np.stack([p[:, y : y + CROP, x : x + CROP] for p, (y, x) in zip(pictures, corners)])
 
