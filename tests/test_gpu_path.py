@@ -111,6 +111,7 @@ SMALL = {
         "others": ["cup"],
         "momentum_steps": 3,
     },
+    "23_transfer": {"budget": 2, "seeds": 2, "unseen": 2},
     "92_sweep_a_file": {"budget": 2, "seeds": 1, "prompt_ids": "0,3"},
 }
 

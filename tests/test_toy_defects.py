@@ -6,7 +6,7 @@ from dpodiff.toy.captions import STYLES, parse
 from dpodiff.toy.prompts import prompt_set
 from dpodiff.toy.scenes import DEFECTS, Scene, Thing
 from dpodiff.toy.train.data import unseen
-from dpodiff.toy.train.defects import IMAGE_SEEDS, effect, matching, summary, validation_prompts
+from dpodiff.toy.train.defects import IMAGES, effect, matching, summary, validation_prompts
 from dpodiff.toy.train.judge_labels import read_labels, verdict_of, wilson
 
 # Measurements on validation prompts
@@ -36,7 +36,7 @@ def test_a_summary_counts_defects_and_what_is_right():
 
 
 def test_an_effect_tells_harm_to_clean_images_from_defects_removed():
-    per = len(IMAGE_SEEDS)
+    per = IMAGES  # a prompt
     before = [verdict("blurry")] * per + [verdict()] * per + [verdict()] * per
     after = [verdict()] * per + [verdict("grainy", False)] * per + [verdict()] * per
     table = effect(before, after)

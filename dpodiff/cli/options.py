@@ -25,7 +25,9 @@ Ids = Annotated[
 ]
 Prompt = Annotated[str, typer.Argument(help="What the images should show.", show_default=False)]
 Negative = Annotated[str, typer.Option(help="What the images should not show.")]
-Model = Annotated[str, typer.Option(help="A name such as sd-v1-5, a folder, or a hub id.")]
+Model = Annotated[
+    str, typer.Option(help="A name such as toy-small or sd-v1-5, a folder, or a hub id.")
+]
 Loss = Annotated[
     str | None, typer.Option(help="A name such as contrastive.", show_default="that of the model")
 ]

@@ -69,15 +69,14 @@ def load(
     """Load a text-to-image model.
 
     Args:
-        model: "toy", one of `NAMES`, a folder in the diffusers format, or a hub id. Missing files
-            are downloaded; for some models you must first accept the license on the hub.
-            "toy-small" is a second toy model. It is not part of the package and must be trained
-            first.
-        Or a loaded pipeline of diffusers, of one of the families below, with its LoRA adapters and
-        textual inversions. The model shares its networks, freezes them, and keeps their device and
-        dtype. Only an autoencoder in float16 is copied, to float32. The settings of its scheduler
-        are used. Load the pipeline again after a change of its text encoder or tokenizer, since
-        encodings are cached.
+        model: "toy", "toy-small", one of `NAMES`, a folder in the diffusers format, or a hub id.
+            Missing files are downloaded; for some models you must first accept the license on the
+            hub.
+            Or a loaded pipeline of diffusers, of one of the families below, with its LoRA adapters
+            and textual inversions. The model shares its networks, freezes them, and keeps their
+            device and dtype. Only an autoencoder in float16 is copied, to float32. The settings of
+            its scheduler are used. Load the pipeline again after a change of its text encoder or
+            tokenizer, since encodings are cached.
         device: None or "auto" is the NVIDIA or AMD GPU with the most free memory if there is one,
             else the CPU. "mps" is the GPU of a Mac; it has not been tested.
         dtype: dtype of the denoiser and the text encoders. None is half precision on a GPU

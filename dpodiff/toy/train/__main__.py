@@ -35,7 +35,7 @@ RECIPES = {
         steps=9_700, batch=32, shards=2, ema=0.999, decay_share=0.065, slow="text_encoder"
     ),
     "small": Recipe(
-        steps=16_000, batch=32, lr=1.2e-3, ema=0.999, decay_share=0.25, slow="text_encoder", seed=21
+        steps=14_000, batch=32, lr=1.2e-3, ema=0.999, decay_share=0.25, slow="text_encoder", seed=21
     ),
 }
 # Recipes for further training of existing weights, with --warm.

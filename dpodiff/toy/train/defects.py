@@ -27,7 +27,9 @@ from dpodiff.toy.train.data import held_out_scenes
 from dpodiff.toy.words import CONCEPTS, PRAISE
 
 VALIDATION_SEED = 777_001
-IMAGE_SEEDS = (91_000, 91_001)
+# Each prompt has image seeds of its own: one noise shared by all prompts is one draw, since the
+# noise decides much of whether an image has a defect.
+FIRST_SEED, IMAGES = 91_000, 2  # images a prompt
 GUIDANCES = (2.0, 3.0, 5.0, 7.5)
 STEPS = (6, 10)
 BATCH = 16
@@ -54,8 +56,9 @@ def validation_prompts(count: int) -> list[str]:
 def verdicts_of(
     model, judge: Judge, prompts: list[str], negative: str, *, steps: int, guidance: float
 ) -> list[dict]:
-    """Return the judge's verdict and defect for each prompt and image seed, in this order."""
-    jobs = [(prompt, seed) for prompt in prompts for seed in IMAGE_SEEDS]
+    """Return the judge's verdict and defect for each image, prompt by prompt."""
+    texts = [prompt for prompt in prompts for _ in range(IMAGES)]
+    jobs = [(text, FIRST_SEED + i) for i, text in enumerate(texts)]
     verdicts: list[dict] = []
     for start in range(0, len(jobs), BATCH):
         texts, seeds = map(list, zip(*jobs[start : start + BATCH]))
@@ -99,7 +102,7 @@ def _change(before: list[dict], after: list[dict], key: str, index) -> list[floa
     """Return the mean change with the ends of its 95% interval over prompts."""
     changes: dict[int, list[float]] = {}
     for i in index:
-        changes.setdefault(i // len(IMAGE_SEEDS), []).append(float(after[i][key] - before[i][key]))
+        changes.setdefault(i // IMAGES, []).append(float(after[i][key] - before[i][key]))
     return [float(x) for x in paired_bootstrap([np.mean(group) for group in changes.values()])]
 
 
