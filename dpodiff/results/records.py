@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpodiff import names
 from dpodiff.checks import check_finite, check_kind, check_path, check_text
+from dpodiff.results.result import WIDTH
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.statistics import Interval, paired_bootstrap
 from dpodiff.results.verdicts import Verdict, verdict
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 LARGE = 0.1  # a change of a share that users notice
 OTHER = "Made with other {} of the toy world than the installed ones."
-WIDTH = 76  # characters of a line of output in the book
 # Records are part of the package, so that every chapter runs after `pip install`.
 RESULTS = Path(str(resources.files("dpodiff.results") / "recorded"))
 

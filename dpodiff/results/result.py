@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dpodiff.objective.objective import Objective
     from dpodiff.results.comparison import Verification
 
-WIDTH = 88  # width of the printed verdict
+WIDTH = 76  # characters of a line of output in the book
 
 
 @dataclass
