@@ -396,7 +396,7 @@ def test_an_unknown_argument_is_answered_with_what_is_meant(call, settings, mess
         ({"similarity": 1.5}, "from -1 to 1, not 1.5"),
         ({"similarity": math.nan}, "from -1 to 1, not nan"),
         ({"encoder": 5}, "encoder must be a name, or a callable .* not 5"),
-        ({"encoder": lambda texts: torch.zeros(2)}, "one finite vector a text"),
+        ({"encoder": lambda texts: torch.zeros(2)}, "one finite vector per text"),
         ({"solver": "sgd"}, "unknown solver 'sgd'"),
     ],
 )

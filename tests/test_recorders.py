@@ -153,7 +153,7 @@ def test_kept_images_are_scored_again_and_picks_are_tested_on_other_seeds(
 
 def test_images_that_are_gone_are_not_scored(landscape, tmp_path):
     (tmp_path / "table.csv").write_text(f"number,prompt\n0,{PROMPT}\n")
-    with pytest.raises(FileNotFoundError, match="0.npz is gone: remove"):
+    with pytest.raises(FileNotFoundError, match="0.npz is missing: remove"):
         landscape.score(tmp_path, "judge", 0)
 
 
