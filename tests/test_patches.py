@@ -7,6 +7,7 @@ from families import BUILDERS, Family
 
 from dpodiff.models.noise import FixedNoise, draw
 from dpodiff.patches import (
+    crop_positions,
     cut_patch,
     energy_test,
     find_positions,
@@ -211,3 +212,37 @@ def test_patches_work_on_the_latents_of_other_families(name, tmp_path):
     whole = first_estimate(model, "a red ball", start)
     assert whole.shape == start.shape[1:]
     assert patch_score(start, whole, (0.5, 0.5)).isfinite().all()
+
+
+def test_crops_find_a_thing_that_the_other_text_does_not_describe():
+    images = torch.zeros(2, 3, 16, 32)
+    images[:, 0, :, :16], images[:, 2, :, 16:] = 1.0, 0.5  # red to the left, some blue to the right
+    images = torch.stack([images[0], images[1].flip(-1)])
+
+    def loss(crops, texts):
+        channel = {"red": 0, "blue": 2}
+        return torch.stack(
+            [-crop[channel[text]].mean() for crop, text in zip(crops, texts, strict=True)]
+        )
+
+    assert crop_positions(loss, images, "red", "blue", steps=3)[:, 0].tolist() == [0.25, 0.75]
+    assert crop_positions(loss, images, "blue", "red", steps=3)[:, 0].tolist() == [0.75, 0.25]
+    everywhere = crop_positions(loss, images, "red", size=1.0, steps=2)
+    assert everywhere.tolist() == [[0.5, 0.5]] * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 0.0}, "size"),
+        ({"size": 2}, "size"),
+        ({"steps": 1}, "steps"),
+        ({"text": 3}, "text"),
+    ],
+)
+def test_crops_that_cannot_be_cut_are_refused(settings, message):
+    arguments = {"text": "red", **settings}
+    with pytest.raises(ValueError, match=message):
+        crop_positions(
+            lambda images, texts: images.mean((1, 2, 3)), torch.zeros(1, 3, 8, 8), **arguments
+        )

@@ -2,6 +2,7 @@
 
 `editing`     cut, paste and resample a patch of noise
 `positions`   positions of things for the same noise under many prompts, and their statistics
+`crops`       a detector for any model, by a CLIP loss
 `triggers`    how well a noise fits a layout, before any image is made
 `energy`      a test of whether two samples of patches have the same distribution
 

@@ -1,3 +1,4 @@
+from .crops import crop_positions as crop_positions
 from .editing import (
     cut_patch as cut_patch,
     paste_patch as paste_patch,
