@@ -91,9 +91,11 @@ def test_what_is_proven_is_the_result():
     assert result.candidate == result.verification.candidate
     assert result.prompts.negative
     assert sum(result.losses) < sum(result.baseline_losses)
-    first = str(result).splitlines()[0]
-    assert first.startswith("better: loss ")
-    assert first.endswith("on 8 fresh seeds")
+    assert result.verdict.startswith("better: loss ")
+    assert result.verdict.endswith("on 8 fresh seeds")
+    lines = str(result).splitlines()
+    assert " ".join([lines[0], lines[1].strip()]) == result.verdict
+    assert all(len(line) <= 76 for line in lines[:2])
 
 
 def test_what_is_not_proven_is_refused_and_the_prompt_itself_returned():
@@ -185,7 +187,7 @@ def test_a_budget_too_small_for_verification_leaves_the_search_and_says_so():
     assert result.verification is None
     assert result.cost.evaluations == 5
     assert sum(result.losses) < sum(result.baseline_losses)
-    assert str(result).startswith(
+    assert result.verdict.startswith(
         "not verified: 6 fresh seeds cost 3 evaluations, more than half of the budget of 5"
     )
 
