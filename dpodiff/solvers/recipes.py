@@ -93,9 +93,9 @@ def dpodiff_hpo(space: Space, *, steps: int, seed: int = 0) -> Solver:
     The release differs:
 
     - It reads its setting `explore` from the wrong place, so the first population is uniform and
-    ignores what GPO learned. Here it is used, the most likely candidate first.
+      ignores what GPO learned. Here it is used, the most likely candidate first.
     - It ends after whole generations: with 32 evaluations after the gradient phase it makes 40.
-    Here the budget is kept.
+      Here the budget is kept.
 
     Examples:
         >>> from dpodiff.toy.words import NPLIB
