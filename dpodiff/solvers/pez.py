@@ -12,11 +12,11 @@ of the slot's one-hot vectors. The nearest one belongs to the largest number, si
 three changes:
 
 - The gradient is computed slightly off the corner (`softness`). If a slot's empty choice had all
-the weight, its words would not be shown and would have no gradient.
+  the weight, its words would not be shown and would have no gradient.
 - A slot's weights have the sum 1, so only the component of the gradient along that plane counts.
-AdamW, which normalizes the sizes of entries, would be dominated by the component they share.
+  AdamW, which normalizes the sizes of entries, would be dominated by the component they share.
 - If the projection does not change for `patience` steps, the point restarts at a random unseen
-candidate, as the original is run from several random prompts.
+  candidate, as the original is run from several random prompts.
 
 Each new projection costs a full evaluation.
 """
