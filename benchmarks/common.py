@@ -11,7 +11,6 @@ it keeps freed memory in pools, and so depends on earlier work. Instead torch's 
 each allocation and release, and the peak of their running sum is used. It is the same quantity as
 on a GPU, exact and reproducible. It excludes workspace that kernels allocate without torch's
 allocator. Memory is measured in a separate run that is not timed.
-past torch's allocator. Memory is measured in a run of its own, off the clock.
 """
 
 import argparse

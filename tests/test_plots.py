@@ -287,6 +287,20 @@ def test_heat_maps_have_a_number_a_cell_and_one_scale_of_colors():
     assert [ax.images[0].get_clim() for ax in own.axes[:2]] == [(0.1, 0.9), (1.0, 9.0)]
 
 
+def test_heat_maps_are_light_where_the_numbers_are_better():
+    frames = {"loss": pd.DataFrame([[0.0, 1.0]]), "judge": pd.DataFrame([[0.0, 1.0]])}
+    figure = heatmaps(frames, xlabel="x", ylabel="y", lower_is_better=["loss"])
+    inks = [[text.get_color() for text in ax.texts] for ax in figure.axes]
+    assert inks == [["black", "white"], ["white", "black"]]
+    lightness = [
+        ax.images[0].to_rgba(np.array([0.0, 1.0]))[:, :3].sum(axis=1) for ax in figure.axes
+    ]
+    assert lightness[0][0] > lightness[0][1]
+    assert lightness[1][0] < lightness[1][1]
+    with pytest.raises(ValueError, match="lower_is_better.*'other'"):
+        heatmaps(frames, xlabel="x", ylabel="y", lower_is_better=["other"])
+
+
 @pytest.mark.parametrize("frames", [{}, {"empty": pd.DataFrame([[np.nan]])}, {"text": "abc"}])
 def test_heat_maps_without_numbers_are_refused(frames):
     with pytest.raises(ValueError, match="frames"):

@@ -1,11 +1,11 @@
 """Heat maps of tables."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dpodiff.checks import check_kind, check_switch, check_text, check_whole
+from dpodiff.checks import check_kind, check_switch, check_text, check_texts, check_whole
 from dpodiff.plots.base import FONT, BookFigure, name_axes, numbers
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CELL = 0.42  # least side in inches
 LETTER = 0.09  # inches
+COLORS = {"high": "cividis", "low": "cividis_r"}  # by the numbers that are light
 COLUMNS = 2  # number of maps side by side
 
 
@@ -24,8 +25,11 @@ def heatmaps(
     ylabel: str,
     shared: bool = True,
     digits: int = 2,
+    lower_is_better: Sequence[str] = (),
 ) -> BookFigure:
     """Plot tables of numbers as colors; cells without a number stay white.
+
+    A high number has a light color, except in the tables of `lower_is_better`.
 
     Args:
         frames: tables with the same row and column names, by their titles.
@@ -33,9 +37,11 @@ def heatmaps(
         ylabel: name of the rows.
         shared: whether all tables have one color scale instead of one each.
         digits: digits after the decimal point.
+        lower_is_better: titles of the tables in which a low number has a light color.
 
     Raises:
-        ValueError: if there is no table, a table has no numbers, or another argument is invalid.
+        ValueError: if there is no table, a table has no numbers, `lower_is_better` names no table,
+            or another argument is invalid.
 
     Examples:
         >>> import pandas as pd
@@ -47,6 +53,9 @@ def heatmaps(
     check_kind("frames", frames, Mapping, "a mapping from names to tables")
     check_switch("shared", shared)
     check_whole("digits", digits, 0, 9)
+    check_texts("lower_is_better", lower_is_better)
+    if unknown := set(lower_is_better) - set(frames):
+        raise ValueError(f"lower_is_better has titles that frames has not: {sorted(unknown)}")
     values = {name: numbers(f"frames[{name!r}]", frame) for name, frame in frames.items()}
     if not values or not all(np.isfinite(table).any() for table in values.values()):
         raise ValueError("frames must be tables with numbers, at least one of them")
@@ -58,8 +67,9 @@ def heatmaps(
     )
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for place, (ax, (name, frame)) in enumerate(zip(axes, frames.items(), strict=False)):
-        _draw(ax, values[name], everything if shared else values[name], digits)
         check_text("each name of frames", name)
+        light = "low" if name in lower_is_better else "high"
+        _draw(ax, values[name], everything if shared else values[name], digits, light)
         ax.set_title(name, fontsize=FONT, parse_math=False)
         ax.set_xticks(range(len(frame.columns)), [str(name) for name in frame.columns])
         first = place % across == 0  # row names only at the left
@@ -79,13 +89,16 @@ def _size(frame: "pd.DataFrame", across: int, down: int) -> tuple[float, float]:
     return 0.5 + names + across * (0.5 + side * len(columns)), down * (1 + side * len(rows))
 
 
-def _draw(ax: "Axes", values: np.ndarray, scale: np.ndarray, digits: int) -> None:
+def _draw(
+    ax: "Axes", values: np.ndarray, scale: np.ndarray, digits: int, light: Literal["low", "high"]
+) -> None:
     """Draw cells with their numbers, colored from the lowest to the highest of a scale."""
     low, high = np.nanmin(scale), np.nanmax(scale)
-    ax.imshow(values, cmap="cividis", vmin=low, vmax=high)
+    ax.imshow(values, cmap=COLORS[light], vmin=low, vmax=high)
     ax.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            ink = "white" if value < (low + high) / 2 else "black"
+            half = "low" if value < (low + high) / 2 else "high"
+            ink = "black" if half == light else "white"
             text = f"{round(value, digits) + 0.0:.{digits}f}"  # avoids a negative zero
             ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)

@@ -14,13 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpodiff import names
-from dpodiff.checks import check_finite, check_kind, check_path, check_text
+from dpodiff.checks import check_path, check_text
+from dpodiff.results.record_files import other_weights, read_stamp, read_table
 from dpodiff.results.result import WIDTH
 from dpodiff.results.stamp import Stamp
 from dpodiff.results.statistics import Interval, paired_bootstrap
 from dpodiff.results.verdicts import Verdict, verdict
-from dpodiff.spaces.json_file import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     Claim = tuple[str, str, str]  # text, and two solvers of which the first should be better
 
 LARGE = 0.1  # a change of a share that users notice
-OTHER = "Made with other {} of the toy world than the installed ones."
 # Records are part of the package, so that every chapter runs after `pip install`.
 RESULTS = Path(str(resources.files("dpodiff.results") / "recorded"))
 
@@ -82,11 +80,9 @@ class Recorded:
         curves = folder / name / "curves.csv"
         return cls(
             name,
-            _read_stamp(stamp),
-            _read_table(table),
-            _read_table(curves, ("prompt", "solver", "spent", "best"))
-            if curves.is_file()
-            else None,
+            read_stamp(stamp),
+            read_table(table),
+            read_table(curves, ("prompt", "solver", "spent", "best")) if curves.is_file() else None,
         )
 
     def of(self, *solvers: str) -> "Recorded":
@@ -143,7 +139,7 @@ class Recorded:
         versions = ", ".join(f"{k} {v}" for k, v in stamp.versions.items())
         settings = ", ".join(f"{k} = {v}" for k, v in stamp.parameters.items())
         first = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}, {commit}."
-        lines = [first, settings, versions, *_other_weights(stamp)]
+        lines = [first, settings, versions, *other_weights(stamp)]
         return "\n".join(textwrap.fill(line, WIDTH) for line in lines)
 
     def per_prompt(self) -> "pd.DataFrame":
@@ -292,50 +288,6 @@ class Recorded:
         title = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}"
         text = html.escape(self.stamp_text())
         return f"<details><summary>{html.escape(title)}</summary><pre>{text}</pre></details>"
-
-
-def _read_stamp(path: Path) -> Stamp:
-    """Read a stamp; ValueError names a file without one."""
-    data, _ = read_json(path)
-    try:
-        stamp = Stamp(**data)
-    except TypeError as error:
-        raise ValueError(f"{path}: not a stamp: {error}") from None
-    kinds = {"parameters": dict, "versions": dict, "commit": str, "device": str, "time": str}
-    for name, kind in kinds.items():
-        check_kind(f"{path}: {name}", getattr(stamp, name), kind, f"a {kind.__name__}")
-    if stamp.seconds is not None:
-        check_finite(f"{path}: seconds", stamp.seconds, 0)
-    return stamp
-
-
-def _read_table(path: Path, columns: "Sequence[str]" = ()) -> "pd.DataFrame":
-    """Read a table; ValueError names a file that is not a table or lacks one of the columns."""
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path)
-    except (ValueError, pd.errors.ParserError) as error:  # also an empty file, or not UTF-8
-        raise ValueError(f"{path}: not a table: {error}") from None
-    if missing := [name for name in columns if name not in table]:
-        raise ValueError(f"{path}: lacks the column {missing[0]!r}")
-    return table
-
-
-def _other_weights(stamp: Stamp) -> list[str]:
-    """Return a line for each part of the toy world that has changed since the recording.
-
-    A stamp without a digest gives no line.
-    """
-    lines, recorded = [], stamp.parameters
-    if any(
-        key in recorded and recorded[key] != names.toy("weights digest")(model)
-        for model, key in names.TOYS.items()
-    ):
-        lines.append(OTHER.format("weights"))
-    if "scorers" in recorded and recorded["scorers"] != names.toy("scorers digest")():
-        lines.append(OTHER.format("scorers (judge, matcher or CLIP)"))
-    return lines
 
 
 def _interval(gaps: "pd.Series") -> dict[str, float]:
