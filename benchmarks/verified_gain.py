@@ -75,7 +75,7 @@ SIZES = {
     "toy": {
         "world": "toy",
         "measure": JUDGE,
-        "prompts": 6,
+        "prompts": 20,
         "gain": 0.1,
         "budgets": (20, 40, 80),
         "seeds": 4,
