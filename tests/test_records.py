@@ -214,3 +214,7 @@ def test_a_record_shows_its_stamp_folded_and_escaped(folder):
     shown = replace(record, stamp=stamp)._repr_html_()
     assert shown.startswith("<details><summary>Recorded ")
     assert "&lt;script&gt;" in shown and "<script>" not in shown
+    assert "other weights" not in shown
+    stamp = replace(record.stamp, parameters={"weights": "0" * 12})
+    summary = replace(record, stamp=stamp)._repr_html_().split("</summary>")[0]
+    assert "Made with other weights of the toy world than the installed ones" in summary

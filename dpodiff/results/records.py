@@ -283,9 +283,10 @@ class Recorded:
         return found
 
     def _repr_html_(self) -> str:
-        """Return the stamp in a folded block."""
+        """Return the stamp in a folded block; other weights than the installed ones stay visible."""
         stamp = self.stamp
         title = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}"
+        title = ". ".join([title, *other_weights(stamp)])
         text = html.escape(self.stamp_text())
         return f"<details><summary>{html.escape(title)}</summary><pre>{text}</pre></details>"
 
