@@ -283,7 +283,7 @@ class Recorded:
         return found
 
     def _repr_html_(self) -> str:
-        """Return the stamp in a folded block; other weights than the installed ones stay visible."""
+        """Return the stamp in a folded block, whose title says if the weights are others."""
         stamp = self.stamp
         title = f"Recorded {stamp.time[:10]} in {stamp.seconds:.0f} s on {stamp.device}"
         title = ". ".join([title, *other_weights(stamp)])
