@@ -83,7 +83,13 @@ class Panel(widgets.VBox):
 
     Attributes:
         controls: controls by the argument of `improve` that they set.
-        run_button, stop_button, bar, status, before, after, cost: the other widgets.
+        run_button: button that starts a search.
+        stop_button: button that stops it.
+        bar: progress bar.
+        status: text beside the bar, such as the verdict.
+        before: images of the prompt.
+        after: images of the best candidate.
+        cost: text with the cost so far.
         result: result of the last finished search, or None.
 
     Examples:

@@ -98,6 +98,19 @@ def test_examples_use_only_what_an_import_of_the_package_gives():
             assert name in module.__all__
 
 
+def test_paragraphs_of_docstrings_have_one_indentation():
+    """Sphinx shows one whose second line is further in as a bold term and its definition."""
+    further_in = re.compile(r"^( *)(?![ *-]).+\n\1 +\S", re.MULTILINE)
+    section = re.compile(
+        r"^ *(Args|Attributes|Returns|Raises|Warns|Yields|Examples):$", re.MULTILINE
+    )
+    for path in (ROOT / "dpodiff").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                text = section.split(ast.get_docstring(node) or "")[0]
+                assert not further_in.search(text), f"{path}: {node.name}"
+
+
 def test_short_names_find_the_entry_they_stand_for():
     documented = ["dpodiff.load", "dpodiff.losses.load", "dpodiff.Objective.noise", "dpodiff.Space"]
     entry_of = reference_links.entry_of

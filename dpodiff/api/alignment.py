@@ -117,9 +117,10 @@ def align(
         seed: seed of the method's random numbers.
         task: "improve" lowers the loss, "attack" raises it.
         batch_size: as in `improve`.
-        trace, overwrite, progress, callback: as in `improve`. The gradients of the noise are stored
-            beside the trace, in a folder of the same name with the suffix ".tensors". A step takes
-            as many bytes as the noise of all seeds.
+        trace: as in `improve`. The gradients of the noise are stored beside it, in a folder of the
+            same name with the suffix ".tensors". A step takes as many bytes as the noise of all
+            seeds.
+        overwrite, progress, callback: as in `improve`.
         viewer: called with each record and its images, for example to make a film of the search. It
             is not called with records read from a trace.
         settings: settings of the method, such as `gamma` and `lr` of "dno"; see its class.

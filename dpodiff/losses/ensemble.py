@@ -49,8 +49,8 @@ class Ensemble:
         kappa: number of standard deviations that "bound" adds.
         statements: as in `losses.load`, for members that need it and are given by name, such as
             "contrastive:toy".
-        location, scale: numbers that are subtracted from each loss, and that it is divided by. None
-            is not calibrated.
+        location: numbers to subtract, one per loss; None is not calibrated.
+        scale: numbers to divide by after that, one per loss; None is not calibrated.
 
     Attributes:
         differentiable: whether all members are differentiable.

@@ -40,7 +40,8 @@ class TextToImage(Protocol):
     Attributes:
         name: name of the model in records.
         device: device of the images.
-        forwards, backwards: rows that the denoiser has evaluated; 0 if unknown.
+        forwards: rows that the denoiser has evaluated; 0 if unknown.
+        backwards: rows of its backward passes; 0 if unknown.
 
     Examples:
         >>> gray = dpodiff.BlackBox(lambda *job: np.full((64, 64, 3), 0.5))

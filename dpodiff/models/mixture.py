@@ -24,9 +24,9 @@ from torch.nn import functional as F
 class Piece:
     """A piece of a prompt: fixed text, or texts to choose from.
 
-    choices: one fixed text, or the alternatives; `""` leaves the piece out.
+    Args:
+        choices: one fixed text, or the alternatives; `""` leaves the piece out.
         weights: (choices,), nonnegative with sum 1; None for fixed text.
-        weights: (choices,), at least 0, their sum 1; None for fixed text.
 
     Examples:
         >>> from dpodiff.models.mixture import Piece, shown_text

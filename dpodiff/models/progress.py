@@ -8,8 +8,8 @@ from collections.abc import Iterator
 def hidden_bars(hide: bool = True) -> Iterator[None]:
     """Hide the bars of transformers: in a notebook they are widgets that a static page cannot show.
 
-    hide: whether to hide them. A download should show its progress.
-        hide: whether to. A download should show its progress; opening local files need not.
+    Args:
+        hide: whether to hide them. A download should show its progress.
     """
     from transformers.utils import logging
 

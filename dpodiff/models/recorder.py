@@ -48,7 +48,8 @@ class Recording:
     """Recorded values of a batch of rollouts; all tensors are on the CPU.
 
     Attributes:
-        positive, negative: recorded values of the prompts and of the negative prompts.
+        positive: recorded values of the prompts.
+        negative: recorded values of the negative prompts.
         images: (image, 3, height, width) in [0, 1], equal to those of `Model.generate`.
 
     Examples:
@@ -67,7 +68,7 @@ class Recording:
         """Return the strength r_t of the negative prompts (step, image) from cross-attention maps.
 
         It is the mean over tokens of the squared maps of the negative prompt, divided by that of
-            the prompt: r_t = sum mean M_negative^2 / sum mean M_positive^2, over layers and heads.
+        the prompt: r_t = sum mean M_negative^2 / sum mean M_positive^2, over layers and heads.
 
         Args:
             places: tokens of each image's negative prompt to average over, from `token_places`;

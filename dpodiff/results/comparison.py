@@ -25,7 +25,8 @@ class Comparison:
 
     Attributes:
         candidate: a finalist of the search.
-        before, after: mean losses of the user's prompt and of the candidate.
+        before: mean loss of the user's prompt.
+        after: mean loss of the candidate.
         changes: after minus before with its interval, by the name of the loss.
         task: task of the search: "improve" needs changes below zero, "attack" above.
 

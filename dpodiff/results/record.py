@@ -19,7 +19,9 @@ class Record:
         value: value that the solver minimizes: the mean loss, or its negative for an attack, plus
             the mean penalty of the noise.
         best: the lowest value so far; if noise is searched, the mean over seeds of the lowest ones.
-        evaluations, images, denoiser_forwards: numbers so far in this search.
+        evaluations: number of evaluations so far.
+        images: number of images so far.
+        denoiser_forwards: number of rows that the denoiser has evaluated so far.
         spent: price of all work so far, in evaluations (see `Cost`).
         seconds: time since the search began.
         guidance: guidance of the candidate; None is the model's default.

@@ -39,10 +39,11 @@ class Result:
     `print(result)` begins with the verdict of the verification.
 
     Attributes:
-        candidate, prompts: the best candidate of the search. If it was verified, the finalist that
-            is proven better on fresh seeds, or else the user's own prompt.
-        losses, baseline_losses: losses of the candidate and of the user's own prompt, one per seed
-            of the search. After a refusal both are equal.
+        candidate: the best candidate of the search. If it was verified, the finalist that is proven
+            better on fresh seeds, or else the user's own prompt.
+        prompts: prompts of the candidate.
+        losses: losses of the candidate, one per seed of the search.
+        baseline_losses: losses of the user's own prompt on the same seeds.
         status: why the search ended: "budget" or "seconds" are used up, the space is "exhausted",
             "stopped" by the user, or "failed" by an error after the baseline. Then the rest is the
             result so far.

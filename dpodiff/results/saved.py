@@ -31,10 +31,13 @@ class SavedResult:
     Attributes:
         folder: folder of the result.
         verdict: one line, as in `Result.verdict`.
-        user_prompts, prompts: the user's own prompts, and those of the result.
-        losses, baseline_losses: losses of the result and of the user's own prompt, one per seed.
+        user_prompts: the user's own prompts.
+        prompts: prompts of the result.
+        losses: losses of the result, one per seed.
+        baseline_losses: losses of the user's own prompt, one per seed.
         seeds: seeds of the search.
-        status, ended_by: why the search ended; the second includes the text of an error.
+        status: why the search ended, as in `Result`.
+        ended_by: the status, and the text of an error.
         cost: cost by the names of `Cost`.
         search: the result before its verification, which `found` returns; None if there was none.
 

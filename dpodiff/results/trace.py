@@ -19,9 +19,9 @@ The gradient of a noise is stored beside the file, in `trace.jsonl.tensors/00001
 line 12. A continued search reads the answers, and writes the line "resumed" before it writes more.
 
 A verified search has a second end, for search and verification together, and a continued one may
-    have more: the last one counts. The end of a failed search also has its "error". The file is
-    created when the first images are scored. So a search that is refused, or fails before that,
-    leaves an older file unchanged.
+have more: the last one counts. The end of a failed search also has its "error". The file is created
+when the first images are scored. So a search that is refused, or fails before that, leaves an older
+file unchanged.
 
 JSON has no NaN and no infinity: both are written as null, and a null loss is read as NaN.
 """

@@ -20,7 +20,9 @@ class Verdict(NamedTuple):
     Attributes:
         claim: the claim in words.
         measure: measure of the difference.
-        effect, low, high: mean difference, and the ends of its interval.
+        effect: mean difference.
+        low: lower end of its interval.
+        high: upper end of its interval.
         prompts: number of prompts.
         verdict: "holds"; "opposite", if the interval lies on the other side of zero; "not shown",
             if it contains zero; or "too few prompts", below 10, where a bootstrap is too narrow.

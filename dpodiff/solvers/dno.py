@@ -165,7 +165,8 @@ class ReNO(DNO):
         space, noise, seed: as in `DNO`; with one vector per seed.
         steps: number of steps of the short rollout.
         every: number of iterations between two evaluations on the full rollout.
-        lr, gamma, estimator, clip: as in `DNO`; gamma is the weight of `norm_surprise`.
+        lr, estimator, clip: as in `DNO`.
+        gamma: weight of `norm_surprise`.
         momentum: Nesterov momentum.
 
     Raises:

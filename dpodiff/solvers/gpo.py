@@ -51,7 +51,8 @@ def shortcuts(
     Args:
         steps: number of steps of the rollout.
         iterations: number of gradient steps.
-        first, last: start of the first and the last shortcut, as shares of the rollout.
+        first: start of the first shortcut, as a share of the rollout.
+        last: start of the last shortcut, as a share of the rollout.
         repeat: number of successive gradient steps with the same start.
         k: number of denoiser steps with a graph in each.
 
@@ -88,8 +89,11 @@ class GPO(Solver):
         temperature: temperature of the Gumbel-Softmax. A lower one is closer to single words, with
             a higher variance of the gradient.
         first: initial logit of each slot's first choice; the others are 0.
-        low, high: bounds of the logits. With `high` every choice stays possible.
-        lr, momentum, alpha: parameters of RMSprop.
+        low: lower bound of the logits.
+        high: upper bound of the logits, so that every choice stays possible.
+        lr: learning rate of RMSprop.
+        momentum: momentum of RMSprop.
+        alpha: decay of the running mean of squared gradients in RMSprop.
         clip: largest absolute value of an entry of the gradient.
         batch: number of samples per `ask`; it does not change the samples.
 

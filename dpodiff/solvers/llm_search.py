@@ -56,7 +56,8 @@ class LLMSearch(Solver):
         task: purpose of the prompts, "improve" or "attack".
         calls: largest number of questions.
         batch: number of prompts per question.
-        best, worst: numbers of earlier prompts to show, and `worst` also of rejected ones.
+        best: number of the best earlier prompts to show.
+        worst: number of the worst earlier prompts to show, and as many rejected ones.
         missed: function that returns what the images of the user's own prompt miss, such as
             `Missed`. It is called once.
 

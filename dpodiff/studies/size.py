@@ -17,7 +17,8 @@ class StudySize:
         pairs: number of pairs of all prompts.
         answers: number of answers of all raters, without repeats and checks.
         design_effect: ratio to the number of answers that would be needed if all were independent.
-        win_rate, power: the requested values.
+        win_rate: win rate to detect.
+        power: probability to detect it.
 
     Examples:
         >>> print(dpodiff.study_size(0.6, pairs_per_prompt=4, prompt_correlation=0.1))

@@ -17,8 +17,10 @@ class Summary:
 
     Attributes:
         solver: name of the solver in the table.
-        jobs, failed: numbers of jobs and of failed jobs.
-        verified, accepted: numbers of verified and of accepted results.
+        jobs: number of jobs.
+        failed: number of failed jobs.
+        verified: number of verified results.
+        accepted: number of results that were accepted as better.
         prompts: number of prompts in the mean change.
         change: change of the loss by the best candidate: the mean over the seeds of each prompt,
             and then the mean over prompts with its paired interval. None without prompts, and
