@@ -128,6 +128,25 @@ def test_readme_shows_a_small_figure_that_is_there():
         assert (ROOT / name).stat().st_size <= 150_000
 
 
+def test_the_numbers_of_the_readme_are_those_of_the_record():
+    found = dpodiff.Recorded.load("verified").verified().changes("judge, all and clean")
+    search = found.loc["matcher and CLIP: epo"]
+    fixed = found.loc["fixed modifiers, negative prompt"]
+    clip = found.loc["spherical: epo, negative space, not verified"]
+    assert search["fallen"] == 0  # "none loses as much"
+    text = " ".join((ROOT / "README.md").read_text().split())
+    for said in (
+        f"On {search['prompts']:.0f} other prompts",
+        f"good in {search['before']:.0%} of the cases",
+        f"by {search['mean']:.2f} [{search['low']:.2f}, {search['high']:.2f}]",
+        f"{search['risen']:.0%} of the prompts gain more than 0.1, and none loses as much",
+        f"without a search, gain {fixed['mean']:.2f},",
+        f"gains {clip['mean']:.2f} [{clip['low']:.2f}, {clip['high']:.2f}]",
+        f"makes {clip['fallen']:.0%} of the prompts worse",
+    ):
+        assert said in text
+
+
 def test_links_of_the_text_files_lead_to_files_that_are_there():
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!https?://)(.+?)\)", (ROOT / name).read_text()):
