@@ -11,8 +11,7 @@ Solvers use indices only; `Space.decode` returns the texts.
 import html
 import itertools
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from numbers import Integral
@@ -29,13 +28,17 @@ from dpodiff.checks import (
     check_whole,
     shown,
 )
-from dpodiff.spaces.articles import repaired
+from dpodiff.spaces.decoding import (
+    changes,
+    check_overlaps,
+    negative_text,
+    placed,
+    positive_text,
+)
 from dpodiff.spaces.prompts import Prompts, prompts_of
-from dpodiff.spaces.slots import WINDOW_SIDES, Side, Slot, field, slot_from_json
-from dpodiff.weighted_text import weighted
+from dpodiff.spaces.slots import WINDOW_SIDES, Slot, field, slot_from_json
 
 Candidate = tuple[int, ...]
-Span = tuple[int, int]  # of characters of the prompt
 
 JSON_VERSION = 1
 
@@ -76,20 +79,15 @@ class Space:
         check_text("the prompt of a space", self.prompt)
         check_text("the negative prompt of a space", self.negative_prompt)
         check_each("the slots of a space", self.slots, _check_slot)
-        object.__setattr__(self, "slots", tuple(_placed(self.prompt, self.slots)))
-        for side in ("positive", "emphasis"):
-            for (left, _), (right, _) in itertools.pairwise(self._in_text(side)):
-                if right.span[0] < left.span[1]:
-                    raise ValueError(f"{left} and {right} overlap in the prompt {self.prompt!r}")
-        for (word, _), (slot, _) in itertools.product(
-            self._in_text("emphasis"), self._in_text("positive")
-        ):
-            if _overlap(word.span, slot.span) and not _within(word.span, slot.span):
-                raise ValueError(f"{word} and {slot} overlap in the prompt {self.prompt!r}")
+        object.__setattr__(self, "slots", tuple(placed(self.prompt, self.slots)))
+        check_overlaps(self.prompt, self.slots)
         for side in ("guidance", *WINDOW_SIDES):
             if sum(slot.side == side for slot in self.slots) > 1:
                 raise ValueError(f"a space has at most one {side} slot")
-        starts, ends = (self._shares(side) for side in WINDOW_SIDES)
+        starts, ends = (
+            [float(x) for slot in self.slots if slot.side == side for x in slot.choices[1:]]
+            for side in WINDOW_SIDES
+        )
         if starts and ends and max(starts) >= min(ends):
             raise ValueError(
                 f"the window may start at {max(starts):g} and end at {min(ends):g}: "
@@ -139,9 +137,10 @@ class Space:
             ValueError: if the candidate does not have one valid index per slot.
         """
         self.check(candidate)
-        positive, negative = self._positive(candidate), self._negative(candidate)
+        positive = positive_text(self.prompt, self.slots, candidate, articles=self.articles)
+        negative = negative_text(self.negative_prompt, self.slots, candidate)
         guidance, start, end = (
-            next(map(float, self._choices(candidate, side)), None)
+            next(map(float, changes(self.slots, candidate, side)), None)
             for side in ("guidance", *WINDOW_SIDES)
         )
         has_window = bool(negative) and (start is not None or end is not None)
@@ -293,68 +292,6 @@ class Space:
     def _sizes(self) -> np.ndarray:  # (slots,)
         return np.array([len(slot.choices) for slot in self.slots], dtype=int)
 
-    def _in_text(self, side: Side) -> list[tuple[Slot, int]]:
-        """Return the slots of a side with their indices, from left to right in the prompt."""
-        places = [(slot, index) for index, slot in enumerate(self.slots) if slot.side == side]
-        return sorted(places, key=lambda place: place[0].span)
-
-    def _positive(self, candidate: Candidate) -> str:
-        """Return the prompt with the chosen texts, weighted if a slot chooses a weight."""
-        texts = {
-            slot.span: slot.choices[candidate[index]] for slot, index in self._in_text("positive")
-        }
-        weights: dict[Span, float] = {}
-        for word, index in self._in_text("emphasis"):
-            if candidate[index]:
-                whole = next((span for span in texts if _within(word.span, span)), word.span)
-                weights.setdefault(whole, float(word.choices[candidate[index]]))
-        texts = {span: self.prompt[slice(*span)] for span in weights} | texts
-        pieces, changed, end = [("", 1.0)], [], 0
-        for (start, stop), text in sorted(texts.items()):
-            before = self.prompt[end:start]
-            if not text:  # a dropped piece also drops the space before it, or after it
-                before = before.removesuffix(" ")
-            pieces += [(before, 1.0), (text, weights.get((start, stop), 1.0))]
-            if text != self.prompt[start:stop]:
-                changed.append(len(pieces) - 1)
-            end = stop
-        pieces.append((self.prompt[end:], 1.0))
-        if self.articles:
-            pieces = repaired(pieces, changed)
-        said = [piece for piece in pieces if piece[0]]
-        if said and not self.prompt.startswith(" "):
-            said[0] = (said[0][0].removeprefix(" "), said[0][1])
-        return weighted(
-            [*said, *((f", {word}", 1.0) for word in self._words(candidate, "modifier"))]
-        )
-
-    def _negative(self, candidate: Candidate) -> str:
-        words = self._words(candidate, "negative", self.negative_prompt.split(","))
-        if not words:
-            return self.negative_prompt
-        if self.negative_prompt.strip():
-            words.insert(0, self.negative_prompt)
-        return ", ".join(words)
-
-    def _words(self, candidate: Candidate, side: Side, said: Iterable[str] = ()) -> list[str]:
-        """Return the words that the slots of a side choose, without repetitions and known words."""
-        seen = {word.strip().casefold() for word in said}
-        words = []
-        for choice in self._choices(candidate, side):
-            if choice.casefold() not in seen:
-                seen.add(choice.casefold())
-                words.append(choice)
-        return words
-
-    def _shares(self, side: Side) -> list[float]:
-        """Return the numbers that the slots of a side offer."""
-        return [float(x) for slot in self.slots if slot.side == side for x in slot.choices[1:]]
-
-    def _choices(self, candidate: Candidate, side: Side) -> list[str]:
-        """Return the choices of the slots of a side that change something."""
-        pairs = zip(candidate, self.slots, strict=True)
-        return [slot.choices[index] for index, slot in pairs if slot.side == side and index]
-
 
 def _check_slot(name: str, slot: Any) -> None:
     check_kind(name, slot, Slot, "a Slot")
@@ -362,30 +299,3 @@ def _check_slot(name: str, slot: Any) -> None:
 
 def _check_rng(rng: Any) -> None:
     check_kind("rng", rng, np.random.Generator, "a numpy.random.Generator")
-
-
-def _placed(prompt: str, slots: tuple[Slot, ...]) -> Iterator[Slot]:
-    """Yield the slots; those in the prompt get their place, which is checked or found."""
-    ends = {"positive": 0, "emphasis": 0}
-    for slot in slots:
-        if not slot.in_prompt:
-            yield slot
-            continue
-        start = slot.start
-        if start is None:
-            match = re.compile(rf"(?<!\w){re.escape(slot.text)}(?!\w)").search(
-                prompt, ends[slot.side]
-            )
-            start = match.start() if match else -1
-        if start < 0 or not prompt.startswith(slot.text, start):
-            raise ValueError(f"{slot}: its text is not in the prompt {prompt!r}, or elsewhere")
-        ends[slot.side] = start + len(slot.text)
-        yield replace(slot, start=start)
-
-
-def _overlap(one: Span, other: Span) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
-
-
-def _within(one: Span, other: Span) -> bool:
-    return other[0] <= one[0] and one[1] <= other[1]
