@@ -41,7 +41,8 @@ def modules():
 def reports(modules, tmp_path_factory):
     """What each benchmark finds on tiny models."""
     folder = tmp_path_factory.mktemp("tiny")
-    tiny.stable_diffusion(folder / "sd")
+    # As many tokens as Stable Diffusion takes: with fewer, most candidates would be refused.
+    tiny.stable_diffusion(folder / "sd", tokens=77)
     tiny.clip(folder / "clip")
     slots = (
         Slot("ball", ("ball", "box", "star", "boat")),
