@@ -55,7 +55,7 @@ def heatmaps(
     check_whole("digits", digits, 0, 9)
     check_texts("lower_is_better", lower_is_better)
     if unknown := set(lower_is_better) - set(frames):
-        raise ValueError(f"lower_is_better has titles that frames has not: {sorted(unknown)}")
+        raise ValueError(f"lower_is_better has titles that frames does not have: {sorted(unknown)}")
     values = {name: numbers(f"frames[{name!r}]", frame) for name, frame in frames.items()}
     if not values or not all(np.isfinite(table).any() for table in values.values()):
         raise ValueError("frames must be tables with numbers, at least one of them")
