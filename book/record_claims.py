@@ -108,6 +108,8 @@ ARMS: dict[str, Arm | Fixed | BestOf] = {
     f"{DEFAULT}, guidance": Arm(MATCHER_AND_CLIP, "epo", f"{DEFAULT_SPACE}+guidance"),
     f"{DEFAULT}, nothing first": Arm(MATCHER_AND_CLIP, "epo", first=()),
     f"{DEFAULT}, diagnosis": Arm(MATCHER_AND_CLIP, "epo", first="diagnosis"),
+    f"{MATCHER_AND_CLIP}: first candidates only": Arm(MATCHER_AND_CLIP, "listed"),
+    f"{MATCHER_AND_CLIP}: diagnosis only": Arm(MATCHER_AND_CLIP, "listed", first="diagnosis"),
 }
 
 

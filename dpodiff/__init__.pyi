@@ -90,6 +90,7 @@ from .solvers import (
     TPE as TPE,
     ForwardSelection as ForwardSelection,
     Joint as Joint,
+    Listed as Listed,
     LLMSearch as LLMSearch,
     RandomSearch as RandomSearch,
     ReNO as ReNO,

@@ -3,6 +3,7 @@
 `base`            the interface: `ask`, `tell`, `learn`, `recommend`
 `loop`            `search`, which runs any solver
 `run`             the state of one search: budget, incumbent, failures and trace
+`listed`          no search, given candidates only
 `random_search`, `epo`, `forward_selection`, `tpe`, `screening`    search of words
 `llm_search`      search of whole prompts by a language model
 `gpo`, `hpo`, `pez`                                                search of words with gradients

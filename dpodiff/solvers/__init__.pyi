@@ -6,6 +6,7 @@ from .forward_selection import ForwardSelection as ForwardSelection
 from .gpo import GPO as GPO, shortcuts as shortcuts
 from .hpo import HPO as HPO
 from .joint import Joint as Joint
+from .listed import Listed as Listed
 from .llm_search import LLMSearch as LLMSearch
 from .loop import search as search
 from .pez import PEZ as PEZ

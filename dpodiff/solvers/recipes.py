@@ -213,6 +213,13 @@ def random_search(space: Space, *, steps: int | None = None, seed: int = 0) -> S
     return solvers.RandomSearch(space, seed=seed)
 
 
+def listed(
+    space: Space, *, steps: int | None = None, seed: int = 0, first: FirstCandidates = ()
+) -> Solver:
+    """Return no search: only the candidates of `first` are evaluated."""
+    return solvers.Listed(space, seed=seed, first=first)
+
+
 def llm(space: WrittenSpace, *, steps: int | None = None, seed: int = 0) -> Solver:
     """Return a language model that writes four whole prompts per question."""
     return solvers.LLMSearch(space, seed=seed, calls=20, batch=4, best=5, worst=3)
@@ -224,6 +231,7 @@ def pez(space: Space, *, steps: int, seed: int = 0) -> Solver:
 
 
 RECIPES: dict[str, Recipe] = {
+    "listed": listed,
     "random": random_search,
     "epo": epo,
     "gpo": dpodiff_gpo,
@@ -241,4 +249,6 @@ RECIPES: dict[str, Recipe] = {
     "dpodiff-hpo": dpodiff_hpo,
 }
 # Solvers that need nothing of a model, not even its number of steps.
-BLIND = frozenset({"random", "epo", "sparse-epo", "forward", "raced-forward", "tpe", "dpodiff-epo"})
+BLIND = frozenset(
+    {"listed", "random", "epo", "sparse-epo", "forward", "raced-forward", "tpe", "dpodiff-epo"}
+)
