@@ -14,7 +14,7 @@ from dpodiff.solvers.recipes import RECIPES
 
 PROMPT = "a red ball"
 SPACE = negative_space(4, 4, 4)
-TAKE_FIRST = ("epo", "sparse-epo", "forward", "raced-forward", "tpe")
+TAKE_FIRST = ("listed", "epo", "sparse-epo", "forward", "raced-forward", "tpe")
 SETTINGS = {"loss": shade, "budget": 6, "seeds": 1, "verify": 0, "progress": False}
 LEXICON = Dictionary({"red": ["ruby"]}, {"red": ["green", "blue"], "ball": ["box"]})
 
@@ -32,6 +32,27 @@ def test_words_are_evaluated_right_after_the_prompt_itself(solver):
     first = ["w1-2", "w0-1, W2-3", ["w2-1"]]
     said = negatives(run(solver=solver, first=first))
     assert said[:4] == ["", "w1-2", "w0-1, w2-3", "w2-1"]
+
+
+def test_listed_candidates_are_evaluated_and_no_others():
+    result = run(solver="listed", first=["w1-2", "w0-1, W2-3", "w1-2"])
+    assert negatives(result) == ["", "w1-2", "w0-1, w2-3"]
+    assert result.status == "exhausted"
+    assert sum(result.losses) == min(sum(record.losses) for record in result.trace.records)
+
+
+@pytest.mark.parametrize("first", [None, []])
+def test_a_list_without_candidates_is_refused_before_any_image(first):
+    model = FakeModel()
+    with pytest.raises(ValueError, match="only the candidates of first: give one"):
+        run(model=model, solver="listed", first=first)
+    assert not model.batches
+
+
+def test_a_diagnosis_that_finds_nothing_keeps_the_prompt():
+    settings = {"space": "antonym", "lexicon": Dictionary({}, {"ball": ["box"]})}
+    result = run(model=ToldOf(), solver="listed", first="diagnosis", **settings)
+    assert (result.status, negatives(result)) == ("exhausted", [""])
 
 
 def test_nothing_comes_first_unless_it_is_asked_for():
@@ -82,7 +103,7 @@ def test_a_class_that_takes_them_is_given_them():
 @pytest.mark.parametrize("solver", [*sorted(set(RECIPES) - {*TAKE_FIRST}), RandomSearch, GPO])
 def test_other_solvers_refuse_and_those_that_take_them_are_named(solver):
     model = FakeModel()
-    with pytest.raises(ValueError, match="takes no first candidates; .*: epo, sparse-epo, forward"):
+    with pytest.raises(ValueError, match="takes no first candidates; .*: listed, epo, sparse-epo"):
         run(model=model, solver=solver, first=["w1-2"])
     assert not model.batches
 

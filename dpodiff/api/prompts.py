@@ -112,7 +112,8 @@ def improve(
             negative prompts, or of lists of words that the space offers. "diagnosis" finds what the
             images of the prompt show instead (`objective.Diagnosis`). If not given, a toy model in
             the default space starts with a few modifiers and words of the negative prompt that help
-            most of its prompts. Other models and spaces have none.
+            most of its prompts. Other models and spaces have none. The solver "listed" tries no
+            other candidates.
         budget: number of evaluations, including the verification. One evaluation is one candidate
             on all seeds.
         seconds: time limit of the search; None is no limit. The verification follows after it.
