@@ -10,7 +10,7 @@ from dpodiff import Budget, Objective, Slot, Space, load, search
 from dpodiff.solvers import Solver
 from dpodiff.solvers.recipes import RECIPES
 
-# "llm" searches no space of slots, and asks a server: see test_llm_search. "listed" does not search.
+# "llm" searches no space of slots, and asks a server: see test_llm_search. "listed" is no search.
 every_recipe = pytest.mark.parametrize("name", sorted(RECIPES.keys() - {"llm", "listed"}))
 
 
