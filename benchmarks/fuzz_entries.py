@@ -586,6 +586,7 @@ def _solvers(folder: Path) -> list[Entry]:
     value = st.floats() | st.integers()
     return [
         Entry("RandomSearch", cls.RandomSearch, {**space, "batch": whole(1)}),
+        Entry("Listed", cls.Listed, {**space, "first": of([(0, 1)], [(1, 0), (0, 0)])}),
         Entry("EPO", cls.EPO, {**space, **epo, "changed": optional(whole(1)), "first": first}),
         Entry("TPE", cls.TPE, {**space, "startup": whole(1), "batch": whole(1), "first": first}),
         Entry(
