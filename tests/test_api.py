@@ -198,12 +198,16 @@ def test_a_recipe_is_known_by_its_name(monkeypatch):
     assert made == [(5, 3)]
 
 
-@pytest.mark.parametrize("solver", sorted(BLIND))
-def test_a_blind_recipe_does_not_ask_a_model_for_its_steps(solver):
+@pytest.mark.parametrize(
+    ("solver", "first"),
+    [("listed", ["dark"]), *((name, None) for name in sorted(BLIND - {"listed"}))],
+)
+def test_a_blind_recipe_does_not_ask_a_model_for_its_steps(solver, first):
     def blank(prompt, negative_prompt, seed):
         return torch.zeros(3, 4, 4)
 
-    result = attempt(model=BlackBox(blank), solver=solver, loss=shade, budget=2)
+    words = {"space": "nplib", "nplib": ["dark", "ugly"], "first": first}
+    result = attempt(model=BlackBox(blank), solver=solver, loss=shade, budget=2, **words)
     assert result.cost.evaluations == 2
 
 

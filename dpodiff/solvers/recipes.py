@@ -231,7 +231,6 @@ def pez(space: Space, *, steps: int, seed: int = 0) -> Solver:
 
 
 RECIPES: dict[str, Recipe] = {
-    "listed": listed,
     "random": random_search,
     "epo": epo,
     "gpo": dpodiff_gpo,
@@ -241,6 +240,7 @@ RECIPES: dict[str, Recipe] = {
     "forward": forward,
     "raced-forward": raced_forward,
     "tpe": tpe,
+    "listed": listed,
     "llm": llm,
     "screened-epo": screened_epo,
     "screened-hpo": screened_hpo,
@@ -250,5 +250,5 @@ RECIPES: dict[str, Recipe] = {
 }
 # Solvers that need nothing of a model, not even its number of steps.
 BLIND = frozenset(
-    {"listed", "random", "epo", "sparse-epo", "forward", "raced-forward", "tpe", "dpodiff-epo"}
+    {"random", "epo", "sparse-epo", "forward", "raced-forward", "tpe", "listed", "dpodiff-epo"}
 )
