@@ -300,13 +300,12 @@ def test_prompts_of_transfer_are_hard_and_middling_in_turn(transfer):
 
 def test_cheap_gradients_are_compared_with_the_exact_one(book, monkeypatch):
     recorder = book("record_gradients")
-    have = {"loss": dpodiff.SphericalCLIP("toy")}
-    monkeypatch.setattr(recorder, "models", lambda: have)
     monkeypatch.setattr(recorder, "STEPS", 8)  # not the toy model's own number
     monkeypatch.setattr(recorder, "SEEDS", 1)
     cheap = (dpodiff.gradients.Shortcut(7, 1), dpodiff.gradients.Truncated(8))
     monkeypatch.setattr(recorder, "ESTIMATORS", cheap)
-    table = recorder.run(PROMPT)["table.csv"]
+    table = recorder.run(PROMPT, recorder.PAPER)["table.csv"]
+    assert table["loss"].unique().tolist() == [recorder.PAPER]
     assert table["estimator"].tolist() == ["Shortcut", "Truncated"]
     assert table["cosine"].between(-1, 1).all()
     assert table["cosine"].iloc[1] == pytest.approx(1, abs=1e-3)  # it keeps all steps
