@@ -3,24 +3,32 @@
     python book/record_random_landscape.py              # half an hour on two cores; can be resumed
 
 For each hard prompt, random candidates are drawn from the space of negative prompts and rendered
-with many seeds; the first candidate is the unchanged prompt. Each image is scored by the loss that
-searches minimize, by the held-out CLIP and by the judge. So the result of any pick can be computed
-later, for any number of candidates and seeds, with its gain on other seeds.
+with many seeds; the first candidate is the unchanged prompt. Each image is scored by the paper's
+loss, by the default loss, by the held-out CLIP and by the judge. So the result of any pick can be
+computed later, for any number of candidates and seeds, with its gain on other seeds.
 """
 
 import numpy as np
 import pandas as pd
 import torch
-from recording import Tables, arguments, models, record
+from recording import BOTH, Tables, Verdicts, arguments, models, record
+from scorers import MATCHER_AND_CLIP, loss
 
 from dpodiff import Space, antonym_space, nplib_space
 from dpodiff.models.base import PromptError
-from dpodiff.toy.captions import parse
+from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import hard_prompts
 from dpodiff.toy.words import NPLIB, toy_lexicon
 
 CANDIDATES, SEEDS, BATCH = 64, 12, 16
+# Column of the table -> name of the loss.
+LOSSES = {
+    "loss": "spherical",
+    "default loss": MATCHER_AND_CLIP,
+    "held-out loss": "spherical, held-out CLIP",
+}
+CHECKS = (BOTH, "all", "clean")
 
 
 def run(prompt: str) -> Tables:
@@ -56,24 +64,24 @@ def draw(prompt: str, rng: np.random.Generator) -> list[str]:
 @torch.no_grad()
 def judged(batch: list[tuple[int, int]], images: torch.Tensor, prompt: str) -> list[dict]:
     """Return one row per image."""
-    have, prompts = models(), [prompt] * len(batch)
-    losses = {name: have[name](images, prompts).tolist() for name in ("loss", "second")}
-    verdicts = have["judge"].check(images, [parse(prompt)] * len(batch))
+    prompts = [prompt] * len(batch)
+    losses = {name: loss(scorer)(images, prompts).tolist() for name, scorer in LOSSES.items()}
+    verdicts = Verdicts(models()["judge"]).each(images, prompt)
     return [
-        {
-            "candidate": number,
-            "seed": seed,
-            "loss": round(losses["loss"][k], 5),
-            "held-out loss": round(losses["second"][k], 5),
-            "all": int(verdicts[k]["all"]),
-            "clean": int(verdicts[k]["clean"]),
-        }
+        {"candidate": number, "seed": seed}
+        | {name: round(values[k], 5) for name, values in losses.items()}
+        | {check: verdicts[check][k] for check in CHECKS}
         for k, (number, seed) in enumerate(batch)
     ]
 
 
 if __name__ == "__main__":
-    options = arguments(__doc__, "landscape", 18).parse_args()
+    options = arguments(__doc__, "landscape", 24).parse_args()
     parts = [(prompt,) for prompt in hard_prompts(options.prompts)]
-    settings = {"candidates": CANDIDATES, "seeds": SEEDS, "steps": Toy.steps}
+    settings = {
+        "candidates": CANDIDATES,
+        "seeds": SEEDS,
+        "steps": Toy.steps,
+        "scorers": scorers_digest(),
+    }
     record(options.folder, parts, ["prompt"], run, settings, options.workers)

@@ -298,6 +298,21 @@ def test_prompts_of_transfer_are_hard_and_middling_in_turn(transfer):
     assert min(hard) > max(middling)
 
 
+def test_random_candidates_are_scored_by_every_loss_and_by_the_judge(book, monkeypatch):
+    recorder = book("record_random_landscape")
+    monkeypatch.setattr(recorder, "models", book("record_landscape").models)
+    monkeypatch.setattr(recorder, "CANDIDATES", 3)
+    monkeypatch.setattr(recorder, "SEEDS", 2)
+    tables = recorder.run(PROMPT)
+    words = tables["candidates.csv"]
+    assert words["negative"].iloc[0] == ""
+    assert words["negative"].is_unique
+    table = tables["table.csv"]
+    assert table.groupby("candidate")["seed"].apply(list).tolist() == [[0, 1]] * 3
+    assert table[list(recorder.LOSSES)].nunique().min() > 1
+    assert (table[MAIN.removeprefix("judge, ")] == table["all"] * table["clean"]).all()
+
+
 def test_cheap_gradients_are_compared_with_the_exact_one(book, monkeypatch):
     recorder = book("record_gradients")
     monkeypatch.setattr(recorder, "STEPS", 8)  # not the toy model's own number
