@@ -1,6 +1,7 @@
 """The main functions: improve a prompt, attack it, or optimize the noise in one call.
 
 `prompts`    `improve` and `attack`: search the words
+`prompt_search`  what they do: check the arguments, connect the parts, search, verify
 `alignment`  `align`: search the noise, or noise and words alternately
 `parts`      names -> models, spaces, losses; checks of arguments
 `defaults`   default models, losses, spaces and lexicons
