@@ -192,6 +192,14 @@ def test_a_budget_too_small_for_verification_leaves_the_search_and_says_so():
     )
 
 
+@pytest.mark.parametrize(("seeds", "text"), [(1, "1 seed"), (3, "3 seeds")])
+def test_the_mean_losses_are_printed_with_the_number_of_seeds(seeds, text):
+    result = run(verify=0, budget=3, seeds=seeds)
+    before, after = np.mean(result.baseline_losses), np.mean(result.losses)
+    change = f"mean loss:        {before:.4f} -> {after:.4f} on the search's {text}"
+    assert change in str(result).splitlines()
+
+
 @pytest.mark.parametrize("off", [0, None])
 def test_verification_can_be_turned_off(off):
     result, model = run(verify=off, budget=30), FakeModel()

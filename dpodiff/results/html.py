@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from PIL import Image
 
 from dpodiff.objective.evaluation import mean
+from dpodiff.results.record import loss_text
 
 if TYPE_CHECKING:
     import torch
@@ -74,13 +75,12 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> str:
 
 def summary(result: Shown) -> str:
     """Return the verdict, prompts and losses as a table."""
-    before, after = mean(result.baseline_losses), mean(result.losses)
     rows = [
         ("verdict", result.verdict),
         ("your prompt", result.user_prompts.positive),
         ("prompt", result.prompts.positive),
         ("negative prompt", result.prompts.negative),
-        ("mean loss", f"{before:.4f} -> {after:.4f} on the search's {len(result.losses)} seeds"),
+        ("mean loss", loss_text(result.baseline_losses, result.losses)),
         ("ended by", result.ended_by),
     ]
     return table(rows)

@@ -5,9 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dpodiff.objective.evaluation import mean
 from dpodiff.spaces.space import Candidate
 
 Status = Literal["budget", "exhausted", "stopped", "seconds", "failed"]  # why a search ended
+
+
+def loss_text(before: tuple[float, ...], after: tuple[float, ...]) -> str:
+    """Return the mean losses before and after a search, with the number of its seeds."""
+    seeds = "1 seed" if len(before) == 1 else f"{len(before)} seeds"
+    return f"{mean(before):.4f} -> {mean(after):.4f} on the search's {seeds}"
 
 
 @dataclass(frozen=True)

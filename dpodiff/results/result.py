@@ -17,6 +17,7 @@ from dpodiff.objective.evaluation import mean
 from dpodiff.results.folder import FORMAT, TRACE, check_folder, prompts_to_json, write_folder
 from dpodiff.results.html import page, summary
 from dpodiff.results.metadata import Rollout
+from dpodiff.results.record import loss_text
 from dpodiff.results.trace import Status, Trace
 from dpodiff.spaces.json_file import write_text
 from dpodiff.spaces.prompts import settings_lines
@@ -204,8 +205,6 @@ class Result:
 
     def __str__(self) -> str:
         cost, shown = self.cost, self.found if self._refused else self
-        before, after = mean(self.baseline_losses), mean(shown.losses)
-        seeds = f"the search's {len(self.losses)} seeds"
         rejected = sum(not record.losses for record in self.trace.records)
         return (
             f"{_wrapped(self.verdict)}\n"
@@ -213,7 +212,7 @@ class Result:
             f"negative prompt:  {self.prompts.negative}\n"
             f"{_settings_lines('', self.prompts)}"
             f"{self._not_proven()}"
-            f"mean loss:        {before:.4f} -> {after:.4f} on {seeds}\n"
+            f"mean loss:        {loss_text(self.baseline_losses, shown.losses)}\n"
             f"cost:             {price_text(cost)}, {cost.images} images, {cost.seconds:.1f} s\n"
             f"free:             {cost.cache_hits} from the cache, {rejected} rejected\n"
             f"ended by:         {self.ended_by}"

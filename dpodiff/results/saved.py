@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from dpodiff.objective.evaluation import mean
 from dpodiff.results.folder import FORMAT, RESULT, TRACE
 from dpodiff.results.html import page, summary
+from dpodiff.results.record import loss_text
 from dpodiff.results.trace import Trace
 from dpodiff.spaces.json_file import read_json, write_text
 from dpodiff.spaces.prompts import Prompts, prompts_of
@@ -89,8 +89,7 @@ class SavedResult:
             f"{self.verdict}\n"
             f"prompt:           {self.prompts.positive}\n"
             f"negative prompt:  {self.prompts.negative}\n"
-            f"mean loss:        {mean(self.baseline_losses):.4f} -> {mean(self.found.losses):.4f} "
-            f"on the search's {len(self.losses)} seeds\n"
+            f"mean loss:        {loss_text(self.baseline_losses, self.found.losses)}\n"
             f"folder:           {self.folder}"
         )
 
