@@ -1,21 +1,24 @@
-"""Record the landscape of random negative prompts: dpodiff/results/recorded/landscape.
+"""Record the landscape of random negative prompts: recorded/landscape and landscape-typical.
 
-    python book/record_random_landscape.py              # half an hour on two cores; can be resumed
+    python book/record_random_landscape.py                   # a quarter of an hour on two cores
+    python book/record_random_landscape.py --set typical     # half an hour; both can be resumed
 
-For each hard prompt, random candidates are drawn from the space of negative prompts and rendered
-with many seeds; the first candidate is the unchanged prompt. Each image is scored by the paper's
-loss, by the default loss, by the held-out CLIP and by the judge. So the result of any pick can be
-computed later, for any number of candidates and seeds, with its gain on other seeds.
+For each prompt of a set, the hard or the typical ones, random candidates are drawn from the space
+of negative prompts and rendered with many seeds; the first candidate is the unchanged prompt. Each
+image is scored by the paper's loss, by the default loss, by the held-out CLIP and by the judge. So
+the result of any pick can be computed later, for any number of candidates and seeds, with its gain
+on other seeds.
 """
 
 import numpy as np
 import pandas as pd
 import torch
-from recording import BOTH, Tables, Verdicts, arguments, models, record
+from recording import BOTH, Tables, Verdicts, arguments, mixed_prompts, models, record
 from scorers import MATCHER_AND_CLIP, loss
 
 from dpodiff import Space, antonym_space, nplib_space
 from dpodiff.models.base import PromptError
+from dpodiff.results.records import RESULTS
 from dpodiff.toy.digests import scorers_digest
 from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import hard_prompts
@@ -29,6 +32,8 @@ LOSSES = {
     "held-out loss": "spherical, held-out CLIP",
 }
 CHECKS = (BOTH, "all", "clean")
+# Set of prompts -> folder and function from a number to prompts.
+SETS = {"hard": ("landscape", hard_prompts), "typical": ("landscape-typical", mixed_prompts)}
 
 
 def run(prompt: str) -> Tables:
@@ -76,12 +81,16 @@ def judged(batch: list[tuple[int, int]], images: torch.Tensor, prompt: str) -> l
 
 
 if __name__ == "__main__":
-    options = arguments(__doc__, "landscape", 24).parse_args()
-    parts = [(prompt,) for prompt in hard_prompts(options.prompts)]
+    parser = arguments(__doc__, "landscape", 18)
+    parser.add_argument("--set", choices=SETS, default="hard", help="of prompts")
+    parser.set_defaults(folder=None)
+    options = parser.parse_args()
+    name, prompts = SETS[options.set]
+    parts = [(prompt,) for prompt in prompts(options.prompts)]
     settings = {
         "candidates": CANDIDATES,
         "seeds": SEEDS,
         "steps": Toy.steps,
         "scorers": scorers_digest(),
     }
-    record(options.folder, parts, ["prompt"], run, settings, options.workers)
+    record(options.folder or RESULTS / name, parts, ["prompt"], run, settings, options.workers)
