@@ -1,6 +1,6 @@
 """Record the agreement of cheap text gradients with the exact one: recorded/gradients.
 
-    python book/record_gradients.py                        # an hour on two cores; can be resumed
+    python book/record_gradients.py                       # 15 minutes on two cores; can be resumed
     python book/record_gradients.py --prompts 2 --folder runs/gradients              # a test run
 
 At random points of the relaxed spaces of toy prompts, each estimator's gradient with respect to the

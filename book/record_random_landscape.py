@@ -32,8 +32,11 @@ LOSSES = {
     "held-out loss": "spherical, held-out CLIP",
 }
 CHECKS = (BOTH, "all", "clean")
-# Set of prompts -> folder and function from a number to prompts.
-SETS = {"hard": ("landscape", hard_prompts), "typical": ("landscape-typical", mixed_prompts)}
+# Set of prompts -> folder, function from a number to prompts, and their number.
+SETS = {
+    "hard": ("landscape", hard_prompts, 18),
+    "typical": ("landscape-typical", mixed_prompts, 48),
+}
 
 
 def run(prompt: str) -> Tables:
@@ -83,10 +86,10 @@ def judged(batch: list[tuple[int, int]], images: torch.Tensor, prompt: str) -> l
 if __name__ == "__main__":
     parser = arguments(__doc__, "landscape", 18)
     parser.add_argument("--set", choices=SETS, default="hard", help="of prompts")
-    parser.set_defaults(folder=None)
+    parser.set_defaults(folder=None, prompts=None)
     options = parser.parse_args()
-    name, prompts = SETS[options.set]
-    parts = [(prompt,) for prompt in prompts(options.prompts)]
+    name, prompts, count = SETS[options.set]
+    parts = [(prompt,) for prompt in prompts(options.prompts or count)]
     settings = {
         "candidates": CANDIDATES,
         "seeds": SEEDS,
