@@ -8,6 +8,9 @@ All solvers have the same hard prompts, budget, seeds and search seeds. A search
 `table.csv` (one per measure) and to `curves.csv` (one per improvement). All prompts are searched
 once before any is searched again. The searches of one prompt share images, so one process runs them
 all, and they are written together.
+
+book/partial/claims has the first prompts of the record with the present weights. It is continued by
+`--folder book/partial/claims --searches 1` with `--arms` and all arms except "attack, hpo".
 """
 
 from dataclasses import dataclass
