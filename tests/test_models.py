@@ -1,6 +1,7 @@
 """Models: loading, checking of prompts, and agreement with the stock diffusers pipeline."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -201,6 +202,13 @@ def test_a_long_prompt_is_refused_not_cut(model):
     for pair in ((fits + " red", ""), ("a ball", fits + " red")):
         with pytest.raises(PromptError, match=r"17 tokens.*at most 16"):
             model.generate([pair[0]], [pair[1]], [0])
+
+
+def test_a_long_prompt_has_no_warning_beside_its_error(folder, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    with pytest.raises(PromptError, match=r"19 tokens.*at most 16"):
+        load(str(folder), device="cpu").check("red " * (tiny.TOKENS + 1))
+    assert not caplog.records
 
 
 def test_lists_of_unequal_length_are_refused(model):

@@ -200,6 +200,9 @@ class TextEncoder:
     def _as_read(self, texts: list[str]) -> list[str]:
         """Return the texts with the other vectors of each textual inversion token inserted."""
         texts = [text.lower() for text in texts] if self._lower else texts
+        added = self.tokenizer.added_tokens_encoder
+        if not any(f"{token}_1" in added for token in added):
+            return texts  # no token has several vectors
         loader: Any = TextualInversionLoaderMixin()  # its types allow one class of tokenizers only
         return loader.maybe_convert_prompt(texts, self.tokenizer)
 
