@@ -1,16 +1,13 @@
 """Record tests of the paper's claims on toy prompts: dpodiff/results/recorded/claims.
 
-    python book/record_paper_claims.py            # half a day on two cores; can be resumed
-    python book/record_paper_claims.py --arms random epo --searches 1      # a part of it first
+    python book/record_paper_claims.py            # two hours on two cores; can be resumed
+    python book/record_paper_claims.py --searches 2                        # each prompt again
     python book/record_paper_claims.py --prompts 2 --folder /tmp/claims    # a test run
 
 All solvers have the same hard prompts, budget, seeds and search seeds. A search adds its rows to
 `table.csv` (one per measure) and to `curves.csv` (one per improvement). All prompts are searched
 once before any is searched again. The searches of one prompt share images, so one process runs them
 all, and they are written together.
-
-book/partial/claims has the first prompts of the record with the present weights. It is continued by
-`--folder book/partial/claims --searches 1` with `--arms` and all arms except "attack, hpo".
 """
 
 from dataclasses import dataclass
@@ -27,7 +24,6 @@ from dpodiff.toy.model import Toy
 from dpodiff.toy.prompts import hard_prompts
 
 BUDGET, SEEDS = 40, 4
-SEARCH_SEEDS = 3  # searches per prompt and arm
 UNSEEN = range(1000, 1008)
 NEGATIVE = "antonym+nplib"
 ENCODER, SIMILARITY = "toy", 0.9
@@ -64,7 +60,6 @@ ARMS = {
     "epo, both": Arm(f"synonym+{NEGATIVE}", "dpodiff-epo"),
     "attack, random": Arm("synonym", "random", "attack"),
     "attack, epo": Arm("synonym", "dpodiff-epo", "attack"),
-    "attack, hpo": Arm("synonym", "dpodiff-hpo", "attack"),
 }
 
 
@@ -115,7 +110,7 @@ def searches(count: int, names: list[str], seeds: int) -> list[tuple[str, str, i
 if __name__ == "__main__":
     parser = arguments(__doc__, "claims", 60)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
-    parser.add_argument("--searches", type=int, default=SEARCH_SEEDS, help="a prompt and arm")
+    parser.add_argument("--searches", type=int, default=1, help="a prompt and arm")
     options = parser.parse_args()
     settings = {
         "budget": BUDGET,
