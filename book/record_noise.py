@@ -1,6 +1,6 @@
 """Record searches of noise, prompt, and both, on toy prompts: dpodiff/results/recorded/noise.
 
-    python book/record_noise.py                   # over an hour on two cores; can be resumed
+    python book/record_noise.py                   # half an hour on two cores; can be resumed
     python book/record_noise.py --prompts 2 --folder /tmp/noise      # a test run
 
 All methods have the same hard prompts and the same budget, once for four images and once for one.
