@@ -4,17 +4,19 @@
     python book/record_paper_claims.py --searches 2                        # each prompt again
     python book/record_paper_claims.py --prompts 2 --folder /tmp/claims    # a test run
 
-All solvers have the same hard prompts, budget, seeds and search seeds. A search adds its rows to
-`table.csv` (one per measure) and to `curves.csv` (one per improvement). All prompts are searched
-once before any is searched again. The searches of one prompt share images, so one process runs them
+All solvers have the same hard prompts, budget, seeds and search seeds. The baseline is one negative
+prompt for all of them, without a search. A search adds its rows to `table.csv` (one per measure)
+and to `curves.csv` (one per improvement). All prompts are searched once before any is searched
+again. The searches of one prompt share images, so one process runs them
 all, and they are written together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
+from record_claims import FIXED
 from recording import SEARCH, Tables, arguments, models, record, searched
 
 import dpodiff
@@ -39,14 +41,18 @@ SOLVERS = RECIPES | {"undirected-gpo": undirected_gpo}
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the compared methods: its space and its solver."""
+    """One of the compared methods: its space and its solver.
 
-    space: str
-    solver: str  # a name in `SOLVERS`
+    Without a solver it is the baseline: one negative prompt for all prompts.
+    """
+
+    space: str = ""
+    solver: str = ""  # a name in `SOLVERS`
     task: str = "improve"
 
 
 ARMS = {
+    "fixed negative prompt": Arm(),
     "random": Arm(NEGATIVE, "random"),
     "epo": Arm(NEGATIVE, "dpodiff-epo"),
     "gpo": Arm(NEGATIVE, "dpodiff-gpo"),
@@ -66,6 +72,10 @@ ARMS = {
 def run(name: str, prompt: str, search_seed: int) -> Tables:
     """Run one search; return its tables as in `searched`."""
     arm, have = ARMS[name], models()
+    who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
+    if not arm.solver:
+        result = with_negative(prompt, FIXED)
+        return searched(result, measures(result, arm), who)
     how = dpodiff.improve
     settings = {"solver": partial(SOLVERS[arm.solver], steps=Toy.steps)}
     if arm.task == "attack":
@@ -83,8 +93,18 @@ def run(name: str, prompt: str, search_seed: int) -> Tables:
         progress=False,
         **settings,
     )
-    who = {"prompt": prompt, "solver": name, "search_seed": search_seed}
     return searched(result, measures(result, arm), who)
+
+
+def with_negative(prompt: str, negative: str) -> dpodiff.Result:
+    """Return the prompt with a given negative prompt as a result, whether it is better or not."""
+    have = models()
+    space = dpodiff.Space(prompt, [dpodiff.Slot("", ("", negative), "negative")])
+    objective = dpodiff.Objective(have["model"], have["loss"], space, range(SEEDS))
+    solver = RECIPES["random"](space, steps=Toy.steps, seed=0)
+    result = dpodiff.search(solver, objective, dpodiff.Budget(2), progress=False)
+    (given,) = objective.evaluate([(1,)])  # the search has evaluated it
+    return replace(result, candidate=(1,), prompts=space.decode((1,)), losses=given.losses)
 
 
 def measures(result: dpodiff.Result, arm: Arm) -> pd.DataFrame:
