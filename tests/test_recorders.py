@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import dpodiff
+from dpodiff.spaces.constraints import load_encoder
 from dpodiff.toy.judge import Judge
 from dpodiff.toy.matcher import Matcher
 from dpodiff.toy.scenes import Scene, Thing
@@ -197,6 +198,40 @@ def test_the_best_of_n_images_are_those_that_the_loss_likes_best(claims, book):
     best = claims.measures(images[losses.argsort()[:4]], PROMPT)
     table = tables["table.csv"].set_index("measure")["after"]
     assert table.to_dict() == pytest.approx(best, abs=1e-5)
+
+
+@pytest.fixture
+def paper(book, monkeypatch):
+    """The recorder of the paper's claims, with a small budget."""
+    recorder = book("record_paper_claims")
+    have = book("record_claims").models() | {
+        "loss": dpodiff.SphericalCLIP("toy"),
+        "second": dpodiff.SphericalCLIP("toy-heldout"),
+        "encoder": load_encoder("toy"),
+    }
+    small = {"BUDGET": 4, "SEEDS": 1, "UNSEEN": range(1000, 1002), "models": lambda: have}
+    for name, value in small.items():
+        monkeypatch.setattr(recorder, name, value)
+    return recorder
+
+
+def test_a_fixed_negative_prompt_is_kept_whether_it_is_better_or_not(paper):
+    changes = []
+    for negative in ("red, ball, sea", paper.FIXED):
+        result = paper.with_negative(PROMPT, negative)
+        assert result.prompts.negative == negative
+        images = result.objective.model.generate([PROMPT], [negative], [0])
+        assert result.losses[0] == pytest.approx(result.objective.loss(images, [PROMPT]).item())
+        changes.append(result.losses[0] - result.baseline_losses[0])
+    assert max(changes) > 0
+
+
+@pytest.mark.parametrize("name", ["fixed negative prompt", "epo", "attack, random"])
+def test_methods_of_the_paper_have_the_same_measures_and_an_attack_two_more(paper, name):
+    measures = paper.run(name, PROMPT, 0)["table.csv"]["measure"].tolist()
+    assert measures[:3] == ["loss, search seeds", "loss, new seeds", "loss, held-out CLIP"]
+    assert measures[3:5] == ["judge, all as asked", "judge, clean"]
+    assert measures[5:] == ["similarity", "visual distance"] * name.startswith("attack")
 
 
 def test_all_arms_have_the_same_tables(claims):
