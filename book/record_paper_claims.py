@@ -1,14 +1,14 @@
 """Record tests of the paper's claims on toy prompts: dpodiff/results/recorded/claims.
 
-    python book/record_paper_claims.py            # two hours on two cores; can be resumed
+    python book/record_paper_claims.py            # 1.5 hours on two cores; can be resumed
     python book/record_paper_claims.py --searches 2                        # each prompt again
     python book/record_paper_claims.py --prompts 2 --folder /tmp/claims    # a test run
 
 All solvers have the same hard prompts, budget, seeds and search seeds. The baseline is one negative
 prompt for all of them, without a search. A search adds its rows to `table.csv` (one per measure)
 and to `curves.csv` (one per improvement). All prompts are searched once before any is searched
-again. The searches of one prompt share images, so one process runs them
-all, and they are written together.
+again. The searches of one prompt share images, so one process runs them all, and they are written
+together.
 """
 
 from dataclasses import dataclass, replace

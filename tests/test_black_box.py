@@ -1,6 +1,7 @@
 """A callable that makes images is searched like any model, over a real HTTP connection too."""
 
 import io
+import itertools
 import json
 import signal
 import threading
@@ -183,15 +184,24 @@ def test_an_interrupt_passes_untouched():
         generate(BlackBox(interrupted))
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C raises, also where the tests run in the background and ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_an_interrupt_does_not_wait_for_calls_that_hang():
-    answered, hanging = [], threading.Event()
+    calls, hanging = itertools.count(1), threading.Event()
 
     def paint(prompt, negative_prompt, seed):
-        answered.append(seed)
-        if len(answered) == 4:
+        call = next(calls)
+        if call == 4:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        if len(answered) > 2:
-            hanging.wait()
+        if call > 2:
+            hanging.wait(WAIT)
         return drawn(prompt, negative_prompt, seed)
 
     space = negative_space(4, 4)

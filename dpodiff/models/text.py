@@ -200,7 +200,7 @@ class TextEncoder:
     def _as_read(self, texts: list[str]) -> list[str]:
         """Return the texts with the other vectors of each textual inversion token inserted."""
         texts = [text.lower() for text in texts] if self._lower else texts
-        added = self.tokenizer.added_tokens_encoder
+        added: Any = self.tokenizer.added_tokens_encoder  # its type is any attribute
         if not any(f"{token}_1" in added for token in added):
             return texts  # no token has several vectors
         loader: Any = TextualInversionLoaderMixin()  # its types allow one class of tokenizers only
