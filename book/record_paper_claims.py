@@ -102,8 +102,9 @@ def with_negative(prompt: str, negative: str) -> dpodiff.Result:
     space = dpodiff.Space(prompt, [dpodiff.Slot("", ("", negative), "negative")])
     objective = dpodiff.Objective(have["model"], have["loss"], space, range(SEEDS))
     solver = RECIPES["random"](space, steps=Toy.steps, seed=0)
+    # The space has two candidates, without and with it. The search evaluates both.
     result = dpodiff.search(solver, objective, dpodiff.Budget(2), progress=False)
-    (given,) = objective.evaluate([(1,)])  # the search has evaluated it
+    (given,) = objective.evaluate([(1,)])  # known, so it costs nothing
     return replace(result, candidate=(1,), prompts=space.decode((1,)), losses=given.losses)
 
 

@@ -185,14 +185,14 @@ def test_an_interrupt_passes_untouched():
 
 
 @pytest.fixture
-def heeded():
+def raising_interrupts():
     """Ctrl-C raises, also where the tests run in the background and ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heeded")
+@pytest.mark.usefixtures("raising_interrupts")
 def test_an_interrupt_does_not_wait_for_calls_that_hang():
     calls, hanging = itertools.count(1), threading.Event()
 

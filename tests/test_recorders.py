@@ -228,10 +228,11 @@ def test_a_fixed_negative_prompt_is_kept_whether_it_is_better_or_not(paper):
 
 @pytest.mark.parametrize("name", ["fixed negative prompt", "epo", "attack, random"])
 def test_methods_of_the_paper_have_the_same_measures_and_an_attack_two_more(paper, name):
-    measures = paper.run(name, PROMPT, 0)["table.csv"]["measure"].tolist()
-    assert measures[:3] == ["loss, search seeds", "loss, new seeds", "loss, held-out CLIP"]
-    assert measures[3:5] == ["judge, all as asked", "judge, clean"]
-    assert measures[5:] == ["similarity", "visual distance"] * name.startswith("attack")
+    expected = ["loss, search seeds", "loss, new seeds", "loss, held-out CLIP"]
+    expected += ["judge, all as asked", "judge, clean"]
+    if name.startswith("attack"):
+        expected += ["similarity", "visual distance"]
+    assert paper.run(name, PROMPT, 0)["table.csv"]["measure"].tolist() == expected
 
 
 def test_all_arms_have_the_same_tables(claims):

@@ -201,8 +201,9 @@ class TextEncoder:
         """Return the texts with the other vectors of each textual inversion token inserted."""
         texts = [text.lower() for text in texts] if self._lower else texts
         added: Any = self.tokenizer.added_tokens_encoder  # its type is any attribute
+        # Without a token of several vectors the loader changes nothing, but warns of long texts.
         if not any(f"{token}_1" in added for token in added):
-            return texts  # no token has several vectors
+            return texts
         loader: Any = TextualInversionLoaderMixin()  # its types allow one class of tokenizers only
         return loader.maybe_convert_prompt(texts, self.tokenizer)
 
